@@ -1,0 +1,3 @@
+"""fromnoise: a complete Stable Diffusion system."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,34 @@
+"""Errors meant for people: one line that says what went wrong, with which thing, and what to do about it."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class FromnoiseError(Exception):
+    """A failure that is not the user's fault. The command line prints its message and exits with `exit_code`."""
+
+    exit_code = 1
+
+
+class UserError(FromnoiseError):
+    """Bad input: the message names the thing and the remedy."""
+
+    exit_code = 2
+
+
+class UnknownName(UserError):
+    """A name that nothing is registered under.
+
+    >>> str(UnknownName("sampler", "euller", ["euler", "heun"]))
+    "unknown sampler 'euller'; did you mean 'euler'? Known: euler, heun"
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        self.kind, self.name, self.known = kind, name, sorted(known)
+        near = get_close_matches(name.lower(), self.known, n=2, cutoff=0.5)
+        hint = f"; did you mean {' or '.join(repr(n) for n in near)}?" if near else "."
+        super().__init__(f"unknown {kind} {name!r}{hint} Known: {', '.join(self.known)}")
+
+
+class FileError(UserError):
+    """A file that is missing, unreadable, or not what it claims to be."""

@@ -1,0 +1,305 @@
+"""The denoising U-Net of latent diffusion, for SD 1.x, SD 2.x, SDXL and the SDXL refiner.
+
+Module names are the checkpoint's keys under `model.diffusion_model.`.
+Rombach et al. (2022), "High-Resolution Image Synthesis with Latent Diffusion Models".
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fromnoise.nn.ops import Conv2d, GroupNorm, LayerNorm, Linear, attention, image_from, tokens_from
+
+
+@dataclass(frozen=True)
+class UNetConfig:
+    """Everything that fixes the shapes of a U-Net. The defaults are Stable Diffusion 1.x."""
+
+    in_channels: int = 4  # 9: inpainting (latents, mask, masked image); 8: instruct-pix2pix; 5: depth
+    out_channels: int = 4
+    model_channels: int = 320
+    channel_mult: tuple[int, ...] = (1, 2, 4, 4)  # width of each level, in units of model_channels
+    res_blocks: int = 2  # per level on the way down; one more on the way up
+    depths: tuple[int, ...] = (1, 1, 1, 1, 1, 1, 0, 0)  # transformer blocks after each residual block, going down
+    middle_depth: int = 1
+    output_depths: tuple[int, ...] = (0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1)  # the same, going up
+    context_dim: int = 768
+    heads: int | None = 8  # attention heads; None: as many as fit heads of `head_dim` channels
+    head_dim: int = 64
+    vector_dim: int | None = None  # length of the pooled conditioning vector y (SDXL, unCLIP)
+    linear_proj: bool = False  # the transformer's projections are linear layers, not 1x1 convolutions
+
+    @classmethod
+    def uniform(
+        cls,
+        *,
+        channel_mult: tuple[int, ...],
+        level_depths: tuple[int, ...],
+        res_blocks: int = 2,
+        middle_depth: int | None = None,
+        in_channels: int = 4,
+        model_channels: int = 320,
+        context_dim: int = 768,
+        heads: int | None = 8,
+        vector_dim: int | None = None,
+        linear_proj: bool = False,
+    ) -> "UNetConfig":
+        """A U-Net whose transformer depth is the same throughout each level."""
+        deepest = next((d for d in reversed(level_depths) if d), 1)
+        return cls(
+            in_channels=in_channels,
+            model_channels=model_channels,
+            channel_mult=channel_mult,
+            res_blocks=res_blocks,
+            depths=tuple(d for d in level_depths for _ in range(res_blocks)),
+            middle_depth=deepest if middle_depth is None else middle_depth,
+            output_depths=tuple(d for d in reversed(level_depths) for _ in range(res_blocks + 1)),
+            context_dim=context_dim,
+            heads=heads,
+            vector_dim=vector_dim,
+            linear_proj=linear_proj,
+        )
+
+
+SD1 = UNetConfig()
+SD2 = UNetConfig(context_dim=1024, heads=None, linear_proj=True)
+SDXL = UNetConfig.uniform(
+    channel_mult=(1, 2, 4),
+    level_depths=(0, 2, 10),
+    context_dim=2048,
+    heads=None,
+    vector_dim=2816,
+    linear_proj=True,
+)
+SDXL_REFINER = UNetConfig.uniform(
+    model_channels=384,
+    channel_mult=(1, 2, 4, 4),
+    level_depths=(0, 4, 4, 0),
+    context_dim=1280,
+    heads=None,
+    vector_dim=2560,
+    linear_proj=True,
+)
+
+
+def timestep_embedding(t: Tensor, dim: int, max_period: float = 10_000.0) -> Tensor:
+    """Sinusoids of the timestep, cosines first; t (b) -> (b dim) float32. Vaswani et al. (2017), section 3.5."""
+    half = dim // 2
+    frequencies = max_period ** (-torch.arange(half, device=t.device, dtype=torch.float32) / half)
+    angles = t.float()[:, None] * frequencies
+    return torch.cat((angles.cos(), angles.sin()), dim=-1)
+
+
+class ResBlock(nn.Module):
+    def __init__(self, channels: int, emb_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.in_layers = nn.Sequential(GroupNorm(32, channels), nn.SiLU(), Conv2d(channels, out_channels, 3, padding=1))
+        self.emb_layers = nn.Sequential(nn.SiLU(), Linear(emb_channels, out_channels))
+        self.out_layers = nn.Sequential(
+            GroupNorm(32, out_channels),
+            nn.SiLU(),
+            nn.Identity(),  # dropout in the original; it keeps the numbering of the keys
+            Conv2d(out_channels, out_channels, 3, padding=1),
+        )
+        same = channels == out_channels
+        self.skip_connection = nn.Identity() if same else Conv2d(channels, out_channels, 1)
+
+    def forward(self, x: Tensor, emb: Tensor) -> Tensor:
+        h = self.in_layers(x) + self.emb_layers(emb)[:, :, None, None]
+        out: Tensor = self.skip_connection(x) + self.out_layers(h)
+        return out
+
+
+class CrossAttention(nn.Module):
+    def __init__(self, dim: int, context_dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.to_q = Linear(dim, dim, bias=False)
+        self.to_k = Linear(context_dim, dim, bias=False)
+        self.to_v = Linear(context_dim, dim, bias=False)
+        self.to_out = nn.Sequential(Linear(dim, dim))
+
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        out: Tensor = self.to_out(attention(self.to_q(x), self.to_k(context), self.to_v(context), self.heads))
+        return out
+
+
+class GEGLU(nn.Module):
+    """Shazeer (2020), "GLU Variants Improve Transformer"."""
+
+    def __init__(self, dim: int, inner: int) -> None:
+        super().__init__()
+        self.proj = Linear(dim, inner * 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x, gate = self.proj(x).chunk(2, dim=-1)
+        return x * F.gelu(gate)
+
+
+class FeedForward(nn.Module):
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.net = nn.Sequential(GEGLU(dim, dim * 4), nn.Identity(), Linear(dim * 4, dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.net(x)
+        return out
+
+
+class TransformerBlock(nn.Module):
+    def __init__(self, dim: int, context_dim: int, heads: int) -> None:
+        super().__init__()
+        self.attn1 = CrossAttention(dim, dim, heads)  # of the picture with itself
+        self.ff = FeedForward(dim)
+        self.attn2 = CrossAttention(dim, context_dim, heads)  # of the picture with the prompt
+        self.norm1, self.norm2, self.norm3 = LayerNorm(dim), LayerNorm(dim), LayerNorm(dim)
+
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        h = self.norm1(x)
+        x = x + self.attn1(h, h)
+        x = x + self.attn2(self.norm2(x), context)
+        out: Tensor = x + self.ff(self.norm3(x))
+        return out
+
+
+class SpatialTransformer(nn.Module):
+    def __init__(self, channels: int, depth: int, config: UNetConfig) -> None:
+        super().__init__()
+        heads = config.heads or channels // config.head_dim
+        self.linear_proj = config.linear_proj
+        self.norm = GroupNorm(32, channels, eps=1e-6)
+        self.proj_in = Linear(channels, channels) if config.linear_proj else Conv2d(channels, channels, 1)
+        self.transformer_blocks = nn.ModuleList(
+            TransformerBlock(channels, config.context_dim, heads) for _ in range(depth)
+        )
+        self.proj_out = Linear(channels, channels) if config.linear_proj else Conv2d(channels, channels, 1)
+
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        height, width = x.shape[-2:]
+        h = self.norm(x)
+        h = self.proj_in(tokens_from(h)) if self.linear_proj else tokens_from(self.proj_in(h))
+        for block in self.transformer_blocks:
+            h = block(h, context)
+        if self.linear_proj:
+            return x + image_from(self.proj_out(h), height, width)
+        out: Tensor = x + self.proj_out(image_from(h, height, width))
+        return out
+
+
+class Downsample(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.op = Conv2d(channels, channels, 3, stride=2, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.op(x)
+        return out
+
+
+class Upsample(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        out: Tensor = self.conv(F.interpolate(x, size=size, mode="nearest"))
+        return out
+
+
+class Block(nn.Sequential):
+    """One numbered block: its layers in order, each given what it takes."""
+
+    def forward(  # type: ignore[override]
+        self, x: Tensor, emb: Tensor, context: Tensor, size: tuple[int, int] | None = None
+    ) -> Tensor:
+        """`size`: height and width to grow to, where the block ends in an up-sampling."""
+        for layer in self:
+            if isinstance(layer, ResBlock):
+                x = layer(x, emb)
+            elif isinstance(layer, SpatialTransformer):
+                x = layer(x, context)
+            elif isinstance(layer, Upsample):
+                x = layer(x, size or (2 * x.shape[-2], 2 * x.shape[-1]))
+            else:
+                x = layer(x)
+        return x
+
+
+class UNet(nn.Module):
+    """Predicts the noise (or v) in noisy latents."""
+
+    def __init__(self, config: UNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        width, emb = config.model_channels, config.model_channels * 4
+        levels = [width * mult for mult in config.channel_mult]
+        self.time_embed = nn.Sequential(Linear(width, emb), nn.SiLU(), Linear(emb, emb))
+        if config.vector_dim:
+            self.label_emb = nn.Sequential(nn.Sequential(Linear(config.vector_dim, emb), nn.SiLU(), Linear(emb, emb)))
+
+        def layers(channels_in: int, channels: int, depth: int) -> list[nn.Module]:
+            transformer = [SpatialTransformer(channels, depth, config)] if depth else []
+            return [ResBlock(channels_in, emb, channels), *transformer]
+
+        depths, output_depths = iter(config.depths), iter(config.output_depths)
+        ch = width
+        self.input_blocks = nn.ModuleList([Block(Conv2d(config.in_channels, ch, 3, padding=1))])
+        skips = [ch]
+        for level, channels in enumerate(levels):
+            for _ in range(config.res_blocks):
+                self.input_blocks.append(Block(*layers(ch, channels, next(depths))))
+                ch = channels
+                skips.append(ch)
+            if level != len(levels) - 1:
+                self.input_blocks.append(Block(Downsample(ch)))
+                skips.append(ch)
+
+        self.middle_block = Block(*layers(ch, ch, config.middle_depth), ResBlock(ch, emb, ch))
+
+        self.output_blocks = nn.ModuleList()
+        for level, channels in reversed(list(enumerate(levels))):
+            for i in range(config.res_blocks + 1):
+                block = layers(ch + skips.pop(), channels, next(output_depths))
+                ch = channels
+                if level and i == config.res_blocks:
+                    block.append(Upsample(ch))
+                self.output_blocks.append(Block(*block))
+
+        self.out = nn.Sequential(GroupNorm(32, ch), nn.SiLU(), Conv2d(ch, config.out_channels, 3, padding=1))
+
+    def forward(
+        self,
+        x: Tensor,
+        timesteps: Tensor,
+        context: Tensor,
+        y: Tensor | None = None,
+        control: Sequence[Tensor] | None = None,
+    ) -> Tensor:
+        """x (b in_channels h w), timesteps (b), context (b n context_dim), y (b vector_dim) -> (b out_channels h w).
+
+        `control` holds one residual for each skip connection, in the order of `input_blocks`, then one for the
+        middle (ControlNet; Zhang et al., 2023).
+        """
+        emb = self.time_embed(timestep_embedding(timesteps, self.config.model_channels).to(x.dtype))
+        if self.config.vector_dim:
+            emb = emb + self.label_emb(y)
+
+        skips = []
+        for block in self.input_blocks:
+            x = block(x, emb, context)
+            skips.append(x)
+        x = self.middle_block(x, emb, context)
+
+        if control is not None:
+            *residuals, middle = control
+            skips = [skip + residual for skip, residual in zip(skips, residuals, strict=True)]
+            x = x + middle
+        for block in self.output_blocks:
+            skip = skips.pop()
+            following = skips[-1].shape[-2:] if skips else skip.shape[-2:]
+            x = block(torch.cat((x, skip), dim=1), emb, context, size=following)
+        out: Tensor = self.out(x)
+        return out
