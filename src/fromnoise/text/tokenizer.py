@@ -1,0 +1,105 @@
+"""CLIP's byte-pair tokenizer: text to ids of the 49,408-token vocabulary shared by all Stable Diffusion text encoders.
+
+Normalisation is Unicode NFC, white space to one space and lower case; nothing else is cleaned (no HTML, no ftfy).
+Words are letters, single digits, runs of other signs, or English contractions (Radford et al., arXiv 2103.00020).
+"""
+
+import lzma
+from collections.abc import Iterable
+from functools import cache
+from importlib.resources import files
+
+import tokenizers
+from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers
+
+END_OF_WORD = "</w>"
+START_TEXT, END_TEXT = "<|startoftext|>", "<|endoftext|>"
+WORD = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+
+
+class Tokenizer:
+    """Text to CLIP token ids and back.
+
+    `pad` fills the rest of a window: 49407 for CLIP-L (it repeats the end token), 0 for the OpenCLIP encoders (SD2's H
+    and SDXL's bigG). Instances are cheap; the vocabulary is loaded once per process.
+
+    >>> Tokenizer().encode("a photo of a cat")
+    [320, 1125, 539, 320, 2368]
+    """
+
+    start = 49406
+    end = 49407
+    window = 77
+    vocab_size = 49408
+
+    def __init__(self, pad: int = end) -> None:
+        self.pad = pad
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of `text`, any number of them, without start, end and padding."""
+        ids: list[int] = _load().encode(_valid(text), add_special_tokens=False).ids
+        return ids
+
+    def encode_window(self, text: str) -> list[int]:
+        """Exactly 77 ids: start, at most 75 of `text`'s (the rest is dropped), end, padding."""
+        ids = [self.start, *self.encode(text)[: self.window - 2], self.end]
+        return ids + [self.pad] * (self.window - len(ids))
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of `ids`, lower case, words apart; start and end tokens leave no trace."""
+        text: str = _load().decode(list(ids), skip_special_tokens=True)
+        return text.replace(END_OF_WORD, " ").strip()
+
+    def token(self, index: int) -> str:
+        """The vocabulary's own spelling of one token, such as `cat</w>`."""
+        text: str | None = _load().id_to_token(index)
+        if text is None:
+            raise IndexError(f"token ids are 0 to {self.vocab_size - 1}, not {index}")
+        return text
+
+
+def _valid(text: str) -> str:
+    """Lone surrogates, which no encoding of Unicode can carry, become question marks."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
+def read_merges() -> list[tuple[str, str]]:
+    """The 48,894 pairs of CLIP's byte-pair code, in the order in which they apply."""
+    data = files("fromnoise.assets").joinpath("clip/merges.txt.xz").read_bytes()
+    return [
+        (first, second) for first, _, second in (m.partition(" ") for m in lzma.decompress(data).decode().split("\n"))
+    ]
+
+
+def build_vocabulary(merges: list[tuple[str, str]]) -> dict[str, int]:
+    """Token to id: bytes, bytes that end a word, one token for each merge, start and end."""
+    alphabet = byte_alphabet()
+    words = [*alphabet, *(c + END_OF_WORD for c in alphabet), *(a + b for a, b in merges), START_TEXT, END_TEXT]
+    return {word: index for index, word in enumerate(words)}
+
+
+def byte_alphabet() -> list[str]:
+    """The 256 characters that stand for bytes: printable ones as themselves, then U+0100 and on for the rest."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    return [chr(b) for b in printable] + [chr(0x100 + n) for n in range(256 - len(printable))]
+
+
+@cache
+def _load() -> tokenizers.Tokenizer:
+    merges = read_merges()
+    model = models.BPE(
+        vocab=build_vocabulary(merges),
+        merges=merges,
+        end_of_word_suffix=END_OF_WORD,
+        unk_token=END_TEXT,
+        fuse_unk=False,
+    )
+    tokenizer = tokenizers.Tokenizer(model)
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
+    )
+    split = pre_tokenizers.Split(Regex(WORD), behavior="removed", invert=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([AddedToken(word, special=True, normalized=False) for word in (START_TEXT, END_TEXT)])
+    return tokenizer
