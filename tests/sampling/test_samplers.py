@@ -1,0 +1,208 @@
+"""What every sampler promises: exactness at its declared order, purity, any float type, any device, names."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from fromnoise.errors import FromnoiseError, UnknownName, UserError
+from fromnoise.sampling.samplers import SAMPLERS, SamplerSpec, resolve
+from fromnoise.sampling.schedules import NoiseTable, sigmas_for
+from tests.sampling.exact import (
+    SPREAD,
+    OneHotNoise,
+    flow,
+    gaussian,
+    gaussian_around,
+    log_sigmas,
+    run,
+    unit_noise,
+    wavy,
+)
+
+SPECS = list(SAMPLERS.values())
+DETERMINISTIC = [spec for spec in SPECS if not spec.stochastic]
+STOCHASTIC = [spec for spec in SPECS if spec.stochastic and spec.name != "lcm"]
+SHAPE = (1, 4, 8, 8)
+
+
+def by_name(spec: SamplerSpec) -> str:
+    return spec.name
+
+
+def start(spec: SamplerSpec, steps: int = 7, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
+    sigmas = sigmas_for("karras", NoiseTable.ldm(), steps, drop_penultimate=spec.drop_penultimate).to(dtype)
+    x = torch.randn(SHAPE, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    return (x * (1 + sigmas[0] ** 2).sqrt()).to(dtype), sigmas
+
+
+def slope(errors: list[float]) -> float:
+    """The order p of an error that falls with steps**-p, when the steps double from one error to the next."""
+    return math.log2(errors[-2] / errors[-1])
+
+
+@pytest.mark.parametrize("spec", DETERMINISTIC, ids=by_name)
+def test_order_of_convergence_on_the_exact_gaussian_solution(spec: SamplerSpec) -> None:
+    errors = []
+    for steps in (80, 160, 320):
+        sigmas = log_sigmas(steps)
+        x = torch.linspace(-3, 3, 16, dtype=torch.float64).reshape(1, 1, 4, 4) * sigmas[0]
+        out = run(spec.start(x, sigmas), gaussian)
+        errors.append(float((out - flow(x, sigmas[0], sigmas[-1])).abs().max()))
+    assert errors[-1] < 0.02
+    assert slope(errors) == pytest.approx(spec.order, abs=0.2), errors
+
+
+@pytest.mark.parametrize("spec", STOCHASTIC, ids=by_name)
+def test_mean_and_variance_converge_to_the_exact_marginal_at_the_declared_order(spec: SamplerSpec) -> None:
+    errors = []
+    for steps in (80, 160, 320):
+        sigmas = log_sigmas(steps)
+        noise = OneHotNoise(steps)
+        out = run(spec.start(noise.start(sigmas[0], mean=2.0), sigmas, noise), gaussian_around(2.0)).flatten()
+        draws = torch.cat((out[:1], out[2:]))
+        assert float(out[1]) == pytest.approx(2.0, abs=1e-9)  # the mean
+        errors.append(abs(float((draws**2).sum()) / float(SPREAD**2 + sigmas[-1] ** 2) - 1))
+    assert errors[-1] < 0.05
+    assert slope(errors) == pytest.approx(spec.order, abs=0.2), errors
+
+
+def test_lcm_is_exact_for_a_consistency_function() -> None:
+    """LCM is made for models that jump to the end of the flow; with the exact jump every step count is exact."""
+    for steps in (1, 2, 5):
+        sigmas = torch.cat((log_sigmas(steps)[:-1], torch.zeros(1, dtype=torch.float64)))
+        noise = OneHotNoise(steps)
+        x = noise.start(sigmas[0], mean=0.0)
+        out = run(SAMPLERS["lcm"].start(x, sigmas, noise), lambda x, s: flow(x, s, torch.zeros(())))
+        assert float((out**2).sum().sqrt()) == pytest.approx(SPREAD, rel=1e-9)
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=by_name)
+def test_is_pure_and_keeps_the_float_type(spec: SamplerSpec) -> None:
+    results = []
+    for dtype in (torch.float32, torch.float64):
+        x, sigmas = start(spec, dtype=dtype)
+        x_before, sigmas_before = x.clone(), sigmas.clone()
+        noise = unit_noise(SHAPE, torch.float64)
+        first, again = (run(spec.start(x, sigmas, lambda *k: noise(*k).to(dtype)), wavy) for _ in range(2))
+        assert torch.equal(first, again)
+        assert torch.equal(x, x_before)
+        assert torch.equal(sigmas, sigmas_before)
+        assert (first.dtype, first.shape) == (dtype, SHAPE)
+        results.append(first.double())
+    assert float((results[0] - results[1]).abs().max()) < 1e-4 * float(results[1].std())
+
+
+@pytest.mark.parametrize("spec", [s for s in SPECS if s.name != "dpm_adaptive"], ids=by_name)
+def test_never_looks_at_latents_on_an_accelerator(spec: SamplerSpec) -> None:
+    """Tensors on "meta" have no values: reading one back, or mixing devices wrongly, raises."""
+    x, sigmas = start(spec)
+    noise = unit_noise(SHAPE)
+    out = run(spec.start(x.to("meta"), sigmas, lambda *k: noise(*k).to("meta")), wavy)
+    assert (out.device.type, out.shape) == ("meta", SHAPE)
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=by_name)
+def test_counts_its_evaluations(spec: SamplerSpec) -> None:
+    if spec.evaluations == 0:
+        pytest.skip("chooses its own number of evaluations")
+    asked: list[float] = []
+
+    def counting(x: Tensor, sigma: Tensor) -> Tensor:
+        asked.append(float(sigma))
+        return wavy(x, sigma)
+
+    x, sigmas = start(spec)
+    run(spec.start(x, sigmas, unit_noise(SHAPE)), counting)
+    steps = len(sigmas) - 1
+    assert spec.evaluations * (steps - 1) + 1 <= len(asked) <= spec.evaluations * steps
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=by_name)
+def test_one_step_and_no_step(spec: SamplerSpec) -> None:
+    x, _ = start(spec)
+    assert torch.equal(run(spec.start(x, torch.tensor([14.6]), unit_noise(SHAPE)), wavy), x)
+    out = run(spec.start(x, torch.tensor([14.6, 0.0]), unit_noise(SHAPE)), wavy)
+    assert torch.isfinite(out).all()
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=by_name)
+def test_draws_noise_exactly_when_it_says_so(spec: SamplerSpec) -> None:
+    drawn: list[int] = []
+
+    def noise(step: int, sigma: Tensor, sigma_next: Tensor, draw: int = 0) -> Tensor:
+        assert sigma != sigma_next
+        drawn.append(step)
+        return torch.zeros(SHAPE)
+
+    x, sigmas = start(spec)
+    run(spec.start(x, sigmas, noise), wavy)
+    assert bool(drawn) == spec.stochastic
+    if spec.stochastic:
+        with pytest.raises(FromnoiseError, match="without a noise source"):
+            run(spec.start(x, sigmas), wavy)
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=by_name)
+def test_describes_itself(spec: SamplerSpec) -> None:
+    assert spec.make.__doc__
+    assert spec.good_for.endswith(".")
+    assert spec.good_for_zh.endswith("。")
+    assert SAMPLERS[spec.label] is spec
+
+
+def test_churn_keeps_the_marginal_variance() -> None:
+    for name in ("euler", "heun", "dpm_2"):
+        if name not in SAMPLERS:
+            continue
+        sigmas = log_sigmas(200)
+        noise = OneHotNoise(200)
+        x = noise.start(sigmas[0], mean=0.0)
+        calm = run(SAMPLERS[name].start(x, sigmas, noise), gaussian)
+        churned = run(SAMPLERS[name].start(x, sigmas, noise, {"s_churn": 20, "s_tmax": 5.0}), gaussian)
+        assert int((calm != 0).sum()) == 1
+        assert int((churned != 0).sum()) > 100
+        assert float((churned**2).sum()) == pytest.approx(SPREAD**2 + 0.01, rel=0.02)
+
+
+def test_eta_zero_needs_no_noise_and_follows_the_flow() -> None:
+    sigmas = log_sigmas(100)
+    x = torch.ones(1, 1, 1, 1, dtype=torch.float64) * sigmas[0]
+    exact = flow(x, sigmas[0], sigmas[-1])
+    for spec in STOCHASTIC:
+        if "eta" in spec.options:
+            out = run(spec.start(x, sigmas, options={"eta": 0.0}), gaussian)
+            assert float(out) == pytest.approx(float(exact), rel=0.03), spec.name
+
+
+def test_options_are_checked_by_name_and_choice() -> None:
+    x, sigmas = start(SAMPLERS["euler"])
+    with pytest.raises(UnknownName, match="option of sampler Euler a 'etta'; did you mean 'eta'"):
+        SAMPLERS["euler_ancestral"].start(x, sigmas, options={"etta": 1})
+    with pytest.raises(UserError, match="choose one of midpoint, heun"):
+        SAMPLERS["dpmpp_2m_sde"].start(x, sigmas, options={"solver_type": "middle"})
+
+
+@pytest.mark.parametrize(
+    ("name", "resolved"),
+    [
+        ("dpmpp_2m", ("dpmpp_2m", None)),
+        ("DPM++ 2M", ("dpmpp_2m", None)),
+        ("DPM++ 2M Karras", ("dpmpp_2m", "karras")),
+        ("dpm++ 2m sde exponential", ("dpmpp_2m_sde", "exponential")),
+        ("DPM++ 2M SDE Heun", ("dpmpp_2m_sde_heun", None)),
+        ("Euler a", ("euler_ancestral", None)),
+        ("k_euler", ("euler", None)),
+        ("Euler SGM Uniform", ("euler", "sgm_uniform")),
+        ("DDIM", ("ddim", None)),
+        ("LCM", ("lcm", None)),
+    ],
+)
+def test_names_of_both_families(name: str, resolved: tuple[str, str | None]) -> None:
+    assert resolve(name) == resolved
+
+
+def test_an_unknown_name_gives_near_ones() -> None:
+    with pytest.raises(UnknownName, match="did you mean 'euler'"):
+        resolve("eulerr")
