@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from fromnoise.text.tokenizer import Tokenizer, build_vocabulary, read_merges
+from fromnoise.text.tokenizer import Tokenizer, build_vocabulary, read_merges, separate_ideographs
 
 tokenizer = Tokenizer()
 
@@ -60,3 +60,9 @@ def test_loading_needs_no_torch_and_little_time() -> None:
     seconds, *imported = min(run.stdout.split() for run in runs)
     assert imported == ["False", "False"]
     assert float(seconds) < 0.15
+
+
+def test_comfyui_reads_chinese_characters_one_by_one() -> None:
+    assert separate_ideographs("a 红苹果, ひらがな").split() == ["a", "红", "苹", "果", ",", "ひらがな"]
+    assert separate_ideographs("a\u200d\x00 c\tat") == "a c\tat"
+    assert separate_ideographs("plain text") == "plain text"

@@ -5,6 +5,8 @@ Words are letters, single digits, runs of other signs, or English contractions (
 """
 
 import lzma
+import re
+import unicodedata
 from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
@@ -61,6 +63,22 @@ class Tokenizer:
 def _valid(text: str) -> str:
     """Lone surrogates, which no encoding of Unicode can carry, become question marks."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
+_IDEOGRAPH = re.compile(
+    "([\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002a6df\U0002a700-\U0002ceaf\U0002f800-\U0002fa1f])"
+)
+
+
+def separate_ideographs(text: str) -> str:
+    """`text` as ComfyUI's tokenizer sees it: every Chinese character a word by itself, no invisible characters.
+
+    This is what transformers 4 does where ftfy is not installed: BERT's cleaning (Devlin et al., arXiv 1810.04805).
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    visible = (c for c in text if c in "\t\n\r" or (c != "\ufffd" and unicodedata.category(c)[0] != "C"))
+    return _IDEOGRAPH.sub(r" \1 ", "".join(visible))
 
 
 def read_merges() -> list[tuple[str, str]]:
