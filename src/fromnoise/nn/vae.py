@@ -20,6 +20,7 @@ class VAEConfig:
     res_blocks: int = 2  # per level in the encoder; one more in the decoder
     latent_channels: int = 4
     scale_factor: float = 0.18215  # brings the latents to unit variance; 0.13025 for SDXL
+    groups: int = 32  # of channels that are normalised together; not in the shapes
 
     @property
     def downscale(self) -> int:
@@ -31,15 +32,15 @@ SD_VAE = VAEConfig()
 SDXL_VAE = VAEConfig(scale_factor=0.13025)
 
 
-def norm(channels: int) -> GroupNorm:
-    return GroupNorm(32, channels, eps=1e-6)
+def norm(channels: int, groups: int) -> GroupNorm:
+    return GroupNorm(groups, channels, eps=1e-6)
 
 
 class ResnetBlock(nn.Module):
-    def __init__(self, channels: int, out_channels: int) -> None:
+    def __init__(self, channels: int, out_channels: int, groups: int) -> None:
         super().__init__()
-        self.norm1, self.conv1 = norm(channels), Conv2d(channels, out_channels, 3, padding=1)
-        self.norm2, self.conv2 = norm(out_channels), Conv2d(out_channels, out_channels, 3, padding=1)
+        self.norm1, self.conv1 = norm(channels, groups), Conv2d(channels, out_channels, 3, padding=1)
+        self.norm2, self.conv2 = norm(out_channels, groups), Conv2d(out_channels, out_channels, 3, padding=1)
         same = channels == out_channels
         self.nin_shortcut = nn.Identity() if same else Conv2d(channels, out_channels, 1)
 
@@ -50,9 +51,9 @@ class ResnetBlock(nn.Module):
 
 
 class AttnBlock(nn.Module):
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, groups: int) -> None:
         super().__init__()
-        self.norm = norm(channels)
+        self.norm = norm(channels, groups)
         self.q, self.k, self.v, self.proj_out = (Conv2d(channels, channels, 1) for _ in range(4))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -63,11 +64,11 @@ class AttnBlock(nn.Module):
 
 
 class Middle(nn.Module):
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, groups: int) -> None:
         super().__init__()
-        self.block_1 = ResnetBlock(channels, channels)
-        self.attn_1 = AttnBlock(channels)
-        self.block_2 = ResnetBlock(channels, channels)
+        self.block_1 = ResnetBlock(channels, channels, groups)
+        self.attn_1 = AttnBlock(channels, groups)
+        self.block_2 = ResnetBlock(channels, channels, groups)
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.block_2(self.attn_1(self.block_1(x)))
@@ -120,11 +121,11 @@ class Encoder(nn.Module):
         self.down = nn.ModuleList()
         for level, mult in enumerate(config.channel_mult):
             out = config.channels * mult
-            blocks = [ResnetBlock(ch if i == 0 else out, out) for i in range(config.res_blocks)]
+            blocks = [ResnetBlock(ch if i == 0 else out, out, config.groups) for i in range(config.res_blocks)]
             ch = out
             self.down.append(Level(blocks, **({"downsample": Downsample(ch)} if level != last else {})))
-        self.mid = Middle(ch)
-        self.norm_out = norm(ch)
+        self.mid = Middle(ch, config.groups)
+        self.norm_out = norm(ch, config.groups)
         self.conv_out = Conv2d(ch, 2 * config.latent_channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -140,15 +141,15 @@ class Decoder(nn.Module):
         super().__init__()
         ch = config.channels * config.channel_mult[-1]
         self.conv_in = Conv2d(config.latent_channels, ch, 3, padding=1)
-        self.mid = Middle(ch)
+        self.mid = Middle(ch, config.groups)
         levels = []
         for level, mult in reversed(list(enumerate(config.channel_mult))):
             out = config.channels * mult
-            blocks = [ResnetBlock(ch if i == 0 else out, out) for i in range(config.res_blocks + 1)]
+            blocks = [ResnetBlock(ch if i == 0 else out, out, config.groups) for i in range(config.res_blocks + 1)]
             ch = out
             levels.append(Level(blocks, **({"upsample": Upsample(ch)} if level else {})))
         self.up = nn.ModuleList(reversed(levels))
-        self.norm_out = norm(ch)
+        self.norm_out = norm(ch, config.groups)
         self.conv_out = Conv2d(ch, 3, 3, padding=1)
 
     def forward(self, z: Tensor) -> Tensor:
