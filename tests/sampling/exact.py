@@ -85,6 +85,6 @@ def unit_noise(shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> Ca
 
     def noise(step: int, sigma: Tensor, sigma_next: Tensor, draw: int = 0) -> Tensor:
         generator = torch.Generator().manual_seed(1000 * step + draw)
-        return torch.randn(shape, generator=generator, dtype=dtype)
+        return torch.randn(shape, generator=generator).to(dtype)
 
     return noise

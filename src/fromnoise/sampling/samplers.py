@@ -291,7 +291,7 @@ def dpmpp_2m(x: Tensor, sigmas: Tensor) -> Sampler:
 @sampler(
     "dpmpp_2m_sde",
     label="DPM++ 2M SDE",
-    order=1,
+    order=2,
     stochastic=True,
     brownian=True,
     default_schedule="exponential",
@@ -326,7 +326,7 @@ def dpmpp_2m_sde(
 @sampler(
     "dpmpp_2m_sde_heun",
     label="DPM++ 2M SDE Heun",
-    order=1,
+    order=2,
     stochastic=True,
     brownian=True,
     default_schedule="exponential",
