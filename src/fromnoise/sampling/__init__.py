@@ -3,4 +3,12 @@
 Start reading at `samplers.py`, then `guidance.py`. Importing this package registers every built-in sampler.
 """
 
+from fromnoise.sampling import cfg_pp as cfg_pp
+from fromnoise.sampling import dpm_solver as dpm_solver
+from fromnoise.sampling import multistep as multistep
+from fromnoise.sampling import sa_solver as sa_solver
 from fromnoise.sampling import samplers as samplers
+from fromnoise.sampling import sde as sde
+from fromnoise.sampling import seeds as seeds
+from fromnoise.sampling import singlestep as singlestep
+from fromnoise.sampling import unipc as unipc

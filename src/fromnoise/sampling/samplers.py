@@ -15,7 +15,7 @@ import inspect
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal, NamedTuple, TypeAlias, get_args, get_type_hints
+from typing import NamedTuple, TypeAlias, get_args, get_type_hints
 
 from torch import Tensor
 
@@ -24,7 +24,7 @@ from fromnoise.registry import Registry
 from fromnoise.sampling.noise import NoiseSource as NoiseSource
 from fromnoise.sampling.noise import no_noise
 from fromnoise.sampling.schedules import SCHEDULES
-from fromnoise.sampling.steps import add_noise, ancestral, log_ratio, stochastic_step, toward
+from fromnoise.sampling.steps import add_noise, ancestral, toward
 
 
 class Evaluate(NamedTuple):
@@ -248,6 +248,19 @@ def ddim(
 
 
 @sampler(
+    "ddpm",
+    label="DDPM",
+    order=1,
+    stochastic=True,
+    good_for="The training process run backwards; needs many steps, 50 and more.",
+    good_for_zh="训练过程的逆过程；需要较多步数，50 步以上。",
+)
+def ddpm(x: Tensor, sigmas: Tensor, noise: NoiseSource, *, s_noise: float = 1.0) -> Sampler:
+    """Ho et al. (2020), algorithm 2 with posterior variance: in these variables the ancestral Euler step."""
+    return (yield from euler_ancestral(x, sigmas, noise, s_noise=s_noise))
+
+
+@sampler(
     "lcm",
     label="LCM",
     order=1,
@@ -263,79 +276,3 @@ def lcm(x: Tensor, sigmas: Tensor, noise: NoiseSource, *, s_noise: float = 1.0) 
         x = yield Evaluate(x, sigma)
         x = add_noise(x, noise, step, sigma, sigma_next, sigma_next * s_noise)
     return x
-
-
-@sampler(
-    "dpmpp_2m",
-    label="DPM++ 2M",
-    order=2,
-    default_schedule="karras",
-    good_for="The best first choice: detailed pictures in 20 to 30 steps for the price of Euler.",
-    good_for_zh="首选采样器：与 Euler 同样的耗时，20 到 30 步得到细节丰富的图。",
-    aliases=("k_dpmpp_2m",),
-)
-def dpmpp_2m(x: Tensor, sigmas: Tensor) -> Sampler:
-    """DPM-Solver++(2M), Lu et al. (2022), algorithm 2."""
-    previous = h_last = None
-    for sigma, sigma_next in pairwise(sigmas):
-        denoised = yield Evaluate(x, sigma)
-        h = log_ratio(sigma, sigma_next)
-        target = denoised
-        if previous is not None and h_last is not None and sigma_next > 0:
-            target = denoised + (denoised - previous) * h / (2 * h_last)
-        x = toward(target, x, sigma_next / sigma)
-        previous, h_last = denoised, h
-    return x
-
-
-@sampler(
-    "dpmpp_2m_sde",
-    label="DPM++ 2M SDE",
-    order=2,
-    stochastic=True,
-    brownian=True,
-    default_schedule="exponential",
-    good_for="DPM++ 2M with fresh noise: richer texture, good from 25 steps on.",
-    good_for_zh="带随机噪声的 DPM++ 2M：质感更丰富，建议 25 步以上。",
-    aliases=("k_dpmpp_2m_sde", "dpmpp_2m_sde_gpu"),
-)
-def dpmpp_2m_sde(
-    x: Tensor,
-    sigmas: Tensor,
-    noise: NoiseSource,
-    *,
-    eta: float = 1.0,
-    s_noise: float = 1.0,
-    solver_type: Literal["midpoint", "heun"] = "midpoint",
-) -> Sampler:
-    """SDE-DPM-Solver++(2M), Lu et al. (2022), appendix B; eta 0 is DPM-Solver++(2M)."""
-    previous = h_last = None
-    for step, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
-        denoised = yield Evaluate(x, sigma)
-        h = log_ratio(sigma, sigma_next)
-        target = denoised
-        if previous is not None and h_last is not None and sigma_next > 0:
-            span = h * (1 + eta)
-            share = 0.5 if solver_type == "midpoint" else -1 / (-span).expm1() - 1 / span
-            target = denoised + (denoised - previous) * (share * h / h_last)
-        x = stochastic_step(target, x, noise, step, sigma, sigma_next, eta, s_noise)
-        previous, h_last = denoised, h
-    return x
-
-
-@sampler(
-    "dpmpp_2m_sde_heun",
-    label="DPM++ 2M SDE Heun",
-    order=2,
-    stochastic=True,
-    brownian=True,
-    default_schedule="exponential",
-    good_for="A variant of DPM++ 2M SDE with a little more contrast between steps.",
-    good_for_zh="DPM++ 2M SDE 的变体，步间修正略强。",
-    aliases=("k_dpmpp_2m_sde_heun", "dpmpp_2m_sde_heun_gpu"),
-)
-def dpmpp_2m_sde_heun(
-    x: Tensor, sigmas: Tensor, noise: NoiseSource, *, eta: float = 1.0, s_noise: float = 1.0
-) -> Sampler:
-    """SDE-DPM-Solver++(2M) with the exact integral of the linear term."""
-    return (yield from dpmpp_2m_sde(x, sigmas, noise, eta=eta, s_noise=s_noise, solver_type="heun"))

@@ -221,9 +221,8 @@ def beta(table: NoiseTable, steps: int, alpha: float = 0.6, beta: float = 0.6) -
 
 def karras_sigmas(steps: int, sigma_min: float, sigma_max: float, rho: float = 7.0) -> Tensor:
     """`steps` levels from `sigma_max` to `sigma_min`: Karras et al. (2022), equation 5."""
-    low, high = sigma_min ** (1 / rho), sigma_max ** (1 / rho)
-    roots = high + torch.linspace(0, 1, steps) * (low - high)
-    return roots.pow(rho)
+    low, high = math.pow(sigma_min, 1 / rho), math.pow(sigma_max, 1 / rho)
+    return (high + torch.linspace(0, 1, steps) * (low - high)) ** rho
 
 
 def exponential_sigmas(steps: int, sigma_min: float, sigma_max: float) -> Tensor:

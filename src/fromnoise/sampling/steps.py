@@ -5,9 +5,18 @@ h = log(sigma / sigma_next) on which D is a constant `target` therefore ends at 
 `toward`. Multistep methods differ only in how they extrapolate `target` from earlier answers (Lu et al. 2022).
 """
 
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from fromnoise.sampling.noise import NoiseSource
+
+Reals: TypeAlias = NDArray[np.float64]
+
+_QUADRATURE_POINTS = 24
 
 
 def toward(target: Tensor, x: Tensor, ratio: Tensor) -> Tensor:
@@ -18,6 +27,13 @@ def toward(target: Tensor, x: Tensor, ratio: Tensor) -> Tensor:
 def log_ratio(sigma: Tensor, sigma_next: Tensor) -> Tensor:
     """The step's length h in lambda = -log(sigma): positive, infinite for sigma_next = 0."""
     return (sigma / sigma_next).log()
+
+
+def between(sigma: Tensor, sigma_next: Tensor, share: float) -> Tensor:
+    """The level after `share` of the step in log sigma, in k-diffusion's order of operations: Brownian noise shows the
+    last bit."""
+    start, end = -sigma.log(), -sigma_next.log()
+    return (-(start + share * (end - start))).exp()
 
 
 def ancestral(sigma: Tensor, sigma_next: Tensor, eta: float) -> tuple[Tensor, Tensor]:
@@ -52,3 +68,19 @@ def stochastic_step(
     x = toward(target, x, ratio ** (1 + eta))
     scale = sigma_next * (1 - ratio ** (2 * eta)).sqrt() * s_noise
     return add_noise(x, noise, step, sigma, sigma_next, scale, draw)
+
+
+def lagrange_weights(
+    nodes: Sequence[float], start: float, end: float, density: Callable[[Reals], Reals]
+) -> list[float]:
+    """Weights w_j with sum_j w_j f(nodes[j]) = the integral over [start, end] of density(t) p(t) dt, where p is the
+    polynomial through f at the nodes. By Gauss-Legendre quadrature in float64."""
+    points, weights = np.polynomial.legendre.leggauss(_QUADRATURE_POINTS)
+    t = start + (end - start) * (points + 1) / 2
+    mass = weights * (end - start) / 2 * density(t)
+    result = []
+    for j, node in enumerate(nodes):
+        others = np.array([other for k, other in enumerate(nodes) if k != j])
+        basis = np.prod((t[:, None] - others) / (node - others), axis=1)
+        result.append(float(mass @ basis))
+    return result
