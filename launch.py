@@ -29,12 +29,10 @@ from pathlib import Path
 from typing import IO, NoReturn
 
 ROOT = Path(__file__).resolve().parent
-NODEPS = "tests/requirements-nodeps.txt"
-STAMP, LOG = "launch-stamp.txt", "install.log"
+STAMP, LOG, NODEPS = "launch-stamp.txt", "install.log", "tests/requirements-nodeps.txt"
 NO_NETWORK = re.compile("NewConnectionError|NameResolutionError|ConnectTimeoutError|ProxyError|Read timed out")
 NVIDIA = ("/proc/driver/nvidia/version", "/dev/nvidiactl", "/usr/lib/wsl/lib/libcuda.so.1")
-# Temporaries of a U-Net are larger than glibc keeps by default: it maps and page-faults them anew at each call, which
-# costs 12 % of a step and 36 % of a decode on a CPU (bf16, 512 x 512). The price: freed memory stays with the process.
+# glibc maps a U-Net's large temporaries anew at each call: 12 % of a step, 36 % of a decode (bf16 on a CPU, 512 x 512).
 GLIBC_KEEPS_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(32 << 30)}
 
 
@@ -45,8 +43,7 @@ class SetupError(Exception):
 def main(arguments: list[str]) -> int:  # SyntaxError here? launch.py needs Python 3.11 or newer
     """Install what is missing, then become `fromnoise` or pytest; returns an exit status only if that failed."""
     reinstall = arguments[:1] == ["--reinstall"]
-    if reinstall:
-        arguments = arguments[1:]
+    arguments = arguments[1:] if reinstall else arguments
     testing = arguments[:1] == ["test"]
     venv = Path(os.path.abspath(os.environ.get("FROMNOISE_VENV") or ROOT / ".venv"))
     try:
@@ -58,8 +55,7 @@ def main(arguments: list[str]) -> int:  # SyntaxError here? launch.py needs Pyth
     except SetupError as error:
         print(f"launch.py: {error}", file=sys.stderr)
     except OSError as error:
-        remedy = "; FROMNOISE_VENV can name another folder" if isinstance(error, PermissionError) else ""
-        print(f"launch.py: cannot set up {venv}: {error}{remedy}", file=sys.stderr)
+        print(f"launch.py: cannot set up {venv}: {error}; FROMNOISE_VENV can name another folder", file=sys.stderr)
     except KeyboardInterrupt:
         print("\nlaunch.py: interrupted; the next start sets up what is missing", file=sys.stderr)
         return 130
@@ -69,11 +65,14 @@ def main(arguments: list[str]) -> int:  # SyntaxError here? launch.py needs Pyth
 def prepare(venv: Path, extras: set[str], reinstall: bool = False) -> None:
     """Bring `venv` to what this checkout asks for; without work to do this reads four small files.
 
-    The stamp is away while anything changes, and a start that finds none builds the environment anew: what a failed
-    or killed installation left behind is never used.
+    The stamp is away while anything changes, and without one all is built anew: half an installation is never used.
     """
     wanted = fingerprint(ROOT, venv)
-    if not reinstall and covers(read_stamp(venv), wanted, extras):
+
+    def ready(stamp: list[str]) -> bool:
+        return not reinstall and stamp[:2] == wanted and extras <= set(stamp[2:])
+
+    if ready(read_stamp(venv)):
         return
     if venv.is_dir() and any(venv.iterdir()) and not (venv / LOG).exists():
         raise SetupError(f"{venv} was not made by launch.py: remove it, or name another folder in FROMNOISE_VENV")
@@ -81,16 +80,16 @@ def prepare(venv: Path, extras: set[str], reinstall: bool = False) -> None:
     with (venv / LOG).open("ab") as log:
         lock(log)
         stamp = read_stamp(venv)
-        if not reinstall and covers(stamp, wanted, extras):
+        if ready(stamp):
             return  # another start installed it while this one waited
         log.truncate(0)
         (venv / STAMP).unlink(missing_ok=True)
         if reinstall or stamp[:1] != wanted[:1]:
             stamp = []
             build(venv, log)
-        extras = extras.union(stamp[2:])
-        install(venv, extras, log)
-        (venv / "new-stamp").write_text("\n".join([*wanted, *sorted(extras)]), "utf-8")
+        together = sorted(extras.union(stamp[2:]))
+        install(venv, together, log)
+        (venv / "new-stamp").write_text("\n".join([*wanted, *together]), "utf-8")
         os.replace(venv / "new-stamp", venv / STAMP)
 
 
@@ -107,10 +106,6 @@ def read_stamp(venv: Path) -> list[str]:
         return (venv / STAMP).read_text("utf-8").split() if os.path.exists(program(venv, "python")) else []
     except (OSError, ValueError):
         return []
-
-
-def covers(stamp: list[str], wanted: list[str], extras: set[str]) -> bool:
-    return stamp[:2] == wanted and extras <= set(stamp[2:])
 
 
 def lock(log: IO[bytes]) -> None:
@@ -135,12 +130,12 @@ def build(venv: Path, log: IO[bytes]) -> None:
         raise SetupError(f"no virtual environment could be made; the whole log: {log.name}")
 
 
-def install(venv: Path, extras: set[str], log: IO[bytes]) -> None:
+def install(venv: Path, extras: list[str], log: IO[bytes]) -> None:
     """Install this checkout, editable, with the versions of constraints.txt."""
     more = shlex.split(os.environ.get("FROMNOISE_PIP_ARGS", ""), posix=os.name == "posix")
     torch = torch_requirement((ROOT / "constraints.txt").read_text("utf-8"), more)
     pip = [program(venv, "python"), "-m", "pip", "install", "--no-input", "-c", "constraints.txt", *more]
-    project = f".[{','.join(sorted(extras))}]" if extras else "."
+    project = f".[{','.join(extras)}]" if extras else "."
     status = run(" and ".join(["installing fromnoise", *torch]), [*pip, "-e", project, *torch], log)
     if status == 0 and "test" in extras:
         status = run("installing the packages that tests compare with", [*pip, "--no-deps", "-r", NODEPS], log)
@@ -163,8 +158,8 @@ def torch_requirement(constraints: str, pip_arguments: list[str]) -> list[str]:
 def diagnose(log: str, torch: list[str]) -> str:
     """What the output of a pip that failed comes to."""
     if NO_NETWORK.search(log):
-        return "pip cannot reach its package index: is there a network?"
-    if torch and f"No matching distribution found for {torch[0]}" in log:
+        return "pip cannot reach its package index (is there a network?)"
+    if torch and any("ERROR:" in line and torch[0] in line for line in log.splitlines()):
         return f"pip finds no {torch[0]} for this Python: docs/install.md says how to choose another build"
     return "pip failed"
 

@@ -39,7 +39,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         python.touch()
 
     monkeypatch.setattr(launch, "build", build)
-    monkeypatch.setattr(launch, "install", lambda venv, extras, log: done.append("install:" + ",".join(sorted(extras))))
+    monkeypatch.setattr(launch, "install", lambda venv, extras, log: done.append("install:" + ",".join(extras)))
     return done
 
 
@@ -190,6 +190,8 @@ def test_the_real_constraints_pin_torch_without_a_build(root: Path, no_gpu: None
             "is there a network",
         ),
         ("ERROR: No matching distribution found for torch==2.13.0+cpu", "docs/install.md"),
+        ("ERROR: Cannot install torch==2.13.0+cpu because of conflicts", "docs/install.md"),
+        ("Collecting torch==2.13.0+cpu\nERROR: Could not build wheels for x", "pip failed"),
         ("ERROR: No space left on device", "pip failed"),
     ],
 )
@@ -206,7 +208,7 @@ def test_pip_failure_shows_the_end_of_the_log_and_its_name(
 
     monkeypatch.setattr(launch, "run", fail)
     with (checkout / "log").open("ab") as log, pytest.raises(launch.SetupError, match="pip failed") as caught:
-        launch.install(checkout / ".venv", set(), log)
+        launch.install(checkout / ".venv", [], log)
     shown = capsys.readouterr().err
     assert "line 39" in shown
     assert "line 10" not in shown
@@ -220,7 +222,7 @@ def test_pip_gets_the_constraints_the_extras_and_the_users_arguments(
     monkeypatch.setattr(launch, "run", lambda title, command, log: commands.append(command) or 0)
     monkeypatch.setenv("FROMNOISE_PIP_ARGS", "--find-links 'a folder'")
     with (checkout / "log").open("ab") as log:
-        launch.install(checkout / ".venv", {"test"}, log)
+        launch.install(checkout / ".venv", ["test"], log)
     project, peers = commands
     assert project[-2:] == ["-e", ".[test]"]
     assert project[project.index("-c") + 1] == "constraints.txt"
@@ -280,7 +282,11 @@ def test_arguments_find_their_command(
     [
         (launch.SetupError("pip failed"), 2, "launch.py: pip failed\n"),
         (PermissionError(13, "Permission denied"), 2, "FROMNOISE_VENV can name another folder\n"),
-        (OSError(28, "No space left on device"), 2, "No space left on device\n"),
+        (
+            OSError(28, "No space left on device"),
+            2,
+            "No space left on device; FROMNOISE_VENV can name another folder\n",
+        ),
         (KeyboardInterrupt(), 130, "the next start sets up what is missing\n"),
     ],
 )
