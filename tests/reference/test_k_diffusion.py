@@ -59,15 +59,55 @@ def start(name: str, steps: int = 8) -> tuple[Tensor, Tensor]:
     return torch.randn(SHAPE, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * sigmas[0], sigmas
 
 
-def assert_equal(ours: Tensor, theirs: Tensor) -> None:
-    assert float((ours - theirs).abs().max() / theirs.std()) < 1e-6
+def assert_equal(ours: Tensor, theirs: Tensor, tolerance: float = 1e-6) -> None:
+    assert float((ours - theirs).abs().max() / theirs.std()) < tolerance
 
 
-@pytest.mark.parametrize("name", ["euler", "heun", "dpm_2", "lms", "dpmpp_2m"])
+@pytest.mark.parametrize("name", ["euler", "heun", "dpm_2", "dpmpp_2m"])
 def test_deterministic_sampler(name: str, k_diffusion: types.SimpleNamespace) -> None:
     x, sigmas = start(name)
     theirs = getattr(k_diffusion.sampling, f"sample_{name}")(model, x, sigmas, disable=True)
     assert_equal(run(SAMPLERS[name].start(x, sigmas), wavy), theirs)
+
+
+def test_lms_but_for_its_last_step(k_diffusion: types.SimpleNamespace) -> None:
+    """k-diffusion extrapolates to sigma 0, too; we end at `denoised`."""
+    x, sigmas = start("lms")
+    theirs = k_diffusion.sampling.sample_lms(model, x, sigmas[:-1], disable=True)
+    assert_equal(run(SAMPLERS["lms"].start(x, sigmas[:-1]), wavy), theirs)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 6, 7, 8])
+@pytest.mark.parametrize("eta", [0.0, 0.7])
+def test_dpm_fast(steps: int, eta: float, k_diffusion: types.SimpleNamespace) -> None:
+    x, sigmas = start("dpm_fast", steps)
+    streams = [SequentialNoise(SHAPE, TorchStream(5), dtype=torch.float64) for _ in range(2)]
+    ends = float(sigmas[-2]), float(sigmas[0])
+    if steps == 1:
+        sigmas = sigmas.new_tensor([ends[1], 0.5])
+        ends = 0.5, ends[1]
+    theirs = k_diffusion.sampling.sample_dpm_fast(
+        model, x, *ends, steps, disable=True, eta=eta, noise_sampler=lambda s, s_next: streams[0](0, s, s_next)
+    )
+    assert_equal(run(SAMPLERS["dpm_fast"].start(x, sigmas, streams[1], {"eta": eta}), wavy), theirs, 1e-5)
+
+
+@pytest.mark.parametrize("order", [2, 3])
+@pytest.mark.parametrize("eta", [0.0, 0.7])
+def test_dpm_adaptive(order: int, eta: float, k_diffusion: types.SimpleNamespace) -> None:
+    x, sigmas = start("dpm_adaptive")
+    options = {"order": order, "eta": eta, "pcoeff": 0.3, "dcoeff": 0.1, "rtol": 0.02}
+    streams = [SequentialNoise(SHAPE, TorchStream(5), dtype=torch.float64) for _ in range(2)]
+    theirs = k_diffusion.sampling.sample_dpm_adaptive(
+        model,
+        x,
+        float(sigmas[-2]),
+        float(sigmas[0]),
+        disable=True,
+        noise_sampler=lambda s, s_next: streams[0](0, s, s_next),
+        **options,
+    )
+    assert_equal(run(SAMPLERS["dpm_adaptive"].start(x, sigmas, streams[1], options), wavy), theirs, 1e-4)
 
 
 @pytest.mark.parametrize("name", ["euler", "heun", "dpm_2"])

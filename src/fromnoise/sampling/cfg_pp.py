@@ -50,7 +50,7 @@ def euler_ancestral_cfg_pp(
 @sampler(
     "dpmpp_2s_ancestral_cfg_pp",
     label="DPM++ 2S a CFG++",
-    order=1,
+    order=0,
     evaluations=2,
     stochastic=True,
     default_schedule="karras",
@@ -61,7 +61,7 @@ def dpmpp_2s_ancestral_cfg_pp(
     x: Tensor, sigmas: Tensor, noise: NoiseSource, *, eta: float = 1.0, s_noise: float = 1.0
 ) -> Sampler:
     """DPM-Solver++(2S) whose starting point is shifted by the guidance: for the step itself, from the first guided to
-    the second unconditional answer, as in ComfyUI."""
+    the second unconditional answer, as in ComfyUI. Without guidance that leaves a shift, so it does not converge."""
     for step, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
         denoised, uncond = yield Evaluate(x, sigma, split=True)
         down, up = ancestral(sigma, sigma_next, eta)
@@ -78,7 +78,7 @@ def dpmpp_2s_ancestral_cfg_pp(
 @sampler(
     "dpmpp_2m_cfg_pp",
     label="DPM++ 2M CFG++",
-    order=1,
+    order=2,
     default_schedule="karras",
     good_for="DPM++ 2M with CFG++; use a guidance scale of 1 to 2.",
     good_for_zh="带 CFG++ 的 DPM++ 2M；引导系数用 1 到 2。",
@@ -111,7 +111,7 @@ def res_multistep_cfg_pp(x: Tensor, sigmas: Tensor) -> Sampler:
 @sampler(
     "res_multistep_ancestral_cfg_pp",
     label="RES multistep a CFG++",
-    order=1,
+    order=2,
     stochastic=True,
     good_for="RES multistep a with CFG++; use a guidance scale of 1 to 2.",
     good_for_zh="带 CFG++ 的 RES multistep a；引导系数用 1 到 2。",

@@ -31,6 +31,8 @@ def dpm_fast(
     """DPM-Solver-fast, appendix C: len(sigmas) - 1 evaluations, in steps of order 3 and then 2 or 1."""
     if len(sigmas) < 2:
         return x
+    if _ends_at_once(sigmas):
+        return (yield Evaluate(x, sigmas[0]))
     first, last = _ends(sigmas)
     orders = _orders(len(sigmas) - 1)
     levels = torch.linspace(math.log(first), math.log(last), len(orders) + 1, dtype=sigmas.dtype).exp()
@@ -49,13 +51,17 @@ def dpm_fast(
     return x
 
 
+def _ends_at_once(sigmas: Tensor) -> bool:
+    return len(sigmas) == 2 and bool(sigmas[1] == 0)
+
+
 def _orders(evaluations: int) -> list[int]:
     thirds, rest = divmod(evaluations, 3)
     return [3] * thirds + [rest] if rest else [3] * (thirds - 1) + [2, 1]
 
 
 def _ends(sigmas: Tensor) -> tuple[float, float]:
-    return float(sigmas[0]), float(sigmas[-1] if sigmas[-1] > 0 or len(sigmas) < 3 else sigmas[-2])
+    return float(sigmas[0]), float(sigmas[-1] if sigmas[-1] > 0 else sigmas[-2])
 
 
 def _ancestral(sigma: Tensor, sigma_next: Tensor, last: float, eta: float) -> tuple[Tensor, Tensor]:
@@ -116,6 +122,8 @@ def dpm_adaptive(
     """
     if len(sigmas) < 2:
         return x
+    if _ends_at_once(sigmas):
+        return (yield Evaluate(x, sigmas[0]))
     first, last = _ends(sigmas)
     sigma, end = sigmas.new_tensor(first), sigmas.new_tensor(last)
     control = _StepLength(h_init, 1.5 if eta else order, pcoeff, icoeff, dcoeff, accept_safety)

@@ -63,7 +63,7 @@ def deis(x: Tensor, sigmas: Tensor, *, order: int = 3) -> Sampler:
 @sampler(
     "ipndm",
     label="iPNDM",
-    order=1,
+    order=2,
     good_for="Adams-Bashforth with fixed weights: sharp pictures in few steps on even schedules.",
     good_for_zh="固定权重的 Adams-Bashforth 法：在均匀调度上用少量步数得到清晰的图。",
 )
@@ -82,7 +82,7 @@ def ipndm(x: Tensor, sigmas: Tensor, *, order: int = 4) -> Sampler:
 @sampler(
     "plms",
     label="PLMS",
-    order=1,
+    order=2,
     good_for="The sampler of the first Stable Diffusion; kept to repeat old pictures.",
     good_for_zh="最早的 Stable Diffusion 所用的采样器；用于重现旧图。",
 )
@@ -211,7 +211,7 @@ def res_multistep(x: Tensor, sigmas: Tensor) -> Sampler:
 @sampler(
     "res_multistep_ancestral",
     label="RES multistep a",
-    order=1,
+    order=2,
     stochastic=True,
     good_for="RES multistep with fresh noise: livelier, changes with the number of steps.",
     good_for_zh="带随机噪声的 RES multistep：更生动，结果随步数变化。",

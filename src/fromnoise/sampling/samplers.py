@@ -49,8 +49,8 @@ class SamplerSpec:
     name: str
     label: str
     make: Callable[..., Sampler]  # (x, sigmas, [noise], keyword options) -> Sampler
-    order: int  # the error falls with steps**-order; for stochastic samplers the error of the distribution
-    evaluations: int  # of the model in each step; the last step may need fewer
+    order: int  # the error falls with steps**-order; for stochastic samplers the error of the distribution's variance
+    evaluations: int  # of the model in each step, though the first and last may differ; 0: chooses its own steps
     stochastic: bool  # draws noise with its default options
     good_for: str
     good_for_zh: str

@@ -29,7 +29,7 @@ def heunpp2(
     s_tmax: float = float("inf"),
     s_noise: float = 1.0,
 ) -> Sampler:
-    """The slopes at this and the next two levels, weighted by sigma / sigma_max (Wang et al. 2023, arXiv 2312.07586)."""
+    """The slopes at this and the next two levels, weighted by their share of sigma_max."""
     for step, sigma_next in enumerate(sigmas[1:]):
         x, sigma = churned(x, step, sigmas, noise, s_churn, s_tmin, s_tmax, s_noise)
         slope = (x - (yield Evaluate(x, sigma))) / sigma
@@ -77,7 +77,7 @@ def dpm_2(
 @sampler(
     "dpm_2_ancestral",
     label="DPM2 a",
-    order=1,
+    order=2,
     evaluations=2,
     stochastic=True,
     drop_penultimate=True,
@@ -108,7 +108,7 @@ def _midpoint(x: Tensor, denoised: Tensor, sigma: Tensor, sigma_next: Tensor) ->
 @sampler(
     "dpmpp_2s_ancestral",
     label="DPM++ 2S a",
-    order=1,
+    order=2,
     evaluations=2,
     stochastic=True,
     default_schedule="karras",
@@ -158,11 +158,13 @@ def restart_steps(sigmas: Tensor) -> list[tuple[Tensor, Tensor]]:
     if steps < 20:
         return list(pairwise(sigmas))
     length, times = (steps // 4, 2) if steps >= 36 else (9, 1)
-    lowest = float(sigmas[-2] if sigmas[-1] == 0 else sigmas[-1])
-    main = append_zero(karras_sigmas(steps - length * times, lowest, float(sigmas[0]))).to(sigmas)
+    to_zero = bool(sigmas[-1] == 0)
+    count, lowest = steps + 1 - to_zero - length * times, float(sigmas[-1 - to_zero])
+    main = karras_sigmas(count, lowest, float(sigmas[0]))
+    main = (append_zero(main) if to_zero else main).to(sigmas)
     low, high = (int((main - level).abs().argmin()) for level in (0.1, 2.0))
     pairs = list(pairwise(main))
     if high >= low:
         return pairs
-    again = karras_sigmas(length + 1, float(main[low]), float(main[high])).to(sigmas)[:-1]
+    again = karras_sigmas(length + 1, float(main[low]), float(main[high])).to(sigmas)
     return pairs[:low] + list(pairwise(again)) * times + pairs[low:]

@@ -21,7 +21,7 @@ _LAST_SIGMA = 1e-3  # stands for 0, where log sigma would be infinite
 @sampler(
     "uni_pc",
     label="UniPC",
-    order=3,
+    order=2,
     drop_penultimate=True,
     good_for="Converges in 8 to 12 steps; for quick, clean pictures.",
     good_for_zh="8 到 12 步即可收敛；适合快速得到干净的图。",
@@ -55,7 +55,7 @@ def uni_pc(x: Tensor, sigmas: Tensor, *, order: int = 3, variant: Variant = "bh1
 @sampler(
     "uni_pc_bh2",
     label="UniPC bh2",
-    order=3,
+    order=2,
     drop_penultimate=True,
     good_for="UniPC for strong guidance and fewer than 10 steps.",
     good_for_zh="适合强引导和 10 步以内的 UniPC。",
