@@ -8,7 +8,6 @@ Nothing raises: what cannot be read is text, and a warning says where.
 """
 
 import re
-from dataclasses import dataclass
 from itertools import groupby
 from math import isfinite
 from typing import Literal, NamedTuple
@@ -16,6 +15,7 @@ from typing import Literal, NamedTuple
 Dialect = Literal["native", "a1111", "comfyui"]
 
 STEP = 1.1  # what one pair of brackets multiplies or divides by
+MAX_WARNINGS = 50  # a text with more mistakes than this is not made of mistakes
 LIMIT = 1e4  # weights are held within plus and minus this, so that thousands of brackets stay finite
 
 
@@ -29,8 +29,7 @@ class Piece(NamedTuple):
 BREAK = Piece("BREAK", -1.0)  # not text: the rest of the chunk stays empty
 
 
-@dataclass(frozen=True)
-class PromptWarning:
+class PromptWarning(NamedTuple):
     """Something in a prompt that was read as text; `position` counts characters from 0."""
 
     position: int
@@ -68,6 +67,8 @@ _BREAK = re.compile(r"\s*\bBREAK\b\s*")
 class _Bracket:
     """An opening bracket; its factor is known when it closes."""
 
+    __slots__ = ("char", "factor", "position")
+
     def __init__(self, char: str, position: int) -> None:
         self.char, self.position = char, position
         self.factor = STEP if char == "(" else 1 / STEP
@@ -85,10 +86,9 @@ class _BracketWeights:
     def read(self) -> Weighted:
         for match in _TOKEN.finditer(self.text):
             self._token(match)
-        for bracket in [*self.open["("], *self.open["["]]:
+        for bracket in (*self.open["("][:MAX_WARNINGS], *self.open["["][:MAX_WARNINGS]):
             self._warn(bracket.position, f"'{bracket.char}' is not closed: it acts to the end of the prompt")
-        self.warnings.sort(key=lambda w: w.position)
-        return Weighted(_merge(self._walk()), self.warnings)
+        return Weighted(_merge(self._walk()), sorted(self.warnings)[:MAX_WARNINGS])
 
     def _token(self, match: re.Match[str]) -> None:
         token, at = match.group(), match.start()
@@ -130,14 +130,18 @@ class _BracketWeights:
     def _walk(self) -> list[Piece]:
         pieces: list[Piece] = []
         product: dict[str, list[float]] = {"(": [1.0], "[": [1.0]}
+        weight: float | None = 1.0
         for kind, value in self.events:
             if isinstance(value, _Bracket):
                 stack = product[value.char]
                 stack.append(max(-LIMIT, min(LIMIT, stack[-1] * value.factor)))
+                weight = None
             elif kind == "close":
                 product[value].pop()
+                weight = None
             else:
-                weight = float(f"{product['('][-1] * product['['][-1]:.12g}")  # one value however it was reached
+                if weight is None:
+                    weight = float(f"{product['('][-1] * product['['][-1]:.12g}")  # one value however it was reached
                 pieces += [Piece(value, weight)] if kind == "escaped" else self._split(value, weight)
         return pieces
 
@@ -197,7 +201,7 @@ class _ComfyWeights:
     def read(self) -> Weighted:
         self._pair()
         self._walk()
-        return Weighted([p for p in self.pieces if p.text], self.warnings)
+        return Weighted([p for p in self.pieces if p.text], sorted(self.warnings)[:MAX_WARNINGS])
 
     def _pair(self) -> None:
         stack: list[int] = []
@@ -214,9 +218,8 @@ class _ComfyWeights:
             else:
                 self.openers.append(at)
                 stack.append(at)
-        for at in stack:
+        for at in stack[:MAX_WARNINGS]:
             self._warn(at, "'(' is not closed")
-        self.warnings.sort(key=lambda w: w.position)
 
     def _walk(self) -> None:
         position, index = 0, 0
