@@ -1,0 +1,86 @@
+"""The only caller of the network: it answers the calls of one or many pictures, packed into batches.
+
+Pictures at different steps, with different samplers and guidance, share a batch whenever their calls have the same key.
+"""
+
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+from fromnoise.engine.library import Model
+from fromnoise.sampling.guidance import NetworkCall, Picture
+from fromnoise.sampling.parametrization import network_input, to_denoised
+
+Name = TypeVar("Name", bound=Hashable)
+
+
+@dataclass
+class Executor(Generic[Name]):
+    """Runs pictures side by side on one model; `add` more at any time, as others finish."""
+
+    model: Model
+    max_batch: int = 8  # network calls in one batch
+    batches: int = 0  # sent so far
+    waiting: dict[Name, tuple[Picture, Sequence[NetworkCall]]] = field(default_factory=dict)
+
+    def add(self, name: Name, picture: Picture) -> None:
+        """Start `picture`; it advances with the next `step`."""
+        self.waiting[name] = (picture, next(picture))
+
+    def cancel(self, name: Name) -> None:
+        """Drop a picture that is under way."""
+        self.waiting.pop(name)[0].close()
+
+    def step(self) -> Mapping[Name, Tensor]:
+        """Advance every picture by one evaluation; the latents (1 c h w) of those that have finished."""
+        answers = iter(self.answer([call for _, calls in self.waiting.values() for call in calls]))
+        finished: dict[Name, Tensor] = {}
+        for name, (picture, calls) in list(self.waiting.items()):
+            try:
+                self.waiting[name] = (picture, picture.send([next(answers) for _ in calls]))
+            except StopIteration as stop:
+                del self.waiting[name]
+                finished[name] = stop.value
+        return finished
+
+    def run(self) -> Iterator[tuple[Name, Tensor]]:
+        """Advance until nothing waits; (name, latents) as each picture finishes."""
+        while self.waiting:
+            yield from self.step().items()
+
+    @torch.inference_mode()
+    def answer(self, calls: Sequence[NetworkCall]) -> list[Tensor]:
+        """Guesses of the clean latents, in the order of `calls`."""
+        groups: dict[tuple[object, ...], list[int]] = {}
+        for i, call in enumerate(calls):
+            groups.setdefault(call.key, []).append(i)
+        answers: dict[int, Tensor] = {}
+        for members in groups.values():
+            for start in range(0, len(members), self.max_batch):
+                batch = members[start : start + self.max_batch]
+                answers.update(zip(batch, self._denoise([calls[i] for i in batch]).split(1), strict=True))
+        return [answers[i] for i in range(len(calls))]
+
+    def _denoise(self, calls: Sequence[NetworkCall]) -> Tensor:
+        """One batch through the network: float32 latents in, float32 guesses out, whatever it computes in."""
+        self.batches += 1
+        model, place = self.model, self.model.placement
+        x = torch.cat([call.x for call in calls]).to(place.device)
+        sigma = torch.stack([call.sigma for call in calls]).float().to(place.device)
+        scalings = model.scalings(sigma)
+        shown = network_input(x, scalings)
+        if calls[0].cond.concat is not None:
+            shown = torch.cat((shown, torch.cat([c.cond.concat for c in calls if c.cond.concat is not None])), dim=1)
+        if place.channels_last:
+            shown = shown.contiguous(memory_format=torch.channels_last)
+        y = torch.cat([c.cond.y for c in calls if c.cond.y is not None]) if calls[0].cond.y is not None else None
+        out = model.unet(
+            shown.to(place.dtype),
+            model.table.timestep(sigma),
+            torch.cat([call.cond.context for call in calls]).to(place.dtype),
+            None if y is None else y.to(place.dtype),
+        )
+        return to_denoised(out.to(x.dtype), x, scalings)

@@ -1,0 +1,161 @@
+"""Training text encoder and U-Net together: v-prediction from pure noise to pictures, on cached latents.
+
+Ho et al. (2020); v-prediction: Salimans and Ho (2022); zero terminal SNR: Lin et al. (2023); loss weights: Hang et al.
+(2023), "Efficient Diffusion Training via Min-SNR Weighting Strategy".
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from fromnoise.nn.clip import CLIPText
+from fromnoise.nn.unet import UNet
+from fromnoise.nn.vae import AutoencoderKL
+from fromnoise.sampling.guidance import Cond, NetworkCall, classifier_free, drive
+from fromnoise.sampling.noise import Purpose, philox_normal
+from fromnoise.sampling.parametrization import network_input, to_denoised, v_scalings
+from fromnoise.sampling.samplers import SAMPLERS
+from fromnoise.sampling.schedules import NoiseTable, sigmas_for
+from fromnoise.text.tokenizer import Tokenizer
+from fromnoise.train.autoencoder import save_rows
+from fromnoise.train.emoji import COLOURS, EmojiSet, Scene, philox, random_scene
+
+
+def scene_pool(data: EmojiSet, *, backgrounds: int, pairs: int, seed: int) -> list[Scene]:
+    """Every picture of the vocabulary that is not held out on `backgrounds` colours, then `pairs` scenes of two."""
+    pictures = data.select(chosen=True, held_out=False)
+    pool = []
+    for picture in pictures:
+        colours = philox(seed, 10, picture).permutation(len(COLOURS))[:backgrounds]
+        pool += [Scene((picture,), COLOURS[c]) for c in colours]
+    return pool + [random_scene(data, pictures, philox(seed, 11, i), pairs=1.0) for i in range(pairs)]
+
+
+@torch.no_grad()
+def cache_latents(
+    data: EmojiSet, vae: AutoencoderKL, pool: list[Scene], path: Path, batch: int = 32
+) -> NDArray[np.float16]:
+    """Mean latents of the scenes (n c h w) float16, unscaled; made once, then read from `path`."""
+    if path.exists():
+        latents: NDArray[np.float16] = np.load(path, mmap_mode="r")
+        if len(latents) == len(pool):
+            return latents
+    parts = []
+    for start in range(0, len(pool), batch):
+        images = np.stack([data.draw(scene) for scene in pool[start : start + batch]]).astype(np.float32) / 127.5 - 1
+        mean, _ = vae.moments(torch.from_numpy(images).contiguous(memory_format=torch.channels_last))
+        parts.append(mean.half().numpy())
+    partial = path.with_suffix(".part.npy")
+    np.save(partial, np.concatenate(parts))
+    partial.replace(path)
+    return np.load(path, mmap_mode="r")  # type: ignore[no-any-return]
+
+
+class Drawer(nn.Module):
+    """What trains: the text encoder and the U-Net."""
+
+    def __init__(self, text: CLIPText, unet: UNet) -> None:
+        super().__init__()
+        self.text, self.unet = text, unet
+
+
+class DiffusionTask:
+    """Denoises cached latents under captions, one in ten of them empty so that guidance has something to lean on."""
+
+    def __init__(
+        self,
+        data: EmojiSet,
+        pool: list[Scene],
+        latents: NDArray[np.float16],
+        text: CLIPText,
+        unet: UNet,
+        vae: AutoencoderKL,
+        *,
+        batch: int = 16,
+        pairs: float = 0.15,
+        dropout: float = 0.1,
+        min_snr: float = 5.0,
+        seed: int = 0,
+    ) -> None:
+        self.data, self.pool, self.latents, self.vae = data, pool, latents, vae
+        self.batch, self.pairs, self.dropout, self.min_snr, self.seed = batch, pairs, dropout, min_snr, seed
+        self.singles = sum(scene.relation is None for scene in pool)
+        self.drawer = Drawer(text, unet.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
+        self.module: nn.Module = self.drawer
+        self.table = NoiseTable.ldm(zero_snr=True)
+        self.tokenizer = Tokenizer()
+
+    def encode(self, captions: list[str]) -> Tensor:
+        """The states (n 77 d) that steer the U-Net."""
+        last: Tensor = self.drawer.text(torch.tensor([self.tokenizer.encode_window(c) for c in captions])).last
+        return last
+
+    def examples(self, step: int) -> tuple[Tensor, list[str], Tensor, Tensor]:
+        """Clean latents (b c h w), captions, timesteps (b) at even distances, noise like the latents."""
+        rng = philox(self.seed, 5, step)
+        chosen, captions = [], []
+        for _ in range(self.batch):
+            single = rng.random() >= self.pairs or self.singles == len(self.pool)
+            low, high = (0, self.singles) if single else (self.singles, len(self.pool))
+            index = int(rng.integers(low, high))
+            chosen.append(index)
+            caption = self.data.caption(self.pool[index], rng, "en" if rng.random() < 0.6 else "zh")
+            captions.append("" if rng.random() < self.dropout else caption)
+        latents = torch.from_numpy(self.latents[chosen].astype(np.float32)) * self.vae.config.scale_factor
+        places = (rng.random() + np.arange(self.batch) / self.batch) % 1.0  # Kingma et al. (2021), appendix I.1
+        timesteps = torch.from_numpy((rng.permutation(places) * 1000).astype(np.int64))
+        noise = torch.from_numpy(rng.standard_normal(latents.shape, dtype=np.float32))
+        return latents, captions, timesteps, noise
+
+    def loss(self, step: int) -> tuple[Tensor, Mapping[str, float]]:
+        latents, captions, timesteps, noise = self.examples(step)
+        alphas = self.table.alphas_cumprod[timesteps]
+        keep, add = alphas.sqrt().view(-1, 1, 1, 1), (1 - alphas).sqrt().view(-1, 1, 1, 1)
+        noisy = (latents * keep + noise * add).contiguous(memory_format=torch.channels_last)
+        predicted = self.drawer.unet(noisy, timesteps.float(), self.encode(captions))
+        errors = (predicted - (keep * noise - add * latents)).square().mean(dim=(1, 2, 3))
+        snr = alphas / (1 - alphas)
+        loss = (errors * snr.clamp(max=self.min_snr) / (snr + 1)).mean()
+        rough = errors.detach()[timesteps >= 700]  # where objects take shape
+        return loss, {"v_error": float(errors.detach().mean()), "v_error_rough": float(rough.mean())}
+
+    def sample(self, prompts: list[str], *, steps: int = 20, scale: float = 4.0, seed: int = 1) -> Tensor:
+        """Pictures (n 3 s s) in [-1, 1] by DPM++ 2M, all in one batch."""
+        side = self.data.size // self.vae.config.downscale
+        shape = (len(prompts), self.vae.config.latent_channels, side, side)
+        sigmas = sigmas_for("sgm_uniform", self.table, steps)
+        x = torch.cat([philox_normal((1, *shape[1:]), seed + i, Purpose.INITIAL_LATENTS) for i in range(len(prompts))])
+        sampler = SAMPLERS["dpmpp_2m"].start(x * (1 + sigmas[0] ** 2).sqrt(), sigmas)
+        guide = classifier_free(Cond(self.encode(prompts)), Cond(self.encode([""] * len(prompts))), scale)
+        picture = drive(sampler, guide)
+        calls = next(picture)
+        try:
+            while True:
+                calls = picture.send([self.answer(call) for call in calls])
+        except StopIteration as stop:
+            latents: Tensor = stop.value
+        return torch.cat([self.vae.decode(part) for part in torch.split(latents, 16)]).clamp(-1, 1)
+
+    def answer(self, call: NetworkCall) -> Tensor:
+        """The network's guess of the clean latents."""
+        sigma = call.sigma.expand(len(call.x))
+        scalings = v_scalings(sigma)
+        out = self.drawer.unet(network_input(call.x, scalings), self.table.timestep(sigma), call.cond.context)
+        return to_denoised(out, call.x, scalings)
+
+    def report(self, step: int, averaged: nn.Module, folder: Path) -> Mapping[str, float]:
+        """A sheet of fixed prompts: four rows in the five styles, then two objects together."""
+        things = ("red apple", "cat face", "rocket", "猫头鹰", "red heart", "bus", "guitar", "企鹅")
+        prompts = [f"{thing}, {style} style, white background" for style in ("noto", "3d") for thing in things]
+        prompts += [f"{thing}, flat style, light blue background" for thing in things]
+        prompts += ["a cat face to the left of a rocket, 3d style", "a red apple above a banana, noto style"]
+        prompts += ["企鹅在香蕉的左边，扁平风格", "一个红苹果", "panda on a pink background"]
+        prompts += ["castle", "green apple", "dragon"]
+        pictures = self.sample(prompts)
+        rows = [torch.cat(list(pictures[i : i + 8]), dim=-1) for i in range(0, len(prompts), 8)]
+        save_rows(rows, folder / f"sheet-{step:06d}.png")
+        return {}

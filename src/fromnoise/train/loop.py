@@ -1,0 +1,231 @@
+"""The one training loop: optimiser, moving average, checkpoints that resume exactly, a log and a loss curve.
+
+A method gives a `Task`; the loop does everything that methods have in common.
+"""
+
+import json
+import math
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Protocol
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from fromnoise.errors import FileError
+
+
+class Task(Protocol):
+    """What a training method must say."""
+
+    module: nn.Module  # everything that trains, and only that
+
+    def loss(self, step: int) -> tuple[Tensor, Mapping[str, float]]:
+        """The loss of step `step` (from 0) and figures for the log. Depends on nothing but the step and the weights."""
+        ...
+
+    def report(self, step: int, averaged: nn.Module, folder: Path) -> Mapping[str, float]:
+        """Write sample sheets into `folder` and measure; `averaged` is `module` with its averaged weights."""
+        ...
+
+
+@dataclass(frozen=True)
+class LoopConfig:
+    """How long and how fast to train."""
+
+    steps: int
+    learning_rate: float = 4e-4
+    warmup: int = 100  # steps of linear rise
+    decay: int = 0  # steps of cosine fall at the end
+    weight_decay: float = 0.01
+    betas: tuple[float, float] = (0.9, 0.99)
+    clip_norm: float = 1.0
+    average: float = 0.999  # decay of the moving average of the weights; 0: none
+    log_every: int = 20
+    save_every: int = 500
+    report_every: int = 1000
+
+    def rate(self, step: int) -> float:
+        """Learning rate at `step`."""
+        rise = min(1.0, (step + 1) / max(self.warmup, 1))
+        left = self.steps - step
+        fall = 0.5 - 0.5 * math.cos(math.pi * left / self.decay) if self.decay and left < self.decay else 1.0
+        return self.learning_rate * rise * max(fall, 0.01)
+
+
+class Average:
+    """Exponential moving average of a module's parameters, with the warm-up of Karras et al. (2024), roughly."""
+
+    def __init__(self, module: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.weights = {name: p.detach().clone() for name, p in module.named_parameters()}
+
+    @torch.no_grad()
+    def update(self, module: nn.Module, step: int) -> None:
+        decay = min(self.decay, (1 + step) / (10 + step))
+        theirs = [p.detach() for p in module.parameters()]
+        torch._foreach_lerp_(list(self.weights.values()), theirs, 1 - decay)
+
+    @contextmanager
+    def applied(self, module: nn.Module) -> Iterator[None]:
+        """Inside, `module` has the averaged weights."""
+        kept = {name: p.detach().clone() for name, p in module.named_parameters()}
+        with torch.no_grad():
+            for name, p in module.named_parameters():
+                p.copy_(self.weights[name])
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for name, p in module.named_parameters():
+                    p.copy_(kept[name])
+
+
+class State:
+    """What a run needs to go on exactly where it stopped, as one safetensors file."""
+
+    def __init__(self, module: nn.Module, optimizer: torch.optim.Optimizer, average: Average | None) -> None:
+        self.module, self.optimizer, self.average = module, optimizer, average
+        self.names = [name for name, _ in module.named_parameters()]
+
+    def save(self, path: Path, step: int) -> None:
+        tensors = {f"weights.{name}": p.detach() for name, p in self.module.named_parameters()}
+        if self.average:
+            tensors |= {f"average.{name}": w for name, w in self.average.weights.items()}
+        for i, values in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{key}.{self.names[i]}": value for key, value in values.items()}
+        partial = path.with_suffix(".part")
+        save_file({k: v.contiguous() for k, v in tensors.items()}, partial, {"step": str(step)})
+        partial.replace(path)
+
+    def load(self, path: Path) -> int:
+        """Take everything from `path`; the number of steps done."""
+        from safetensors import safe_open
+
+        tensors = load_file(path)
+        with safe_open(path, "pt") as file:
+            step = int(file.metadata()["step"])
+        own = dict(self.module.named_parameters())
+        if own.keys() != {k.removeprefix("weights.") for k in tensors if k.startswith("weights.")}:
+            raise FileError(f"{path}: from another training set-up; choose another folder or delete it to begin anew")
+        with torch.no_grad():
+            for name, parameter in own.items():
+                parameter.copy_(tensors[f"weights.{name}"])
+                if self.average:
+                    self.average.weights[name].copy_(tensors[f"average.{name}"])
+        state: dict[int, dict[str, Tensor]] = {i: {} for i in range(len(self.names))}
+        for key, value in tensors.items():
+            if key.startswith("optimizer."):
+                _, field, name = key.split(".", 2)
+                state[self.names.index(name)][field] = value
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": {i: s for i, s in state.items() if s}, "param_groups": groups})
+        return step
+
+
+def train(task: Task, config: LoopConfig, folder: Path) -> nn.Module:
+    """Train to `config.steps`, going on from `folder` if a run stopped there; the module has the averaged weights.
+
+    SIGTERM and SIGINT save before they take effect.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    optimizer = torch.optim.AdamW(
+        task.module.parameters(),
+        lr=config.learning_rate,
+        betas=config.betas,
+        weight_decay=config.weight_decay,
+        fused=True,
+    )
+    average = Average(task.module, config.average) if config.average else None
+    state = State(task.module, optimizer, average)
+    path = folder / "state.safetensors"
+    step = state.load(path) if path.exists() else 0
+    log = Log(folder / "log.jsonl", step)
+    with stop_requested() as stopping:
+        while step < config.steps:
+            for group in optimizer.param_groups:
+                group["lr"] = config.rate(step)
+            loss, figures = task.loss(step)
+            loss.backward()  # type: ignore[no-untyped-call]
+            norm = nn.utils.clip_grad_norm_(task.module.parameters(), config.clip_norm)
+            if not math.isfinite(float(norm)):
+                raise FloatingPointError(f"the gradient is not finite at step {step}; lower the learning rate")
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            if average:
+                average.update(task.module, step)
+            step += 1
+            log.add(step, {"loss": float(loss.detach()), "norm": float(norm), **figures})
+            if step % config.log_every == 0:
+                log.write(step)
+            if step % config.save_every == 0 or step == config.steps or stopping():
+                state.save(path, step)
+            if stopping():
+                raise KeyboardInterrupt
+            if step % config.report_every == 0 or step == config.steps:
+                measured = report(task, average, step, folder)
+                log.note(step, measured)
+    if average:
+        with torch.no_grad():
+            for name, parameter in task.module.named_parameters():
+                parameter.copy_(average.weights[name])
+    return task.module
+
+
+def report(task: Task, average: Average | None, step: int, folder: Path) -> Mapping[str, float]:
+    with torch.no_grad():
+        if average is None:
+            return task.report(step, task.module, folder)
+        with average.applied(task.module):
+            return task.report(step, task.module, folder)
+
+
+class Log:
+    """Means over the last steps, one JSON line each; the steps a resumed run will repeat are cut off."""
+
+    def __init__(self, path: Path, step: int) -> None:
+        self.path = path
+        self.sums: dict[str, float] = {}
+        self.count, self.since = 0, time.monotonic()
+        lines = path.read_text().splitlines() if path.exists() else []
+        path.write_text("".join(f"{line}\n" for line in lines if json.loads(line)["step"] <= step))
+
+    def add(self, step: int, figures: Mapping[str, float]) -> None:
+        for name, value in figures.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+        self.count += 1
+
+    def write(self, step: int) -> None:
+        seconds = time.monotonic() - self.since
+        means = {name: value / self.count for name, value in self.sums.items()}
+        self.note(step, {**means, "steps_per_second": self.count / seconds})
+        self.sums, self.count, self.since = {}, 0, time.monotonic()
+
+    def note(self, step: int, figures: Mapping[str, float]) -> None:
+        line = json.dumps({"step": step, **{name: round(value, 5) for name, value in figures.items()}})
+        with self.path.open("a") as file:
+            file.write(line + "\n")
+        print(line, flush=True)
+
+
+@contextmanager
+def stop_requested() -> Iterator[Callable[[], bool]]:
+    """Turns SIGINT and SIGTERM into a question that the loop asks after each step."""
+    asked = False
+
+    def ask(signum: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        asked = True
+
+    previous = {s: signal.signal(s, ask) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: asked
+    finally:
+        for s, handler in previous.items():
+            signal.signal(s, handler)

@@ -1,0 +1,154 @@
+"""A model from nothing, in four stages that each resume: autoencoder, text encoder, U-Net with text encoder, decoder."""
+
+import tomllib
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from torch import Tensor, nn
+
+from fromnoise.checkpoints.save import save_checkpoint
+from fromnoise.engine.recipe import explain
+from fromnoise.errors import FileError, UserError
+from fromnoise.nn.clip import CLIPConfig, CLIPText
+from fromnoise.nn.unet import UNet, UNetConfig
+from fromnoise.nn.vae import AutoencoderKL, VAEConfig
+from fromnoise.train.autoencoder import AutoencoderTask, normalise_latents
+from fromnoise.train.diffusion import DiffusionTask, cache_latents, scene_pool
+from fromnoise.train.emoji import EmojiSet
+from fromnoise.train.initialise import initialise
+from fromnoise.train.loop import LoopConfig, train
+from fromnoise.train.text import TextTask
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    batch: int
+    loop: LoopConfig
+
+
+class AutoencoderSection(Section):
+    channels: int
+    channel_mult: tuple[int, ...]
+    res_blocks: int
+    groups: int
+    kl: float
+
+
+class TextSection(Section):
+    dim: int
+    layers: int
+    heads: int
+
+
+class UNetSection(Section):
+    model_channels: int
+    channel_mult: tuple[int, ...]
+    level_depths: tuple[int, ...]
+    res_blocks: int
+    backgrounds: int
+    scenes: int
+    pairs: float
+
+
+class Scratch(BaseModel):
+    """A configuration file of `fromnoise train scratch`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: Path
+    folder: Path
+    output: Path
+    seed: int
+    autoencoder: AutoencoderSection
+    decoder: Section
+    text: TextSection
+    unet: UNetSection
+
+
+def read_config(path: Path) -> Scratch:
+    """The configuration in `path`, or a UserError that names the bad field."""
+    try:
+        return Scratch.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise FileError(f"{path}: no such configuration; the project's is configs/emoji.toml") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise FileError(f"{path}: not a TOML file that can be read ({error})") from error
+    except ValidationError as error:
+        raise UserError(f"{path}: {explain(error)}") from error
+
+
+def run(path: Path) -> Path:
+    """Train whatever is not trained yet and write the checkpoint; its path."""
+    config = read_config(path)
+    data = EmojiSet(config.data)
+    vae = train_autoencoder(config, data)
+    task = drawing_task(config, data, vae)
+    train(task, config.unet.loop, config.folder / "unet")
+    train_decoder(config, data, vae)
+    return export(config, vae, task.drawer.text, task.drawer.unet)
+
+
+def train_autoencoder(config: Scratch, data: EmojiSet) -> AutoencoderKL:
+    """Stage 1; its latents are scaled to zero mean and unit variance at the end."""
+    section = config.autoencoder
+    shape = VAEConfig(section.channels, section.channel_mult, section.res_blocks, groups=section.groups)
+    task = AutoencoderTask(data, shape, batch=section.batch, kl=section.kl, seed=config.seed)
+    train(task, section.loop, config.folder / "autoencoder")
+    normalise_latents(task.vae, data, scene_pool(data, backgrounds=1, pairs=0, seed=config.seed)[::4])
+    return frozen(task.vae)
+
+
+def drawing_task(config: Scratch, data: EmojiSet, vae: AutoencoderKL) -> DiffusionTask:
+    """Stages 2 and 3 up to the point where the U-Net trains."""
+    section, text = config.unet, config.text
+    lesson = TextTask(data, CLIPConfig(text.dim, text.layers, text.heads), batch=text.batch, seed=config.seed)
+    train(lesson, text.loop, config.folder / "text")
+    unet = UNet(
+        UNetConfig.uniform(
+            model_channels=section.model_channels,
+            channel_mult=section.channel_mult,
+            level_depths=section.level_depths,
+            res_blocks=section.res_blocks,
+            context_dim=text.dim,
+        )
+    )
+    initialise(unet, config.seed)
+    pool = scene_pool(data, backgrounds=section.backgrounds, pairs=section.scenes, seed=config.seed)
+    latents = cache_latents(data, vae, pool, config.folder / "latents.npy")
+    return DiffusionTask(
+        data, pool, latents, lesson.reader.text, unet, vae, batch=section.batch, pairs=section.pairs, seed=config.seed
+    )
+
+
+def train_decoder(config: Scratch, data: EmojiSet, vae: AutoencoderKL) -> None:
+    """Stage 4: the decoder alone, so that latents that a U-Net has learnt stay what they are."""
+    task = AutoencoderTask(data, vae.config, batch=config.decoder.batch, seed=config.seed + 1, vae=vae)
+    train(task, config.decoder.loop, config.folder / "decoder")
+    frozen(vae)
+
+
+def export(config: Scratch, vae: AutoencoderKL, text: CLIPText, unet: UNet) -> Path:
+    """One file in the layout of SD 1.x, float16, with the markers that its shapes can't tell."""
+    state: dict[str, Tensor] = {}
+    for prefix, module in (
+        ("model.diffusion_model.", unet),
+        ("first_stage_model.", vae),
+        ("cond_stage_model.transformer.", text),
+    ):
+        state |= {prefix + name: weight for name, weight in module.state_dict().items()}
+    state |= {"v_pred": torch.empty(0), "ztsnr": torch.empty(0)}
+    metadata = {"fromnoise.vae.groups": str(vae.config.groups), "modelspec.prediction_type": "v"}
+    save_checkpoint(config.output, state, dtype=torch.float16, metadata=metadata)
+    return config.output
+
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def frozen(module: M) -> M:
+    for parameter in module.parameters():
+        parameter.requires_grad_(False)
+    return module
