@@ -35,7 +35,17 @@ RANK = {name: -depth for depth, names in enumerate(LAYERS) for name in names}
 
 FILE_READER = "checkpoints/files.py"  # the one file that may open what a stranger made
 UNPICKLER = "checkpoints/pickles.py"  # the half of it that knows pickles; nobody else imports it
-UNPICKLERS = {"fromnoise.checkpoints.pickles", "pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal"}
+UNPICKLERS = {
+    "fromnoise.checkpoints.pickles",
+    "pickle",
+    "_pickle",
+    "cPickle",
+    "cloudpickle",
+    "dill",
+    "joblib",
+    "marshal",
+    "shelve",
+}
 WEIGHT_READERS = {
     "torch.load",
     "torch.jit.load",
