@@ -15,7 +15,8 @@ from fromnoise.sampling.brownian import BrownianNoise
 from fromnoise.sampling.noise import SequentialNoise, TorchStream
 from fromnoise.sampling.parametrization import eps_scalings, to_denoised, v_scalings
 from fromnoise.sampling.samplers import SAMPLERS
-from fromnoise.sampling.schedules import NoiseTable, exponential_sigmas, karras_sigmas, sigmas_for
+from fromnoise.sampling.schedules import NoiseTable, sigmas_for
+from fromnoise.sampling.spacing import exponential_sigmas, karras_sigmas, polyexponential_sigmas, vp_sigmas
 from tests.sampling.exact import run, wavy
 
 SHAPE = (2, 4, 8, 8)
@@ -159,9 +160,12 @@ def test_brownian_noise(k_diffusion: types.SimpleNamespace) -> None:
 
 
 def test_schedules(k_diffusion: types.SimpleNamespace) -> None:
-    low, high = TABLE.sigma_min, TABLE.sigma_max
-    assert torch.equal(karras_sigmas(9, low, high), k_diffusion.sampling.get_sigmas_karras(9, low, high)[:-1])
-    assert torch.equal(exponential_sigmas(9, low, high), k_diffusion.sampling.get_sigmas_exponential(9, low, high)[:-1])
+    low, high, theirs = TABLE.sigma_min, TABLE.sigma_max, k_diffusion.sampling
+    assert torch.equal(karras_sigmas(9, low, high), theirs.get_sigmas_karras(9, low, high)[:-1])
+    assert torch.equal(exponential_sigmas(9, low, high), theirs.get_sigmas_exponential(9, low, high)[:-1])
+    poly = theirs.get_sigmas_polyexponential(9, low, high, 1.7)[:-1]
+    torch.testing.assert_close(polyexponential_sigmas(9, low, high, 1.7), poly)
+    torch.testing.assert_close(vp_sigmas(9), theirs.get_sigmas_vp(9)[:-1], rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["eps", "v"])

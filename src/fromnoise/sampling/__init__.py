@@ -1,6 +1,6 @@
 """From noise to clean latents: schedules choose noise levels, samplers walk them, guidance asks the network.
 
-Start reading at `samplers.py`, then `guidance.py`. Importing this package registers every built-in sampler.
+Start reading at `samplers.py`, then `guidance.py`. Importing this package registers the built-in samplers and schedules.
 """
 
 from fromnoise.sampling import cfg_pp as cfg_pp
@@ -11,4 +11,5 @@ from fromnoise.sampling import samplers as samplers
 from fromnoise.sampling import sde as sde
 from fromnoise.sampling import seeds as seeds
 from fromnoise.sampling import singlestep as singlestep
+from fromnoise.sampling import tuned_schedules as tuned_schedules
 from fromnoise.sampling import unipc as unipc

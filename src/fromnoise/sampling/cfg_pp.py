@@ -146,9 +146,10 @@ def gradient_estimation_cfg_pp(x: Tensor, sigmas: Tensor, *, ge_gamma: float = 2
     slope_last: Tensor | None = None
     for sigma, sigma_next in pairwise(sigmas):
         denoised, uncond = yield Evaluate(x, sigma, split=True)
-        slope = (x - uncond) / sigma
         if sigma_next == 0:
-            return denoised
+            x = denoised
+            break
+        slope = (x - uncond) / sigma
         x = denoised + slope * sigma_next
         if slope_last is not None:
             x = x + (slope - slope_last) * (ge_gamma - 1) * (sigma_next - sigma)

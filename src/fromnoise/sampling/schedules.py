@@ -3,7 +3,6 @@
 `sigma` is the standard deviation of the noise on clean latents of unit scale (Karras et al. 2022): x = x0 + sigma * n.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from fromnoise.errors import UserError
 from fromnoise.registry import Registry
+from fromnoise.sampling.spacing import exponential_sigmas, karras_sigmas
 
 TimestepRule = Literal["nearest", "interpolate"]
 
@@ -67,7 +67,8 @@ class NoiseTable:
         """Noise levels of (fractional) timesteps of any shape: linear in log sigma between trained timesteps."""
         table = self.log_sigmas.to(timestep.device)
         t = timestep.float().clamp(0, len(table) - 1)
-        return torch.lerp(table[t.floor().long()], table[t.ceil().long()], t.frac()).exp()
+        low, high, share = table[t.floor().long()], table[t.ceil().long()], t.frac()
+        return ((1 - share) * low + share * high).exp()  # not lerp: other tools' last bits
 
 
 def _zero_terminal_snr(alphas_cumprod: Tensor) -> Tensor:
@@ -214,17 +215,3 @@ def beta(table: NoiseTable, steps: int, alpha: float = 0.6, beta: float = 0.6) -
     quantiles = stats.beta.ppf(1 - torch.arange(steps, dtype=torch.float64).numpy() / steps, alpha, beta)
     chosen = dict.fromkeys(int(t) for t in (quantiles * (len(table.sigmas) - 1)).round())
     return append_zero(table.sigmas[list(chosen)])
-
-
-# Both in float32, operation for operation as in k-diffusion: Brownian step noise depends on the sigmas' last bits.
-
-
-def karras_sigmas(steps: int, sigma_min: float, sigma_max: float, rho: float = 7.0) -> Tensor:
-    """`steps` levels from `sigma_max` to `sigma_min`: Karras et al. (2022), equation 5."""
-    low, high = math.pow(sigma_min, 1 / rho), math.pow(sigma_max, 1 / rho)
-    return (high + torch.linspace(0, 1, steps) * (low - high)) ** rho
-
-
-def exponential_sigmas(steps: int, sigma_min: float, sigma_max: float) -> Tensor:
-    """`steps` levels from `sigma_max` to `sigma_min` at even distances in log sigma."""
-    return torch.linspace(math.log(sigma_max), math.log(sigma_min), steps).exp()

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from fromnoise.sampling.noise import NoiseSource, no_noise
 from fromnoise.sampling.samplers import Evaluate, Sampler, churned, heun, sampler
-from fromnoise.sampling.schedules import append_zero, karras_sigmas
+from fromnoise.sampling.schedules import append_zero
+from fromnoise.sampling.spacing import karras_sigmas
 from fromnoise.sampling.steps import add_noise, ancestral, toward
 
 
