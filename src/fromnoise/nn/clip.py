@@ -26,6 +26,7 @@ class CLIPConfig:
     projection_dim: int | None = None
     vocab_size: int = 49408
     max_tokens: int = 77
+    mlp_dim: int | None = None  # width within a layer; None: 4 dim
 
 
 CLIP_L = CLIPConfig()
@@ -64,7 +65,8 @@ class MLP(nn.Module):
     def __init__(self, config: CLIPConfig) -> None:
         super().__init__()
         self.act = ACTIVATIONS[config.act]
-        self.fc1, self.fc2 = Linear(config.dim, config.dim * 4), Linear(config.dim * 4, config.dim)
+        inner = config.mlp_dim or config.dim * 4
+        self.fc1, self.fc2 = Linear(config.dim, inner), Linear(inner, config.dim)
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.fc2(self.act(self.fc1(x)))

@@ -24,7 +24,7 @@ class UNetConfig:
     channel_mult: tuple[int, ...] = (1, 2, 4, 4)  # width of each level, in units of model_channels
     res_blocks: int = 2  # per level on the way down; one more on the way up
     depths: tuple[int, ...] = (1, 1, 1, 1, 1, 1, 0, 0)  # transformer blocks after each residual block, going down
-    middle_depth: int = 1
+    middle_depth: int = 1  # -1: a residual block stands alone in the middle (SSD-1B); -2: there is no middle (KOALA)
     output_depths: tuple[int, ...] = (0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1)  # the same, going up
     context_dim: int = 768
     heads: int | None = 8  # attention heads; None: as many as fit heads of `head_dim` channels
@@ -257,7 +257,9 @@ class UNet(nn.Module):
                 self.input_blocks.append(Block(Downsample(ch)))
                 skips.append(ch)
 
-        self.middle_block = Block(*layers(ch, ch, config.middle_depth), ResBlock(ch, emb, ch))
+        first = layers(ch, ch, max(config.middle_depth, 0)) if config.middle_depth > -2 else []
+        second = [ResBlock(ch, emb, ch)] if config.middle_depth > -1 else []
+        self.middle_block = Block(*first, *second)
 
         self.output_blocks = nn.ModuleList()
         for level, channels in reversed(list(enumerate(levels))):

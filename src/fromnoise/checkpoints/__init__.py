@@ -1,0 +1,1 @@
+"""Checkpoint files: read them safely, see what they are, load them, write them."""

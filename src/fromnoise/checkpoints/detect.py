@@ -1,0 +1,265 @@
+"""What a checkpoint is, from the names and shapes of its tensors; from its metadata where shapes cannot tell.
+
+How v-prediction is told from eps, by the first rule that speaks: the caller; metadata (`modelspec.prediction_type`,
+`modelspec.architecture`); a marker key (`v_pred`); for SD 2.x a `global_step` of 875000 (512-base, eps), then the
+weights themselves (see `v_by_weights`); else eps.
+
+What a file written by fromnoise needs beyond that is in its metadata as `fromnoise.unet.heads` and the like: a network
+(unet, vae, text0, text1), a field of its configuration, and the value as JSON.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, TypeVar
+
+from fromnoise.checkpoints.names import State
+from fromnoise.checkpoints.parts import Parts, TextPart
+from fromnoise.errors import FileError
+from fromnoise.nn.clip import CLIPConfig
+from fromnoise.nn.unet import UNetConfig
+from fromnoise.nn.vae import VAEConfig
+
+Family = Literal["sd1", "sd2", "sdxl", "sdxl_refiner"]
+Task = Literal["base", "inpaint", "instruct", "depth", "unclip"]
+Prediction = Literal["eps", "v"]
+Source = Literal["caller", "metadata", "marker", "weights", "default"]
+
+TASKS: dict[int, Task] = {4: "base", 5: "depth", 8: "instruct", 9: "inpaint"}  # by the U-Net's input channels
+VAE_SCALES: dict[Family, float] = {"sd1": 0.18215, "sd2": 0.18215, "sdxl": 0.13025, "sdxl_refiner": 0.13025}
+HEAD_DIM = 64
+SD1_HEADS = 8
+SD2_LAYERS = 24
+UNCLIP_DIMS = (1536, 2048)
+REFINER_CONTEXT = 1280
+
+
+class NotDetected(FileError):
+    """Weights from which no configuration can be read."""
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What one must know of a diffusion model to sample from it."""
+
+    family: Family
+    task: Task
+    prediction: Prediction
+    prediction_from: Source
+    zero_snr: bool  # trained on pure noise too (Lin et al., 2023): the last timestep's signal is zero
+    unet: UNetConfig
+    vae: VAEConfig | None
+    text: tuple[CLIPConfig, ...]
+
+    @property
+    def text_layer(self) -> int:
+        """Which states of the text encoders the U-Net was trained on: 1 is the last layer, 2 the one before.
+
+        SD 2.x files that went through diffusers lack the last layer, which is not used; there it is 1.
+        """
+        if self.family == "sd1" or (self.family == "sd2" and self.text and self.text[0].layers < SD2_LAYERS):
+            return 1
+        return 2
+
+    @property
+    def text_final_norm(self) -> bool:
+        """Whether those states pass the encoder's final norm."""
+        return self.family in ("sd1", "sd2")
+
+
+def detect(
+    parts: Parts, metadata: Mapping[str, str] | None = None, *, prediction: Prediction | None = None
+) -> ModelFacts:
+    """The facts of a checkpoint with a U-Net. Raises NotDetected."""
+    metadata = metadata or {}
+    if not parts.unet:
+        raise NotDetected("it holds no U-Net, so it is not a checkpoint of a diffusion model")
+    unet = overridden(unet_config(parts.unet), "unet", metadata)
+    family = family_of(unet, parts.text)
+    vae = None
+    if parts.vae:
+        vae = overridden(vae_config(parts.vae, VAE_SCALES[family]), "vae", metadata)
+    text = tuple(overridden(clip_config(part), f"text{i}", metadata) for i, part in enumerate(parts.text))
+    found, source = prediction_of(parts, metadata, family, unet) if prediction is None else (prediction, "caller")
+    zero_snr = "ztsnr" in parts.rest or metadata.get("fromnoise.zero_snr") == "true"
+    task: Task = "unclip" if is_unclip(unet) else TASKS.get(unet.in_channels, "base")
+    return ModelFacts(family, task, found, source, zero_snr, unet, vae, text)
+
+
+def family_of(unet: UNetConfig, text: tuple[TextPart, ...]) -> Family:
+    """By structure, so that models of any width are told apart."""
+    if unet.vector_dim and not is_unclip(unet):
+        one = len(text) == 1 and text[0].names == "open_clip"
+        return "sdxl_refiner" if one or (not text and unet.context_dim == REFINER_CONTEXT) else "sdxl"
+    return "sd2" if unet.linear_proj or any(part.names == "open_clip" for part in text) else "sd1"
+
+
+def is_unclip(unet: UNetConfig) -> bool:
+    return unet.vector_dim in UNCLIP_DIMS and unet.context_dim == 1024
+
+
+def prediction_of(
+    parts: Parts, metadata: Mapping[str, str], family: Family, unet: UNetConfig
+) -> tuple[Prediction, Source]:
+    """eps or v, and what told it; the order of rules is at the top of this file."""
+    told = metadata.get("modelspec.prediction_type", "").lower()
+    if told in ("v", "v_prediction", "v-prediction"):
+        return "v", "metadata"
+    if told in ("epsilon", "eps"):
+        return "eps", "metadata"
+    if metadata.get("modelspec.architecture", "").startswith("stable-diffusion-v2-768-v"):
+        return "v", "metadata"
+    if "v_pred" in parts.rest:
+        return "v", "marker"
+    if family == "sd2" and unet.in_channels == 4:
+        if metadata.get("global_step") == "875000":
+            return "eps", "metadata"
+        v = v_by_weights(parts.unet)
+        if v is not None:
+            return ("v" if v else "eps"), "weights"
+    return "eps", "default"
+
+
+def v_by_weights(unet: State) -> bool | None:
+    """Stability's SD 2 models for v have a wider bias in the first norm of the last transformer than those for eps.
+
+    ComfyUI's observation: its standard deviation is above 0.09. None where the U-Net has no such layer.
+    """
+    bias = unet.get(f"output_blocks.{count(unet, 'output_blocks') - 1}.1.transformer_blocks.0.norm1.bias")
+    return None if bias is None else float(bias.float().std(correction=0)) > 0.09
+
+
+def count(state: Iterable[str], prefix: str) -> int:
+    """How many numbered children `prefix` has: one more than the highest number."""
+    start = prefix + "."
+    numbers = (name.removeprefix(start).split(".")[0] for name in state if name.startswith(start))
+    return max((int(number) + 1 for number in numbers if number.isdecimal() and len(number) < 6), default=0)
+
+
+def shape(state: State, name: str, ndim: int) -> tuple[int, ...]:
+    """The shape of a tensor that must be there, with `ndim` sizes that are not zero."""
+    tensor = state.get(name)
+    if tensor is None:
+        raise NotDetected(f"{name} is missing")
+    if tensor.ndim != ndim or not tensor.numel():
+        raise NotDetected(f"{name} has the shape {list(tensor.shape)}, where {ndim} sizes belong")
+    return tuple(tensor.shape)
+
+
+def multiples(widths: Iterable[int], unit: int) -> tuple[int, ...]:
+    widths = tuple(widths)
+    if any(width % unit for width in widths):
+        raise NotDetected(f"the widths {list(widths)} of its levels are no multiples of {unit}")
+    return tuple(width // unit for width in widths)
+
+
+def unet_config(unet: State) -> UNetConfig:
+    """A U-Net's configuration. Raises NotDetected where the weights do not belong to one."""
+    blocks = count(unet, "input_blocks")
+    levels = 1 + sum(f"input_blocks.{i}.0.op.weight" in unet for i in range(blocks))
+    res_blocks, odd = divmod(blocks - levels, levels)
+    if odd or res_blocks < 1:
+        raise NotDetected(f"its U-Net has {blocks} input blocks, which do not share out among {levels} levels")
+    model_channels = shape(unet, "time_embed.0.weight", 2)[1]
+    firsts = [1 + level * (res_blocks + 1) for level in range(levels)]
+    widths = [shape(unet, f"input_blocks.{i}.0.out_layers.3.weight", 4)[0] for i in firsts]
+    context = next((name for name in unet if name.endswith(".transformer_blocks.0.attn2.to_k.weight")), None)
+    if context is None:
+        raise NotDetected("its U-Net has no cross-attention, so no prompt can steer it")
+    linear = unet[context.split(".transformer_blocks.")[0] + ".proj_in.weight"].ndim == 2
+    vector = "label_emb.0.0.weight"
+    downs = [i for i in range(1, blocks) if f"input_blocks.{i}.0.op.weight" not in unet]
+    return UNetConfig(
+        in_channels=shape(unet, "input_blocks.0.0.weight", 4)[1],
+        out_channels=shape(unet, "out.2.weight", 4)[0],
+        model_channels=model_channels,
+        channel_mult=multiples(widths, model_channels),
+        res_blocks=res_blocks,
+        depths=tuple(count(unet, f"input_blocks.{i}.1.transformer_blocks") for i in downs),
+        middle_depth=middle_depth(unet),
+        output_depths=tuple(
+            count(unet, f"output_blocks.{i}.1.transformer_blocks") for i in range(levels * (res_blocks + 1))
+        ),
+        context_dim=shape(unet, context, 2)[1],
+        heads=None if linear else SD1_HEADS,  # not in the shapes: SD 1.x has 8 heads, its successors heads of 64
+        head_dim=HEAD_DIM,
+        vector_dim=shape(unet, vector, 2)[1] if vector in unet else None,
+        linear_proj=linear,
+    )
+
+
+def middle_depth(unet: State) -> int:
+    """Transformer blocks in the middle; -1 where one residual block stands alone, -2 where there is no middle."""
+    children = count(unet, "middle_block")
+    return count(unet, "middle_block.1.transformer_blocks") if children > 1 else children - 2
+
+
+def vae_config(vae: State, scale_factor: float) -> VAEConfig:
+    """An autoencoder's configuration; the scale of its latents is not in the shapes. Raises NotDetected."""
+    channels = shape(vae, "encoder.conv_in.weight", 4)[0]
+    levels = count(vae, "encoder.down")
+    widths = [shape(vae, f"encoder.down.{i}.block.0.conv1.weight", 4)[0] for i in range(levels)]
+    return VAEConfig(
+        channels=channels,
+        channel_mult=multiples(widths, channels),
+        res_blocks=count(vae, "encoder.down.0.block"),
+        latent_channels=shape(vae, "decoder.conv_in.weight", 4)[1],
+        scale_factor=scale_factor,
+    )
+
+
+def clip_config(part: TextPart) -> CLIPConfig:
+    """A text encoder's configuration. OpenAI's has heads of 64 and quick GELU, OpenCLIP's the exact one."""
+    state = part.state
+    vocab_size, dim = shape(state, "text_model.embeddings.token_embedding.weight", 2)
+    projection = state.get("text_projection.weight")
+    mlp_dim = shape(state, "text_model.encoder.layers.0.mlp.fc1.weight", 2)[0]
+    return CLIPConfig(
+        dim=dim,
+        layers=count(state, "text_model.encoder.layers"),
+        heads=max(1, dim // HEAD_DIM),
+        act="gelu" if part.names == "open_clip" else "quick_gelu",
+        projection_dim=None if projection is None else len(projection),
+        vocab_size=vocab_size,
+        max_tokens=shape(state, "text_model.embeddings.position_embedding.weight", 2)[0],
+        mlp_dim=None if mlp_dim == 4 * dim else mlp_dim,
+    )
+
+
+Config = TypeVar("Config", UNetConfig, VAEConfig, CLIPConfig)
+
+
+def overridden(config: Config, network: str, metadata: Mapping[str, str]) -> Config:
+    """`config` with the fields that the metadata sets for this network."""
+    known = {field.name for field in fields(config)}
+    for key, text in metadata.items():
+        start, _, field = key.rpartition(".")
+        if start == f"fromnoise.{network}" and field in known:
+            config = replace(config, **{field: checked_value(key, text, getattr(config, field))})
+    return config
+
+
+def checked_value(key: str, text: str, now: object) -> Any:
+    """The value that metadata gives: a positive number, or one of a configuration's own words."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = text
+    number = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 1 << 20
+    if number and (isinstance(now, (int, float)) or now is None) and (isinstance(value, int) or isinstance(now, float)):
+        return value
+    if isinstance(now, str) and value in ("gelu", "quick_gelu"):
+        return value
+    if value is None and key == "fromnoise.unet.heads":
+        return None
+    raise NotDetected(f"its metadata sets {key} to {text[:40]!r}")
+
+
+def differences(config: Config, detected: Config, network: str) -> dict[str, str]:
+    """The metadata that `overridden` needs to make `config` of what was `detected`."""
+    changed = {
+        field.name: getattr(config, field.name)
+        for field in fields(config)
+        if getattr(config, field.name) != getattr(detected, field.name)
+    }
+    return {f"fromnoise.{network}.{name}": json.dumps(value) for name, value in changed.items()}

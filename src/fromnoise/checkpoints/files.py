@@ -1,0 +1,249 @@
+"""Reading weight files: the only place that opens what a stranger made.
+
+weights = read("model.safetensors")  # or .ckpt .pt .pth .bin: what counts is the content, not the name
+weights["model.diffusion_model.out.2.weight"]  # a tensor that lies in the file's memory map
+
+Every format is read alike: the file is mapped into memory, its table of contents is checked, and each tensor is a view
+into the map, so nothing is copied and nothing is read before it is used. Writing to such a tensor changes memory, never
+the file. Nothing in a file is ever run (`pickles.py` says how).
+"""
+
+import hashlib
+import mmap
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from fromnoise.checkpoints import header
+from fromnoise.checkpoints.header import BadTable, Entry
+from fromnoise.checkpoints.pickles import LEGACY_MAGIC, Inert, Locate, Stored, read_pickle
+from fromnoise.errors import FileError
+
+Kind = Literal["safetensors", "torch", "torch (legacy)"]
+
+AGAIN = "download or copy it again"
+MAGIC = {  # beginnings of files that people take for weights
+    b"version https://git-lfs": ("a Git LFS pointer, not the file itself", "fetch the file with `git lfs pull`"),
+    b"<": ("a web page, not weights", "download the file itself; you may have to sign in"),
+    b"{": ("a JSON text, not weights", AGAIN),
+    b"GGUF": ("a GGUF file", "GGUF is not supported; use the .safetensors file"),
+    b"Rar!": ("a RAR archive", "unpack it first"),
+    b"7z\xbc\xaf": ("a 7z archive", "unpack it first"),
+    b"\x1f\x8b": ("a gzip archive", "unpack it first"),
+    b"\0" * 8: ("empty: it begins with zeros", AGAIN),
+    b"\x89PNG": ("a picture", "give the file of a model"),
+}
+
+MAX_ALIASING = 4  # times the file's size: what its tensors may add up to, where some share their storage
+MAX_DEPTH = 32  # of dicts and lists in one another
+
+
+class Weights(Mapping[str, Tensor]):
+    """The tensors of a file by name. A look-up makes a view into the memory map and reads nothing."""
+
+    def __init__(
+        self,
+        path: Path,
+        kind: Kind,
+        entries: Mapping[str, Entry],
+        metadata: Mapping[str, str],
+        content: Tensor,
+    ) -> None:
+        self.path, self.kind, self.entries, self.metadata = path, kind, entries, metadata
+        self._content = content  # every byte of the file
+
+    def __getitem__(self, name: str) -> Tensor:
+        return view(self._content, self.entries[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.entries)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+
+def read(path: Path | str) -> Weights:
+    """The tensors of a safetensors file or of a torch checkpoint (its `state_dict`, where it has one).
+
+    Raises FileError, which names the file and the remedy, for everything that is not such a file.
+    """
+    path = Path(path)
+    content = map_file(path)
+    kind = recognise(path, content)
+    with named_faults(path):
+        if kind == "safetensors":
+            entries, metadata = read_header(content)
+        else:
+            entries, metadata = state_entries(*read_pickle(content, kind), len(content))
+    return Weights(path, kind, entries, metadata, torch.frombuffer(content, dtype=torch.uint8))
+
+
+def read_object(path: Path | str) -> object:
+    """What torch.save wrote: dicts, lists and tuples of numbers, text and tensors, with `Inert` for anything else.
+
+    For embeddings, hypernetworks and whatever is not a flat table of tensors; of a safetensors file, a dict.
+    Raises FileError.
+    """
+    path = Path(path)
+    content = map_file(path)
+    kind = recognise(path, content)
+    if kind == "safetensors":
+        return dict(read(path))
+    with named_faults(path):
+        return with_tensors(*read_pickle(content, kind), torch.frombuffer(content, dtype=torch.uint8))
+
+
+@contextmanager
+def named_faults(path: Path) -> Iterator[None]:
+    """Turns a BadTable inside into a FileError that names the file."""
+    try:
+        yield
+    except BadTable as error:
+        raise FileError(f"{path} cannot be used: {error}; {AGAIN} from a source you trust") from error
+
+
+def map_file(path: Path) -> mmap.mmap:
+    """The whole file, mapped privately: what is written to the map stays in memory."""
+    try:
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise FileError(f"{path} is a folder; give the file of a model, such as model.safetensors")
+        if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for its other end
+            raise FileError(f"{path} is not a regular file; give the file of a model")
+        if status.st_size == 0:
+            raise FileError(f"{path} is empty (0 bytes); {AGAIN}")
+        with path.open("rb") as file:
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    except FileNotFoundError:
+        raise FileError(f"{path} does not exist; check the name and the folder") from None
+    except OSError as error:
+        raise FileError(f"{path} cannot be opened ({error.strerror}); check its permissions") from error
+    except ValueError as error:
+        raise FileError(f"{str(path)!r} cannot be opened ({error}); check the name") from error
+
+
+def recognise(path: Path, content: mmap.mmap) -> Kind:
+    """The format, by content. What is no weight file at all is told from its first bytes."""
+    length = int.from_bytes(content[:8], "little")
+    if len(content) > 8 and content[8:9] == b"{" and length < 1 << 40:
+        return "safetensors"
+    if content[:4] == b"PK\x03\x04":
+        return "torch"
+    if content[: len(LEGACY_MAGIC)] == LEGACY_MAGIC:
+        return "torch (legacy)"
+    for beginning, (what, remedy) in MAGIC.items():
+        if content[:64].lstrip().startswith(beginning):
+            raise FileError(f"{path} is {what}; {remedy}")
+    if content[:1] == b"\x80":
+        raise FileError(
+            f"{path} is a pickle that torch.save did not write; such files are not read, as they can run code"
+        )
+    raise FileError(f"{path} is neither a safetensors file nor a torch checkpoint; {AGAIN}")
+
+
+def view(content: Tensor, entry: Entry) -> Tensor:
+    """The tensor at `entry` of the file's bytes; a copy only where the file puts it at an odd address."""
+    if not entry.span:
+        return torch.empty(entry.shape, dtype=entry.dtype)
+    raw = content[entry.start : entry.start + entry.span * entry.dtype.itemsize]
+    if raw.data_ptr() % entry.dtype.itemsize:
+        raw = raw.clone()
+    return raw.view(entry.dtype).as_strided(entry.shape, entry.strides)
+
+
+def read_header(content: mmap.mmap) -> tuple[dict[str, Entry], dict[str, str]]:
+    """Entries and metadata of a safetensors file."""
+    length = int.from_bytes(content[:8], "little")
+    if length > header.MAX_HEADER:
+        raise BadTable(f"its header claims {length:,} bytes; at most {header.MAX_HEADER:,} are read")
+    if 8 + length > len(content):
+        raise BadTable("it is truncated within its header")
+    return header.parse_header(content[8 : 8 + length], 8 + length, len(content))
+
+
+@cache
+def _sha256(path: Path, size: int, changed: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def file_hash(path: Path | str) -> str:
+    """SHA-256 of a file in hexadecimal; its first ten digits are what AUTOMATIC1111 calls the model hash.
+
+    Remembered for as long as the process lives and the file keeps its size and time of change. Raises FileError.
+    """
+    path = Path(path).resolve()
+    try:
+        status = path.stat()
+        return _sha256(path, status.st_size, status.st_mtime_ns)
+    except OSError as error:
+        raise FileError(f"{path} cannot be read ({error.strerror}); check the name and its permissions") from error
+
+
+def old_hash(path: Path | str) -> str:
+    """The model hash of pictures made before 2023: eight digits, from the 64 KiB that follow the first MiB."""
+    with Path(path).open("rb") as file:
+        file.seek(0x100000)
+        return hashlib.sha256(file.read(0x10000)).hexdigest()[:8]
+
+
+def state_entries(tree: object, locate: Locate, file_size: int) -> tuple[dict[str, Entry], dict[str, str]]:
+    """The tensors of a checkpoint's `state_dict`, or of the dict itself; its numbers and texts are the metadata."""
+    metadata: dict[str, str] = {}
+    if isinstance(tree, dict) and isinstance(tree.get("state_dict"), dict):
+        metadata = {str(key): text for key, value in tree.items() if (text := plain_text(value)) is not None}
+        tree = tree["state_dict"]
+    items = tree.items() if isinstance(tree, dict) else ()
+    stored = {name: value for name, value in items if isinstance(value, Stored)}
+    if not stored or not all(isinstance(name, str) for name in stored):
+        raise BadTable("it holds no table of named weights, so it is not a checkpoint")
+    if len(stored) > header.MAX_TENSORS:
+        raise BadTable(f"it names {len(stored):,} tensors; at most {header.MAX_TENSORS:,} are read")
+    entries = {header.check_name(name): locate(value) for name, value in stored.items()}
+    if sum(entry.nbytes for entry in entries.values()) > MAX_ALIASING * file_size:
+        raise BadTable("its tensors are larger than the file")
+    return entries, metadata
+
+
+def plain_text(value: object) -> str | None:
+    """A number or a short text as text; None for anything else."""
+    if isinstance(value, float) or (isinstance(value, int) and abs(value) < 1 << 63):
+        return str(value)
+    return value if isinstance(value, str) and len(value) < 1000 else None
+
+
+def with_tensors(tree: object, locate: Locate, content: Tensor) -> object:
+    """`tree` with a tensor for every `Stored` in it, and lists for its lists and tuples."""
+    done: dict[int, tuple[object, object]] = {}  # by id: the object, kept alive, and what became of it
+    budget = MAX_ALIASING * len(content)
+
+    def build(value: object, depth: int) -> object:
+        if depth > MAX_DEPTH:
+            raise BadTable("its objects are nested too deeply")
+        if id(value) not in done:  # what is shared is built once: else a few nested lists could take for ever
+            done[id(value)] = value, convert(value, depth + 1)
+        return done[id(value)][1]
+
+    def convert(value: object, depth: int) -> object:
+        nonlocal budget
+        if isinstance(value, Stored):
+            entry = locate(value)
+            budget -= entry.nbytes
+            if budget < 0:
+                raise BadTable("its tensors are larger than the file")
+            return view(content, entry)
+        if isinstance(value, dict):
+            return {key: build(item, depth) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [build(item, depth) for item in value]
+        if isinstance(value, Inert):
+            value.state = build(value.state, depth)
+        return value
+
+    return build(tree, 0)

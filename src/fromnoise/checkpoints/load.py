@@ -1,0 +1,213 @@
+"""From a file to networks: detect, build without memory, put the mapped weights in.
+
+model = load_checkpoint("v1-5-pruned.safetensors", dtype=torch.bfloat16)
+model.unet, model.vae, model.text, model.facts.family
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from fromnoise.checkpoints.detect import (
+    VAE_SCALES,
+    Family,
+    ModelFacts,
+    NotDetected,
+    Prediction,
+    detect,
+    overridden,
+    vae_config,
+)
+from fromnoise.checkpoints.files import Weights, read
+from fromnoise.checkpoints.names import State
+from fromnoise.checkpoints.parts import UNET, VAE, Parts, take_apart
+from fromnoise.errors import FileError
+from fromnoise.nn.clip import CLIPText
+from fromnoise.nn.unet import UNet
+from fromnoise.nn.vae import AutoencoderKL
+
+SHOWN = 5  # names in a message
+
+
+class UnmatchedKeys(FileError):
+    """Weights that no network takes, or networks' weights that the file does not give.
+
+    `unknown`, `missing` and `misshapen` hold all the names; the message shows the first few.
+    """
+
+    def __init__(self, path: Path, unknown: list[str], missing: list[str], misshapen: list[str]) -> None:
+        self.unknown, self.missing, self.misshapen = unknown, missing, misshapen
+        kinds = (("missing", missing), ("of another shape", misshapen), ("unknown", unknown))
+        found = "; ".join(f"{len(names):,} {kind}: {shortened(names)}" for kind, names in kinds if names)
+        remedy = (
+            "the file is damaged or of a kind that is not supported"
+            if missing or misshapen
+            else "load it with allow_unmatched=True to do without them"
+        )
+        super().__init__(f"weights of {path} do not match its networks ({found}); {remedy}")
+
+
+def shortened(names: list[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The networks of one file, ready for inference."""
+
+    path: Path
+    facts: ModelFacts
+    unet: UNet
+    vae: AutoencoderKL | None  # some files leave it out, to be used with a separate one
+    text: tuple[CLIPText, ...]
+    metadata: Mapping[str, str]
+
+    @property
+    def family(self) -> Family:
+        return self.facts.family
+
+    def with_vae(self, path: Path | str) -> "Checkpoint":
+        """The same with the autoencoder of another file, its latents scaled as this family's are."""
+        vae = load_vae(path, scale_factor=VAE_SCALES[self.family])
+        return replace(self, vae=vae, facts=replace(self.facts, vae=vae.config))
+
+
+def load_checkpoint(
+    path: Path | str,
+    *,
+    dtype: torch.dtype | None = None,
+    device: torch.device | str | None = None,
+    prediction: Prediction | None = None,
+    ema: bool = False,
+    allow_unmatched: bool = False,
+) -> Checkpoint:
+    """The networks of a checkpoint in the layout of the original files (LDM), of any family.
+
+    Weights stay in the file's memory map, in its dtype, unless `dtype` or `device` asks for copies. `prediction` says
+    what the network predicts where the file cannot (see `detect`); `ema` takes the running averages that full training
+    checkpoints carry. Raises FileError for a bad file, NotDetected and UnmatchedKeys for weights that make no model.
+    """
+    weights = read(path)
+    parts = take_apart(weights)
+    if ema:
+        averaged = parts.with_ema()
+        if averaged is None:
+            raise FileError(f"{path} holds no EMA weights; load it without ema")
+        parts = averaged
+    try:
+        facts = detect(parts, weights.metadata, prediction=prediction)
+    except NotDetected as error:
+        raise NotDetected(f"{path} cannot be used: {error}") from error
+    unet, vae, text = build(weights.path, parts, facts, allow_unmatched)
+    for network in filter(None, (unet, vae, *text)):
+        convert(network, dtype=dtype, device=device)
+    return Checkpoint(weights.path, facts, unet, vae, text, weights.metadata)
+
+
+def load_vae(
+    path: Path | str,
+    *,
+    scale_factor: float = VAE_SCALES["sd1"],
+    dtype: torch.dtype | None = None,
+    device: torch.device | str | None = None,
+    allow_unmatched: bool = False,
+) -> AutoencoderKL:
+    """The autoencoder of a file of its own (our names or diffusers') or of a checkpoint.
+
+    `scale_factor` brings its latents to unit variance, which its shapes cannot tell. Raises as `load_checkpoint`.
+    """
+    weights = read(path)
+    parts = take_apart(weights)
+    if not parts.vae:
+        raise NotDetected(f"{path} holds no autoencoder; give a VAE file or a checkpoint that has one")
+    try:
+        config = overridden(vae_config(parts.vae, scale_factor), "vae", weights.metadata)
+    except NotDetected as error:
+        raise NotDetected(f"{path} cannot be used: {error}") from error
+    faults = Faults()
+    vae = faults.filled(partial(AutoencoderKL, config), parts.vae, VAE)
+    faults.check(weights.path, allow_unmatched)
+    return convert(vae, dtype=dtype, device=device)
+
+
+def build(
+    path: Path, parts: Parts, facts: ModelFacts, allow_unmatched: bool
+) -> tuple[UNet, AutoencoderKL | None, tuple[CLIPText, ...]]:
+    """The networks that `facts` describe with the weights of `parts`. Raises UnmatchedKeys."""
+    faults = Faults()
+    faults.unknown += parts.unknown
+    unet = faults.filled(partial(UNet, facts.unet), parts.unet, UNET)
+    vae = faults.filled(partial(AutoencoderKL, facts.vae), parts.vae, VAE) if facts.vae else None
+    pairs = zip(facts.text, parts.text, strict=True)
+    text = tuple(faults.filled(partial(CLIPText, config), part.state, part.prefix) for config, part in pairs)
+    faults.check(path, allow_unmatched)
+    return unet, vae, text
+
+
+N = TypeVar("N", bound=nn.Module)
+
+
+class Faults:
+    """Builds networks and gathers what does not fit, so that one error can name all of it."""
+
+    def __init__(self) -> None:
+        self.unknown: list[str] = []
+        self.missing: list[str] = []
+        self.misshapen: list[str] = []
+
+    def filled(self, build: Callable[[], N], state: State, prefix: str) -> N:
+        """The network with the weights of `state`, without a copy; `prefix` is how the file begins their names."""
+        with torch.device("meta"):
+            network = build()
+        network.requires_grad_(False).eval()
+        wanted = network.state_dict()
+        fitting = {}
+        for name, weight in wanted.items():
+            tensor = state.get(name)
+            if tensor is None:
+                self.missing.append(prefix + name)
+            elif tensor.shape != weight.shape or not tensor.is_floating_point():
+                self.misshapen.append(prefix + name)
+            else:
+                fitting[name] = tensor
+        self.unknown += [prefix + name for name in state if name not in wanted]
+        network.load_state_dict(fitting, strict=len(fitting) == len(wanted), assign=True)
+        return network
+
+    def check(self, path: Path, allow_unmatched: bool) -> None:
+        """Raise UnmatchedKeys; `allow_unmatched` forgives weights too many, but none too few."""
+        if self.missing or self.misshapen or (self.unknown and not allow_unmatched):
+            raise UnmatchedKeys(path, self.unknown, self.missing, self.misshapen)
+
+
+def convert(
+    network: N,
+    *,
+    dtype: torch.dtype | None = None,
+    device: torch.device | str | None = None,
+    channels_last: bool = False,
+) -> N:
+    """Change a network in place, one tensor after the other, so that there are never two copies of it.
+
+    Weights that already are as asked stay where they are, such as in a file's memory map. Patches and hooks stay.
+    """
+    for parameter in network.parameters():
+        layout = torch.channels_last if channels_last and parameter.ndim == 4 else torch.preserve_format
+        parameter.data = parameter.data.to(device, dtype, memory_format=layout)
+    return network
+
+
+def non_finite(weights: Weights | Mapping[str, Tensor]) -> list[str]:
+    """Names of the tensors that hold NaN or infinity. Reads the whole file."""
+    return [name for name, tensor in weights.items() if tensor.is_floating_point() and not finite(tensor)]
+
+
+def finite(tensor: Tensor) -> bool:
+    if tensor.dtype.itemsize == 1:  # float8 has few operations
+        tensor = tensor.to(torch.float32)
+    return bool(torch.isfinite(tensor).all())

@@ -1,0 +1,117 @@
+"""Which tensors of a checkpoint belong to which network, under our names."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+from fromnoise.checkpoints.names import (
+    State,
+    clip_from_open_clip,
+    ema_name,
+    square_convolutions,
+    vae_from_diffusers,
+)
+
+TextNames = Literal["clip", "open_clip"]
+
+UNET = "model.diffusion_model."
+VAE = "first_stage_model."
+UNET_PREFIXES = (UNET, "diffusion_model.")
+VAE_PREFIXES = (VAE, "vae.")
+TEXT_PREFIXES: tuple[tuple[str, TextNames], ...] = (
+    ("cond_stage_model.transformer.", "clip"),  # SD 1.x
+    ("cond_stage_model.model.", "open_clip"),  # SD 2.x
+    ("conditioner.embedders.0.transformer.", "clip"),  # SDXL, first
+    ("conditioner.embedders.0.model.", "open_clip"),  # SDXL refiner
+    ("conditioner.embedders.1.model.", "open_clip"),  # SDXL, second
+)
+MARKERS = ("v_pred", "ztsnr")  # keys without content that tell how the model was trained
+
+HARMLESS = re.compile(  # what checkpoints carry beside the networks, and no picture depends on
+    r"(.*\.)?(position_ids|logit_scale|attn_mask)$"
+    r"|(model_ema|loss|first_stage_model\.(loss|model_ema)|embedding_manager|denoiser)\."
+    r"|(betas|alphas_cumprod|alphas_cumprod_prev|sqrt_\w+|log_one_minus_\w+|posterior_\w+|lvlb_weights|logvar)$"
+    r"|(v_pred|ztsnr|scale_factor|global_step|iteration)$"
+)
+
+
+@dataclass(frozen=True)
+class TextPart:
+    """One text encoder's weights under our names."""
+
+    prefix: str  # of their names in the file
+    names: TextNames  # how the file names them
+    state: State
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A checkpoint taken apart. A network that the file does not hold is an empty mapping."""
+
+    unet: State
+    vae: State
+    text: tuple[TextPart, ...]
+    rest: State  # what belongs to none of them, under the file's names
+
+    @property
+    def unknown(self) -> list[str]:
+        """Names of `rest` that are not known to be harmless."""
+        return [name for name in self.rest if not HARMLESS.match(name)]
+
+    def with_ema(self) -> "Parts | None":
+        """The same with the U-Net's running averages in place of its last weights; None where the file has none."""
+        averages = {name: self.rest.get(ema_name(name)) for name in self.unet}
+        found = {name: tensor for name, tensor in averages.items() if tensor is not None}
+        return Parts(found, self.vae, self.text, self.rest) if len(found) == len(self.unet) and found else None
+
+
+def take_apart(weights: State) -> Parts:
+    """Sort the tensors of a checkpoint, of a lone U-Net or of a lone autoencoder into their networks."""
+    if weights and all(name.startswith("module.") for name in weights):  # what DataParallel adds
+        weights = {name.removeprefix("module."): tensor for name, tensor in weights.items()}
+    rest = dict(weights)
+    text = []
+    for prefix, names in TEXT_PREFIXES:
+        state = {name.removeprefix(prefix): weights[name] for name in weights if name.startswith(prefix)}
+        part = own_text_names(names, state)
+        if part:
+            text.append(TextPart(prefix, names, part))
+            remove(rest, prefix)
+    unet: State = next((found for prefix in UNET_PREFIXES if (found := remove(rest, prefix))), {})
+    vae: State = next((found for prefix in VAE_PREFIXES if (found := remove(rest, prefix))), {})
+    if not unet and "input_blocks.0.0.weight" in rest:
+        unet, rest = rest, {}
+    elif not vae and {"encoder.conv_in.weight", "decoder.conv_in.weight"} & set(rest):
+        vae, rest = rest, {}
+    vae, left = own_vae_names(vae)
+    return Parts(unet, vae, tuple(text), {**rest, **left})
+
+
+def remove(rest: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Take the tensors whose names begin with `prefix` out of `rest`; the result has names without it."""
+    return {name.removeprefix(prefix): rest.pop(name) for name in list(rest) if name.startswith(prefix)}
+
+
+def own_text_names(names: TextNames, state: State) -> State:
+    """A text encoder under our names; nothing where `state` is another kind of encoder."""
+    if names == "open_clip":
+        state = clip_from_open_clip(state)
+    elif "embeddings.token_embedding.weight" in state:  # NovelAI's file and its children leave the prefix out
+        state = {name if name.startswith("text_") else f"text_model.{name}": state[name] for name in state}
+    return without_harmless(state) if "text_model.embeddings.token_embedding.weight" in state else {}
+
+
+def own_vae_names(state: State) -> tuple[State, State]:
+    """The autoencoder under our names, and what came with it that no picture depends on."""
+    left = {VAE + name: tensor for name, tensor in state.items() if HARMLESS.match(VAE + name)}
+    state = {name: tensor for name, tensor in state.items() if VAE + name not in left}
+    if any(".mid_block." in name for name in state):
+        return vae_from_diffusers(state), left
+    return square_convolutions(state), left
+
+
+def without_harmless(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor for name, tensor in state.items() if not HARMLESS.match(name)}
