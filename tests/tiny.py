@@ -9,6 +9,7 @@ vocabulary, the autoencoder shrinks pictures to an eighth, SDXL has two encoders
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import nn
@@ -51,8 +52,11 @@ def unet_config(family: Family = "sd1", task: Task = "base") -> UNetConfig:
     )
 
 
+N = TypeVar("N", bound=nn.Module)
+
+
 @torch.no_grad()
-def fill(network: nn.Module, generator: torch.Generator) -> None:
+def filled(network: N, generator: torch.Generator) -> N:
     """Small random weights: each layer keeps the size of what goes through it, norms scale by about 1."""
     for name, parameter in sorted(network.named_parameters()):
         parameter.requires_grad_(False).normal_(generator=generator)
@@ -60,6 +64,7 @@ def fill(network: nn.Module, generator: torch.Generator) -> None:
             parameter.mul_(0.02 if "embedding" in name else parameter[0].numel() ** -0.5)
         else:
             parameter.mul_(0.1).add_(1.0 if name.endswith("weight") else 0.0)
+    return network.eval()
 
 
 def model(
@@ -79,11 +84,15 @@ def model(
     vae = (vae or replace(VAE, scale_factor=VAE_SCALES[family])) if with_vae else None
     text = TEXT[family] if text is None else text
     facts = ModelFacts(family, task, prediction, "caller", zero_snr, unet, vae, text)
-    networks = UNet(unet), vae and AutoencoderKL(vae), tuple(CLIPText(config) for config in text)
     generator = torch.Generator().manual_seed(seed)
-    for network in filter(None, (networks[0], networks[1], *networks[2])):
-        fill(network.eval(), generator)
-    return Checkpoint(Path(f"tiny-{family}"), facts, *networks, {})
+    return Checkpoint(
+        Path(f"tiny-{family}"),
+        facts,
+        filled(UNet(unet), generator),
+        filled(AutoencoderKL(vae), generator) if vae else None,
+        tuple(filled(CLIPText(config), generator) for config in text),
+        {},
+    )
 
 
 def checkpoint(

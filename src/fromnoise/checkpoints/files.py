@@ -167,6 +167,17 @@ def read_header(content: mmap.mmap) -> tuple[dict[str, Entry], dict[str, str]]:
     return header.parse_header(content[8 : 8 + length], 8 + length, len(content))
 
 
+def non_finite(weights: Mapping[str, Tensor]) -> list[str]:
+    """Names of the tensors that hold NaN or infinity. Reads every weight."""
+    return [name for name, tensor in weights.items() if tensor.is_floating_point() and not finite(tensor)]
+
+
+def finite(tensor: Tensor) -> bool:
+    if tensor.dtype.itemsize == 1:  # float8 has few operations
+        tensor = tensor.to(torch.float32)
+    return bool(torch.isfinite(tensor).all())
+
+
 @cache
 def _sha256(path: Path, size: int, changed: int) -> str:
     with path.open("rb") as file:

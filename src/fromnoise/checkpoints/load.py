@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from fromnoise.checkpoints.detect import (
     VAE_SCALES,
@@ -23,7 +23,7 @@ from fromnoise.checkpoints.detect import (
     overridden,
     vae_config,
 )
-from fromnoise.checkpoints.files import Weights, read
+from fromnoise.checkpoints.files import read
 from fromnoise.checkpoints.names import State
 from fromnoise.checkpoints.parts import UNET, VAE, Parts, take_apart
 from fromnoise.errors import FileError
@@ -200,14 +200,3 @@ def convert(
         layout = torch.channels_last if channels_last and parameter.ndim == 4 else torch.preserve_format
         parameter.data = parameter.data.to(device, dtype, memory_format=layout)
     return network
-
-
-def non_finite(weights: Weights | Mapping[str, Tensor]) -> list[str]:
-    """Names of the tensors that hold NaN or infinity. Reads the whole file."""
-    return [name for name, tensor in weights.items() if tensor.is_floating_point() and not finite(tensor)]
-
-
-def finite(tensor: Tensor) -> bool:
-    if tensor.dtype.itemsize == 1:  # float8 has few operations
-        tensor = tensor.to(torch.float32)
-    return bool(torch.isfinite(tensor).all())
