@@ -37,6 +37,7 @@ __all__ = [
     "Prompt",
     "PromptWarning",
     "Subprompt",
+    "Timing",
     "Weighted",
     "parse",
     "parse_weights",

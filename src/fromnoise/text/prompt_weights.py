@@ -60,7 +60,12 @@ def read_weights(text: str, dialect: Dialect = "native") -> Weighted:
 
 # --- native and a1111 -------------------------------------------------------------------------------------------------
 
-_TOKEN = re.compile(r"\\(?P<escaped>[()\[\]\\]?)|(?P<weight>:\s*(?P<number>[+-]?[.\d]+)\s*\))|[()\[\]:]|[^\\()\[\]:]+")
+_TOKEN = re.compile(
+    r"[()\[\]]"
+    r"|(?P<weight>:\s*(?P<number>[+-]?[.\d]+)\s*\))"
+    r"|(?:[^\\()\[\]:]+|(?!:\s*[+-]?[.\d]+\s*\)):)+"
+    r"|\\(?P<escaped>[()\[\]\\]?)"
+)
 _BREAK = re.compile(r"\s*\bBREAK\b\s*")
 
 
@@ -84,26 +89,25 @@ class _BracketWeights:
         self.warnings: list[PromptWarning] = []
 
     def read(self) -> Weighted:
+        add, opened = self.events.append, self.open
         for match in _TOKEN.finditer(self.text):
-            self._token(match)
-        for bracket in (*self.open["("][:MAX_WARNINGS], *self.open["["][:MAX_WARNINGS]):
+            token = match[0]
+            char = token[0]
+            if token == "(" or token == "[":
+                bracket = _Bracket(token, match.start())
+                opened[token].append(bracket)
+                add(("open", bracket))
+            elif token == ")" or token == "]":
+                self._close(token, match.start())
+            elif char == "\\":
+                add(("escaped", match["escaped"]))
+            elif char == ":" and opened["("] and match["weight"]:
+                self._weighted_close(match)
+            else:
+                add(("text", token))
+        for bracket in (*opened["("][:MAX_WARNINGS], *opened["["][:MAX_WARNINGS]):
             self._warn(bracket.position, f"'{bracket.char}' is not closed: it acts to the end of the prompt")
         return Weighted(_merge(self._walk()), sorted(self.warnings)[:MAX_WARNINGS])
-
-    def _token(self, match: re.Match[str]) -> None:
-        token, at = match.group(), match.start()
-        if token[0] == "\\":
-            self.events.append(("escaped", match["escaped"]))
-        elif token in ("(", "["):
-            bracket = _Bracket(token, at)
-            self.open[token].append(bracket)
-            self.events.append(("open", bracket))
-        elif match["weight"] and self.open["("]:
-            self._weighted_close(match)
-        elif token in (")", "]"):
-            self._close(token, at)
-        else:
-            self.events.append(("text", token))
 
     def _weighted_close(self, match: re.Match[str]) -> None:
         try:
@@ -154,7 +158,8 @@ class _BracketWeights:
         return [first, *(piece for part in rest for piece in (divider, part))]
 
     def _warn(self, position: int, message: str) -> None:
-        self.warnings.append(PromptWarning(position, message))
+        if len(self.warnings) < 2 * MAX_WARNINGS:
+            self.warnings.append(PromptWarning(position, message))
 
 
 def _merge(pieces: list[Piece]) -> list[Piece]:
@@ -264,4 +269,5 @@ class _ComfyWeights:
         self.pieces.append(Piece(self.text[start:end].replace("\\)", ")").replace("\\(", "("), weight))
 
     def _warn(self, position: int, message: str) -> None:
-        self.warnings.append(PromptWarning(position, message))
+        if len(self.warnings) < 2 * MAX_WARNINGS:
+            self.warnings.append(PromptWarning(position, message))
