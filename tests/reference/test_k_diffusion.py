@@ -71,11 +71,13 @@ def test_deterministic_sampler(name: str, k_diffusion: types.SimpleNamespace) ->
     assert_equal(run(SAMPLERS[name].start(x, sigmas), wavy), theirs)
 
 
-def test_lms_but_for_its_last_step(k_diffusion: types.SimpleNamespace) -> None:
-    """k-diffusion extrapolates to sigma 0, too; we end at `denoised`."""
+@pytest.mark.parametrize("order", [1, 3, 4])
+def test_lms(order: int, k_diffusion: types.SimpleNamespace) -> None:
     x, sigmas = start("lms")
-    theirs = k_diffusion.sampling.sample_lms(model, x, sigmas[:-1], disable=True)
-    assert_equal(run(SAMPLERS["lms"].start(x, sigmas[:-1]), wavy), theirs)
+    theirs = k_diffusion.sampling.sample_lms(model, x, sigmas, disable=True, order=order)
+    assert_equal(
+        run(SAMPLERS["lms"].start(x, sigmas, options={"order": order, "extrapolate_last": True}), wavy), theirs
+    )
 
 
 @pytest.mark.parametrize("steps", [1, 2, 6, 7, 8])

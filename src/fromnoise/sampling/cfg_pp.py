@@ -54,8 +54,8 @@ def euler_ancestral_cfg_pp(
     evaluations=2,
     stochastic=True,
     default_schedule="karras",
-    good_for="DPM++ 2S a with CFG++; use a guidance scale of 1 to 2.",
-    good_for_zh="带 CFG++ 的 DPM++ 2S a；引导系数用 1 到 2。",
+    good_for="For repeating ComfyUI pictures made with it; its errors stay, however many steps. Scale 1 to 2.",
+    good_for_zh="用于重现 ComfyUI 用它生成的图；增加步数也不会消除其误差。引导系数用 1 到 2。",
 )
 def dpmpp_2s_ancestral_cfg_pp(
     x: Tensor, sigmas: Tensor, noise: NoiseSource, *, eta: float = 1.0, s_noise: float = 1.0

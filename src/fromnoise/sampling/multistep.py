@@ -43,9 +43,12 @@ def dpmpp_2m(x: Tensor, sigmas: Tensor) -> Sampler:
     good_for_zh="早期的线性多步法；画面平滑，少于 20 步时可能过冲。",
     aliases=("k_lms",),
 )
-def lms(x: Tensor, sigmas: Tensor, *, order: int = 4) -> Sampler:
-    """Adams-Bashforth with steps of any size, on dx/dsigma (Karras, k-diffusion)."""
-    return (yield from adams(x, sigmas, order, lambda sigma: sigma, np.ones_like))
+def lms(x: Tensor, sigmas: Tensor, *, order: int = 4, extrapolate_last: bool = False) -> Sampler:
+    """Adams-Bashforth with steps of any size, on dx/dsigma (Katherine Crowson, k-diffusion).
+
+    The step to sigma 0 ends at the model's answer, or with `extrapolate_last` (AUTOMATIC1111) is like any other.
+    """
+    return (yield from adams(x, sigmas, order, lambda sigma: sigma, np.ones_like, extrapolate_last))
 
 
 @sampler(
@@ -156,7 +159,12 @@ def _variable_weights(h: float, *earlier: float) -> tuple[float, ...]:
 
 
 def adams(
-    x: Tensor, sigmas: Tensor, order: int, time: Callable[[Reals], Reals], sigma_slope: Callable[[Reals], Reals]
+    x: Tensor,
+    sigmas: Tensor,
+    order: int,
+    time: Callable[[Reals], Reals],
+    sigma_slope: Callable[[Reals], Reals],
+    extrapolate_last: bool = False,
 ) -> Sampler:
     """The slope (x - denoised) / sigma extrapolated as a polynomial of `order` points in `time`, a function of sigma;
     `sigma_slope` is d sigma / d time as a function of time."""
@@ -165,7 +173,7 @@ def adams(
     for step, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
         denoised = yield Evaluate(x, sigma)
         slopes = [(x - denoised) / sigma, *slopes[: order - 1]]
-        if sigma_next == 0:
+        if sigma_next == 0 and not extrapolate_last:
             return denoised
         nodes = [float(t) for t in times[step + 1 - len(slopes) : step + 1][::-1]]
         x = x + combine(lagrange_weights(nodes, times[step], times[step + 1], sigma_slope), slopes)
@@ -245,8 +253,8 @@ def res_share(sigma_last: Tensor, down_last: Tensor, sigma: Tensor, down: Tensor
     "gradient_estimation",
     label="Gradient estimation",
     order=1,
-    good_for="Euler with a look back that halves the steps for the same sharpness.",
-    good_for_zh="带回看修正的 Euler：同样清晰度只需约一半步数。",
+    good_for="Euler that corrects itself by the change of its slope: crisper with few steps.",
+    good_for_zh="按斜率变化自我修正的 Euler：少步数时更清晰。",
 )
 def gradient_estimation(x: Tensor, sigmas: Tensor, *, ge_gamma: float = 2.0) -> Sampler:
     """Permenter and Yuan (2024), "Interpreting and Improving Diffusion Models from an Optimization Perspective"."""

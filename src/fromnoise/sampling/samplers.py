@@ -57,6 +57,7 @@ class SamplerSpec:
     default_schedule: str
     drop_penultimate: bool = False  # plan a step more and leave out the last level above 0: see `sigmas_for`
     brownian: bool = False  # other tools give it Brownian noise
+    aliases: tuple[str, ...] = ()  # other names it answers to, besides the label
 
     @property
     def takes_noise(self) -> bool:
@@ -111,7 +112,7 @@ def sampler(
     def register(make: Callable[..., Sampler]) -> Callable[..., Sampler]:
         spec = SamplerSpec(
             name, label, make, order, evaluations, stochastic, good_for, good_for_zh, default_schedule,
-            drop_penultimate, brownian,
+            drop_penultimate, brownian, aliases,
         )  # fmt: skip
         SAMPLERS.add(name, spec, tuple(alias for alias in (label, *aliases) if alias.lower() != name))
         return make

@@ -87,6 +87,7 @@ class Schedule:
     choose: Callable[[NoiseTable, int], Tensor]
     good_for: str
     good_for_zh: str
+    aliases: tuple[str, ...] = ()  # other names it answers to, besides the label
 
     def __call__(self, table: NoiseTable, steps: int) -> Tensor:
         """Float32 noise levels on the CPU: `steps` of them (a few schedules give one more or less) and a final 0."""
@@ -105,7 +106,7 @@ def schedule(
 
     def register(choose: Choose) -> Choose:
         names = tuple(alias for alias in (label, *aliases) if alias.lower() != name)
-        SCHEDULES.add(name, Schedule(name, label, choose, good_for, good_for_zh), names)
+        SCHEDULES.add(name, Schedule(name, label, choose, good_for, good_for_zh, aliases), names)
         return choose
 
     return register

@@ -53,8 +53,8 @@ def dpmpp_2m_sde(
     stochastic=True,
     brownian=True,
     default_schedule="exponential",
-    good_for="A variant of DPM++ 2M SDE with a little more contrast between steps.",
-    good_for_zh="DPM++ 2M SDE 的变体，步间修正略强。",
+    good_for="DPM++ 2M SDE with other second-order weights; the pictures differ a little.",
+    good_for_zh="二阶权重不同的 DPM++ 2M SDE；画面略有差别。",
     aliases=("k_dpmpp_2m_sde_heun", "dpmpp_2m_sde_heun_gpu"),
 )
 def dpmpp_2m_sde_heun(
@@ -102,8 +102,8 @@ def dpmpp_sde(
     stochastic=True,
     brownian=True,
     default_schedule="exponential",
-    good_for="Third-order multistep with fresh noise: the finest texture, from 30 steps on.",
-    good_for_zh="带随机噪声的三阶多步法：质感最细腻，建议 30 步以上。",
+    good_for="Three answers back, with fresh noise: fine texture from 30 steps on.",
+    good_for_zh="回看三次结果并加入随机噪声：质感细腻，建议 30 步以上。",
     aliases=("k_dpmpp_3m_sde", "dpmpp_3m_sde_gpu"),
 )
 def dpmpp_3m_sde(x: Tensor, sigmas: Tensor, noise: NoiseSource, *, eta: float = 1.0, s_noise: float = 1.0) -> Sampler:

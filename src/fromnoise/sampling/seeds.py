@@ -84,8 +84,8 @@ def exp_heun_2_x0_sde(
     evaluations=3,
     stochastic=True,
     default_schedule="karras",
-    good_for="Third-order SDE sampler; the most detail per step at three times the time.",
-    good_for_zh="三阶 SDE 采样器；单步细节最多，每步耗时三倍。",
+    good_for="Third-order SDE sampler; much detail per step at three times the time.",
+    good_for_zh="三阶 SDE 采样器；单步细节多，每步耗时三倍。",
 )
 def seeds_3(
     x: Tensor,

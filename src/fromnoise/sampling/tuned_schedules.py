@@ -104,8 +104,8 @@ ALIGN_YOUR_STEPS_SDXL = (
     "align_your_steps",
     label="Align Your Steps",
     aliases=("align_your_steps_sd", "ays"),
-    good_for="Levels optimised for Stable Diffusion 1.5: the best 10-step schedule for it.",
-    good_for_zh="为 Stable Diffusion 1.5 优化的噪声级：10 步时效果最好。",
+    good_for="Levels optimised for Stable Diffusion 1.5 at 10 steps.",
+    good_for_zh="为 Stable Diffusion 1.5 在 10 步时优化的噪声级。",
 )
 def align_your_steps(table: NoiseTable, steps: int) -> Tensor:
     return append_zero(log_interpolated(ALIGN_YOUR_STEPS_SD, steps))
@@ -114,8 +114,8 @@ def align_your_steps(table: NoiseTable, steps: int) -> Tensor:
 @schedule(
     "align_your_steps_sdxl",
     label="Align Your Steps SDXL",
-    good_for="Levels optimised for SDXL: the best 10-step schedule for it.",
-    good_for_zh="为 SDXL 优化的噪声级：10 步时效果最好。",
+    good_for="Levels optimised for SDXL at 10 steps.",
+    good_for_zh="为 SDXL 在 10 步时优化的噪声级。",
 )
 def align_your_steps_sdxl(table: NoiseTable, steps: int) -> Tensor:
     return append_zero(log_interpolated(ALIGN_YOUR_STEPS_SDXL, steps))
