@@ -9,7 +9,17 @@ from torch import Tensor
 
 from fromnoise.sampling.noise import NoiseSource, no_noise
 from fromnoise.sampling.samplers import Evaluate, Sampler, sampler
-from fromnoise.sampling.steps import Reals, add_noise, ancestral, lagrange_weights, log_ratio, toward
+from fromnoise.sampling.steps import (
+    GAUSS_LEGENDRE,
+    RECTANGLES,
+    Quadrature,
+    Reals,
+    add_noise,
+    ancestral,
+    lagrange_weights,
+    log_ratio,
+    toward,
+)
 
 
 @sampler(
@@ -48,7 +58,7 @@ def lms(x: Tensor, sigmas: Tensor, *, order: int = 4, extrapolate_last: bool = F
 
     The step to sigma 0 ends at the model's answer, or with `extrapolate_last` (AUTOMATIC1111) is like any other.
     """
-    return (yield from adams(x, sigmas, order, lambda sigma: sigma, np.ones_like, extrapolate_last))
+    return (yield from adams(x, sigmas, order, lambda sigma: sigma, np.ones_like, extrapolate_last=extrapolate_last))
 
 
 @sampler(
@@ -60,7 +70,7 @@ def lms(x: Tensor, sigmas: Tensor, *, order: int = 4, extrapolate_last: bool = F
 )
 def deis(x: Tensor, sigmas: Tensor, *, order: int = 3) -> Sampler:
     """tAB-DEIS, Zhang and Chen (2023): polynomials in the time of a VP process of sigma 0.002 to 80."""
-    return (yield from adams(x, sigmas, order, _vp_time, _vp_sigma_slope))
+    return (yield from adams(x, sigmas, order, _vp_time, _vp_sigma_slope, RECTANGLES))
 
 
 @sampler(
@@ -164,6 +174,7 @@ def adams(
     order: int,
     time: Callable[[Reals], Reals],
     sigma_slope: Callable[[Reals], Reals],
+    quadrature: Quadrature = GAUSS_LEGENDRE,
     extrapolate_last: bool = False,
 ) -> Sampler:
     """The slope (x - denoised) / sigma extrapolated as a polynomial of `order` points in `time`, a function of sigma;
@@ -175,8 +186,12 @@ def adams(
         slopes = [(x - denoised) / sigma, *slopes[: order - 1]]
         if sigma_next == 0 and not extrapolate_last:
             return denoised
+        if len(slopes) == 1:
+            x = x + slopes[0] * (sigma_next - sigma)
+            continue
         nodes = [float(t) for t in times[step + 1 - len(slopes) : step + 1][::-1]]
-        x = x + combine(lagrange_weights(nodes, times[step], times[step + 1], sigma_slope), slopes)
+        weights = lagrange_weights(nodes, times[step], times[step + 1], sigma_slope, quadrature)
+        x = x + combine(weights, slopes)
     return x
 
 

@@ -16,7 +16,16 @@ from fromnoise.sampling.noise import NoiseSource
 
 Reals: TypeAlias = NDArray[np.float64]
 
-_QUADRATURE_POINTS = 24
+Quadrature: TypeAlias = tuple[Reals, Reals]  # points in [0, 1] and their weights
+
+
+def _gauss_legendre(count: int) -> Quadrature:
+    points, weights = np.polynomial.legendre.leggauss(count)
+    return (points + 1) / 2, weights / 2
+
+
+GAUSS_LEGENDRE = _gauss_legendre(24)
+RECTANGLES: Quadrature = (np.linspace(0, 1, 10_000), np.full(10_000, 1e-4))  # as the authors of DEIS integrate
 
 
 def toward(target: Tensor, x: Tensor, ratio: Tensor) -> Tensor:
@@ -71,13 +80,17 @@ def stochastic_step(
 
 
 def lagrange_weights(
-    nodes: Sequence[float], start: float, end: float, density: Callable[[Reals], Reals]
+    nodes: Sequence[float],
+    start: float,
+    end: float,
+    density: Callable[[Reals], Reals],
+    quadrature: Quadrature = GAUSS_LEGENDRE,
 ) -> list[float]:
     """Weights w_j with sum_j w_j f(nodes[j]) = the integral over [start, end] of density(t) p(t) dt, where p is the
-    polynomial through f at the nodes. By Gauss-Legendre quadrature in float64."""
-    points, weights = np.polynomial.legendre.leggauss(_QUADRATURE_POINTS)
-    t = start + (end - start) * (points + 1) / 2
-    mass = weights * (end - start) / 2 * density(t)
+    polynomial through f at the nodes."""
+    points, weights = quadrature
+    t = start + (end - start) * points
+    mass = weights * (end - start) * density(t)
     result = []
     for j, node in enumerate(nodes):
         others = np.array([other for k, other in enumerate(nodes) if k != j])
