@@ -64,7 +64,7 @@ def gradients(light: Array) -> Array:
 def pool(pixels: Array, side: int) -> Array:
     """(h w c) averaged to (side side c)."""
     size = pixels.shape[0] // side
-    return pixels.reshape(side, size, side, size, -1).mean(axis=(1, 3))
+    return np.asarray(pixels.reshape(side, size, side, size, -1).mean(axis=(1, 3)), np.float32)
 
 
 def unit(vector: Array) -> Array:

@@ -9,17 +9,7 @@ from fromnoise.engine.library import Model
 from fromnoise.engine.recipe import Recipe
 from fromnoise.nn.unet import timestep_embedding
 from fromnoise.sampling.guidance import Cond
-from fromnoise.text.encode import (
-    LAST,
-    PENULTIMATE,
-    PENULTIMATE_RAW,
-    Encoded,
-    LayerRule,
-    clip_skip,
-    encode,
-    join,
-    match_chunks,
-)
+from fromnoise.text.encode import Encoded, LayerRule, clip_skip, encode, join, match_chunks
 from fromnoise.text.prompt_weights import parse_weights
 from fromnoise.text.tokenizer import Tokenizer
 
@@ -60,10 +50,8 @@ def encode_text(model: Model, text: str, skip: int | None) -> Encoded:
 
 
 def layer_rule(model: Model) -> LayerRule:
-    """Which layer each family was trained on."""
-    if model.family.startswith("sdxl"):
-        return PENULTIMATE_RAW
-    return PENULTIMATE if model.family == "sd2" else LAST
+    """Which layer the U-Net was trained on."""
+    return LayerRule(model.facts.text_layer, model.facts.text_final_norm)
 
 
 def vector(model: Model, encoded: Encoded, recipe: Recipe, aesthetic_score: float) -> Tensor | None:
@@ -75,6 +63,6 @@ def vector(model: Model, encoded: Encoded, recipe: Recipe, aesthetic_score: floa
         return None
     height, width = float(recipe.height), float(recipe.width)
     numbers = [height, width, 0.0, 0.0]
-    numbers += [aesthetic_score] if model.family == "sdxl_refiner" else [height, width]
+    numbers += [aesthetic_score] if model.facts.family == "sdxl_refiner" else [height, width]
     pooled = encoded.pooled.float()
     return torch.cat((pooled, timestep_embedding(torch.tensor(numbers, device=pooled.device), 256).reshape(1, -1)), 1)

@@ -25,19 +25,25 @@ class Executor(Generic[Name]):
     max_batch: int = 8  # network calls in one batch
     batches: int = 0  # sent so far
     waiting: dict[Name, tuple[Picture, Sequence[NetworkCall]]] = field(default_factory=dict)
+    finished: dict[Name, Tensor] = field(default_factory=dict)  # handed out by the next step
 
     def add(self, name: Name, picture: Picture) -> None:
         """Start `picture`; it advances with the next `step`."""
-        self.waiting[name] = (picture, next(picture))
+        try:
+            self.waiting[name] = (picture, next(picture))
+        except StopIteration as stop:  # it needs no network
+            self.finished[name] = stop.value
 
     def cancel(self, name: Name) -> None:
         """Drop a picture that is under way."""
-        self.waiting.pop(name)[0].close()
+        self.finished.pop(name, None)
+        if name in self.waiting:
+            self.waiting.pop(name)[0].close()
 
     def step(self) -> Mapping[Name, Tensor]:
         """Advance every picture by one evaluation; the latents (1 c h w) of those that have finished."""
         answers = iter(self.answer([call for _, calls in self.waiting.values() for call in calls]))
-        finished: dict[Name, Tensor] = {}
+        finished, self.finished = self.finished, {}
         for name, (picture, calls) in list(self.waiting.items()):
             try:
                 self.waiting[name] = (picture, picture.send([next(answers) for _ in calls]))
@@ -48,7 +54,7 @@ class Executor(Generic[Name]):
 
     def run(self) -> Iterator[tuple[Name, Tensor]]:
         """Advance until nothing waits; (name, latents) as each picture finishes."""
-        while self.waiting:
+        while self.waiting or self.finished:
             yield from self.step().items()
 
     @torch.inference_mode()
@@ -61,7 +67,7 @@ class Executor(Generic[Name]):
         for members in groups.values():
             for start in range(0, len(members), self.max_batch):
                 batch = members[start : start + self.max_batch]
-                answers.update(zip(batch, self._denoise([calls[i] for i in batch]).split(1), strict=True))
+                answers.update(zip(batch, torch.split(self._denoise([calls[i] for i in batch]), 1), strict=True))
         return [answers[i] for i in range(len(calls))]
 
     def _denoise(self, calls: Sequence[NetworkCall]) -> Tensor:

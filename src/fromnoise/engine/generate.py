@@ -7,6 +7,7 @@ Recipe -> generate -> sampler        yields  Evaluate(x, sigma)       and is sen
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -66,7 +67,7 @@ def generate(
     jobs = [Job(model, recipe) for recipe in recipes]
     for i, job in enumerate(jobs):
         recording = recordings[i] if recordings else None
-        executor.add(i, job.picture(None if watch is None else lambda step, i=i: watch(i, step), recording))
+        executor.add(i, job.picture(None if watch is None else partial(watch, i), recording))
     for i, latents in executor.run():
         yield Generated(i, jobs[i].recipe, jobs[i].finish(latents))
 
@@ -77,7 +78,11 @@ class Job:
     def __init__(self, model: Model, recipe: Recipe) -> None:
         check(model, recipe)
         self.model = model
-        self.recipe = recipe.but(model_hash=model.sha256, dtype=model.placement.dtype_name)
+        self.recipe = recipe.but(
+            model_hash=model.sha256,
+            dtype=model.placement.dtype_name,
+            schedule=recipe.schedule or model.schedule(recipe.sampler),
+        )
         factor = model.vae.config.downscale
         self.shape = (1, model.vae.config.latent_channels, recipe.height // factor, recipe.width // factor)
         self.init = opened(recipe.init, recipe)
@@ -88,7 +93,7 @@ class Job:
         """The coroutine of network calls that ends in the picture's latents."""
         recipe, spec = self.recipe, SAMPLERS[self.recipe.sampler]
         sigmas = sigmas_for(
-            recipe.schedule or spec.default_schedule,
+            recipe.schedule or self.model.schedule(recipe.sampler),
             self.model.table,
             recipe.steps,
             recipe.strength if recipe.init else 1.0,
@@ -102,7 +107,11 @@ class Job:
         if recording is not None:
             sampler = resumable(sampler, recording)
         count = max(1, (len(sigmas) - 1) * spec.evaluations - (spec.evaluations - 1))
-        observe = None if watch is None else lambda i, x, sigma, denoised: watch(Step(i, count, x, sigma, denoised))
+
+        def observe(index: int, x: Tensor, sigma: Tensor, denoised: Tensor) -> None:
+            if watch is not None:
+                watch(Step(index, count, x, sigma, denoised))
+
         return drive(sampler, self._guidance(noise), observe)
 
     def finish(self, latents: Tensor) -> Image.Image:

@@ -45,7 +45,7 @@ def to_tensor(image: Image.Image) -> Tensor:
         rgba = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
     pixels = torch.from_numpy(np.array(image.convert("RGB"), dtype=np.float32))
-    return (pixels / 127.5 - 1).permute(2, 0, 1)[None]
+    return (pixels / 127.5 - 1)[None].permute(0, 3, 1, 2).contiguous()
 
 
 def mask_tensor(image: Image.Image) -> Tensor:

@@ -5,6 +5,7 @@ The JSON is the truth and gives the same `Recipe` back; `parameters` is for peop
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from fromnoise import __version__
 from fromnoise.engine.images import open_image
@@ -59,7 +60,7 @@ def read(path: Path) -> Recipe:
     return recipe_of(open_image(path).info, path)
 
 
-def recipe_of(info: Mapping[object, object], path: Path) -> Recipe:
+def recipe_of(info: Mapping[Any, Any], path: Path) -> Recipe:
     """The recipe in a picture's text chunks."""
     text = info.get(JSON_KEY)
     if not isinstance(text, str):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ def laplacian_loss(a: Tensor, b: Tensor, levels: int = 4) -> Tensor:
         coarse = F.avg_pool2d(difference, 2)
         total = total + (difference - F.interpolate(coarse, scale_factor=2.0)).abs().mean() * 2.0**level
         difference = coarse
-    return total
+    return total + difference.abs().mean() * 2.0**levels
 
 
 def psnr(a: Tensor, b: Tensor) -> float:
@@ -105,12 +106,13 @@ def normalise_latents(vae: AutoencoderKL, data: EmojiSet, scenes: list[Scene]) -
     centre = latents.mean(dim=(0, 2, 3))
     spread = latents.std(dim=(0, 2, 3)) * vae.config.scale_factor
     channels = vae.config.latent_channels
-    for part, inverse in ((vae.quant_conv.weight, 1 / spread), (vae.quant_conv.bias, 1 / spread)):
-        part[:channels] *= inverse.view(-1, *[1] * (part.ndim - 1))
-    vae.quant_conv.bias[:channels] -= centre / spread
-    vae.quant_conv.bias[channels:] -= 2 * spread.log()
-    vae.post_quant_conv.bias += vae.post_quant_conv.weight[..., 0, 0] @ centre
-    vae.post_quant_conv.weight *= spread.view(1, -1, 1, 1)
+    weight, bias = vae.quant_conv.weight, cast(Tensor, vae.quant_conv.bias)
+    weight[:channels] /= spread.view(-1, 1, 1, 1)
+    bias[:channels] = (bias[:channels] - centre) / spread
+    bias[channels:] -= 2 * spread.log()
+    weight, bias = vae.post_quant_conv.weight, cast(Tensor, vae.post_quant_conv.bias)
+    bias += weight[..., 0, 0] @ centre
+    weight *= spread.view(1, -1, 1, 1)
 
 
 def held_out_images(data: EmojiSet, pictures: list[int]) -> Tensor:

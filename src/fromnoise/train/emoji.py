@@ -201,4 +201,4 @@ def reduce_half(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
     pixels[..., :3] *= pixels[..., 3:] / 255
     small = pixels.reshape(h // 2, 2, w // 2, 2, 4).mean(axis=(1, 3))
     small[..., :3] *= 255 / np.maximum(small[..., 3:], 1e-3)
-    return (small.clip(0, 255) + 0.5).astype(np.uint8)
+    return np.asarray(small.clip(0, 255) + 0.5, np.uint8)

@@ -1,13 +1,14 @@
-"""A model from nothing, in four stages that each resume: autoencoder, text encoder, U-Net with text encoder, decoder."""
+"""A model from nothing, in stages that each resume: autoencoder, text encoder, U-Net and text encoder, decoder."""
 
 import tomllib
 from pathlib import Path
 from typing import TypeVar
 
-import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
-from torch import Tensor, nn
+from torch import nn
 
+from fromnoise.checkpoints.detect import ModelFacts
+from fromnoise.checkpoints.load import Checkpoint
 from fromnoise.checkpoints.save import save_checkpoint
 from fromnoise.engine.recipe import explain
 from fromnoise.errors import FileError, UserError
@@ -131,18 +132,18 @@ def train_decoder(config: Scratch, data: EmojiSet, vae: AutoencoderKL) -> None:
 
 
 def export(config: Scratch, vae: AutoencoderKL, text: CLIPText, unet: UNet) -> Path:
-    """One file in the layout of SD 1.x, float16, with the markers that its shapes can't tell."""
-    state: dict[str, Tensor] = {}
-    for prefix, module in (
-        ("model.diffusion_model.", unet),
-        ("first_stage_model.", vae),
-        ("cond_stage_model.transformer.", text),
-    ):
-        state |= {prefix + name: weight for name, weight in module.state_dict().items()}
-    state |= {"v_pred": torch.empty(0), "ztsnr": torch.empty(0)}
-    metadata = {"fromnoise.vae.groups": str(vae.config.groups), "modelspec.prediction_type": "v"}
-    save_checkpoint(config.output, state, dtype=torch.float16, metadata=metadata)
-    return config.output
+    """One file in the layout of SD 1.x, float16."""
+    facts = ModelFacts(
+        family="sd1",
+        task="base",
+        prediction="v",
+        prediction_from="caller",
+        zero_snr=True,
+        unet=unet.config,
+        vae=vae.config,
+        text=(text.config,),
+    )
+    return save_checkpoint(config.output, Checkpoint(config.output, facts, unet, vae, (text,), {}))
 
 
 M = TypeVar("M", bound=nn.Module)

@@ -48,8 +48,6 @@ class Reader(nn.Module):
 class TextTask:
     """Captions of random scenes in both languages; held-out pairs of object and style are not among them."""
 
-    window = 40  # tokens looked at; the longest caption has fewer
-
     def __init__(
         self, data: EmojiSet, config: CLIPConfig, *, batch: int = 128, pairs: float = 0.3, seed: int = 0
     ) -> None:
@@ -79,16 +77,16 @@ class TextTask:
         )
 
     def examples(self, rng: np.random.Generator, languages: tuple[str, ...]) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """Tokens (b window), positions (b) and one column of class numbers for each head."""
+        """Tokens (b 77), positions (b) and one column of class numbers for each head."""
         rows, meanings = [], []
         for _ in range(self.batch):
             scene = random_scene(self.data, self.pictures, rng, self.pairs)
             caption = self.data.caption(scene, rng, "en" if rng.choice(languages) == "en" else "zh")
-            rows.append(self.tokenizer.encode_window(caption)[: self.window])
+            rows.append(self.tokenizer.encode_window(caption))
             meanings.append(self.meaning(scene, caption))
         tokens = torch.tensor(rows)
         ends = tokens.argmax(dim=1).numpy()
-        positions = torch.from_numpy(rng.integers(ends, self.window))
+        positions = torch.from_numpy(rng.integers(ends, Tokenizer.window))
         return tokens, positions, list(torch.tensor(meanings).T)
 
     def loss(self, step: int) -> tuple[Tensor, Mapping[str, float]]:

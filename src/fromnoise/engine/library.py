@@ -1,0 +1,140 @@
+"""Finding a model by name, and bringing it into memory ready to draw."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from fromnoise.checkpoints.detect import ModelFacts, Prediction
+from fromnoise.checkpoints.files import file_hash
+from fromnoise.checkpoints.load import Checkpoint, convert, load_checkpoint
+from fromnoise.engine.memory import Placement, vae_dtype
+from fromnoise.engine.recipe import BUILTIN
+from fromnoise.errors import FileError
+from fromnoise.nn.clip import CLIPText
+from fromnoise.nn.unet import UNet
+from fromnoise.nn.vae import AutoencoderKL
+from fromnoise.sampling.parametrization import Scalings, eps_scalings, v_scalings
+from fromnoise.sampling.samplers import SAMPLERS
+from fromnoise.sampling.schedules import NoiseTable
+
+SUFFIXES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What a person who chose only the model would want."""
+
+    size: int  # pixels, width and height
+    guidance_scale: float = 7.0
+
+
+BUILTIN_DEFAULTS = Defaults(128, guidance_scale=4.0)
+
+
+@dataclass(frozen=True)
+class Model:
+    """The networks of one checkpoint, where they compute, and how to read their answers."""
+
+    name: str
+    path: Path
+    sha256: str
+    facts: ModelFacts
+    unet: UNet
+    vae: AutoencoderKL
+    text: tuple[CLIPText, ...]
+    table: NoiseTable
+    scalings: Callable[[Tensor], Scalings]
+    placement: Placement
+
+    @property
+    def defaults(self) -> Defaults:
+        """By family; the built-in model says its own."""
+        if self.path == builtin():
+            return BUILTIN_DEFAULTS
+        if self.facts.family == "sd2":
+            return Defaults(768 if self.facts.prediction == "v" else 512)
+        return Defaults(512 if self.facts.family == "sd1" else 1024)
+
+    def schedule(self, sampler: str) -> str:
+        """Where none is asked for: the sampler's own, or one that suits a table that ends in pure noise."""
+        return "sgm_uniform" if self.facts.zero_snr else SAMPLERS[sampler].default_schedule
+
+    def encode(self, image: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Latents (b c h w) float32 of pictures (b 3 8h 8w) in [-1, 1]; a draw of the posterior if `noise` is given."""
+        dtype = vae_dtype(self.placement.dtype)
+        noise = None if noise is None else noise.to(self.placement.device, dtype)
+        return self.vae.encode(self._image(image, dtype), noise).float().cpu()
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Pictures (b 3 8h 8w), about [-1, 1], of latents (b c h w)."""
+        return self.vae.decode(self._image(latents, vae_dtype(self.placement.dtype))).float()
+
+    def _image(self, x: Tensor, dtype: torch.dtype) -> Tensor:
+        x = x.to(self.placement.device, dtype)
+        return x.contiguous(memory_format=torch.channels_last) if self.placement.channels_last else x
+
+
+def builtin() -> Path:
+    """The model that comes with the package."""
+    return Path(str(files("fromnoise.assets").joinpath("emoji.safetensors")))
+
+
+def folders() -> list[Path]:
+    """Where models are looked for by name: FROMNOISE_MODELS, then `models/checkpoints` and `models` here."""
+    given = os.environ.get("FROMNOISE_MODELS")
+    return [*([Path(given)] if given else []), Path("models/checkpoints"), Path("models")]
+
+
+def find(name: str) -> Path:
+    """The file of a model: the built-in one, a path, or a name in one of `folders`; FileError lists what there is."""
+    if name == BUILTIN:
+        return builtin()
+    if Path(name).is_file():
+        return Path(name)
+    found = sorted({p for folder in folders() for p in folder.glob("**/*") if p.suffix in SUFFIXES})
+    for path in found:
+        if name in (path.name, path.stem):
+            return path
+    there = ", ".join([BUILTIN, *(p.stem for p in found)])
+    raise FileError(f"no model {name!r}: give the path of a checkpoint, or one of {there}")
+
+
+def load(
+    name: str,
+    placement: Placement,
+    *,
+    prediction: Prediction | None = None,
+    ema: bool = False,
+    allow_unmatched: bool = False,
+) -> Model:
+    """The named model on its device. Raises FileError where it can't be found, read, or drawn with."""
+    path = find(name)
+    checkpoint = load_checkpoint(path, prediction=prediction, ema=ema, allow_unmatched=allow_unmatched)
+    return assemble(name, checkpoint, file_hash(path), placement)
+
+
+def assemble(name: str, checkpoint: Checkpoint, sha256: str, placement: Placement) -> Model:
+    """A model of a checkpoint's networks; they are moved and converted in place."""
+    facts, vae = checkpoint.facts, checkpoint.vae
+    if vae is None:
+        raise FileError(f"{checkpoint.path} holds no autoencoder; use a checkpoint that has one")
+    if not checkpoint.text:
+        raise FileError(f"{checkpoint.path} holds no text encoder; use a whole checkpoint")
+    place, last = placement, placement.channels_last
+    return Model(
+        name=name,
+        path=checkpoint.path,
+        sha256=sha256,
+        facts=facts,
+        unet=convert(checkpoint.unet, dtype=place.dtype, device=place.device, channels_last=last),
+        vae=convert(vae, dtype=vae_dtype(place.dtype), device=place.device, channels_last=last),
+        text=tuple(convert(encoder, dtype=place.dtype, device=place.device) for encoder in checkpoint.text),
+        table=NoiseTable.ldm(zero_snr=facts.zero_snr),
+        scalings=v_scalings if facts.prediction == "v" else eps_scalings,
+        placement=placement,
+    )

@@ -1,0 +1,95 @@
+"""A recipe survives every journey, and says what is wrong with it."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from fromnoise.engine import infotext
+from fromnoise.engine.images import save_png
+from fromnoise.engine.recipe import MAX_SEED, ImageRef, Recipe
+from fromnoise.errors import FileError, UserError
+from fromnoise.sampling.samplers import SAMPLERS
+from fromnoise.sampling.schedules import SCHEDULES
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=80)
+IMAGES = st.builds(lambda digest: ImageRef(path="a b/图.png", sha256=f"{digest:064x}"), st.integers(0, 2**256 - 1))
+RECIPES = st.builds(
+    Recipe,
+    prompt=TEXT,
+    negative=TEXT,
+    seed=st.integers(0, MAX_SEED),
+    width=st.integers(1, 64).map(lambda n: 8 * n),
+    height=st.integers(1, 64).map(lambda n: 8 * n),
+    steps=st.integers(1, 200),
+    guidance_scale=st.floats(0, 30),
+    sampler=st.sampled_from(list(SAMPLERS)),
+    schedule=st.none() | st.sampled_from(list(SCHEDULES)),
+    sampler_options=st.dictionaries(st.sampled_from(["eta", "s_noise"]), st.floats(0, 2)),
+    clip_skip=st.none() | st.integers(1, 12),
+    strength=st.floats(0, 1),
+    init=IMAGES,
+    mask=st.none() | IMAGES,
+)
+
+
+@given(RECIPES)
+@settings(max_examples=150, deadline=None)
+def test_recipe_to_png_and_back(tmp_path_factory: pytest.TempPathFactory, recipe: Recipe) -> None:
+    path = tmp_path_factory.getbasetemp() / "round.png"
+    save_png(Image.new("RGB", (8, 8)), path, infotext.texts(recipe))
+    assert infotext.read(path) == recipe
+    assert Image.open(path).info["parameters"].startswith(recipe.prompt)
+
+
+def test_parameters_text_is_laid_out_as_people_know_it() -> None:
+    recipe = Recipe(prompt="a red apple", negative="blurry", seed=7, model="models/dream, big.safetensors")
+    lines = infotext.parameters(recipe).split("\n")
+    assert lines[:2] == ["a red apple", "Negative prompt: blurry"]
+    assert lines[2].startswith("Steps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7, Seed: 7, Size: 512")
+    assert 'Model: "dream, big"' in lines[2]
+
+
+def test_a_picture_without_a_recipe_says_so(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "plain.png")
+    with pytest.raises(FileError, match=r"plain\.png: carries no fromnoise recipe"):
+        infotext.read(tmp_path / "plain.png")
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"width": 100}, "width: 100 is not a multiple of 8; the nearest sizes are 96 and 104"),
+        ({"height": 0}, "height: input should be greater than or equal to 8"),
+        ({"width": 99999}, "width: input should be less than or equal to 16384"),
+        ({"steps": 0}, "steps: input should be greater than or equal to 1"),
+        ({"seed": -1}, "seed: input should be greater than or equal to 0"),
+        ({"strength": 1.5}, "strength: input should be less than or equal to 1"),
+        ({"colour": "red"}, "colour: extra inputs are not permitted"),
+        ({"mask": {"path": "m", "sha256": "0" * 64}}, "recipe: a mask needs a start picture: give one with --init"),
+    ],
+)
+def test_bad_fields_are_named(fields: dict[str, object], message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        Recipe.make(**fields)
+    assert str(caught.value) == message
+
+
+def test_recipes_do_not_change() -> None:
+    recipe = Recipe(prompt="a")
+    with pytest.raises(ValueError, match="frozen"):
+        recipe.prompt = "b"  # type: ignore[misc]
+    assert recipe.but(prompt="b").prompt == "b"
+    assert recipe.prompt == "a"
+
+
+def test_files_are_whole_or_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", fail)
+    with pytest.raises(FileError, match="No space left"):
+        save_png(Image.new("RGB", (8, 8)), tmp_path / "a.png", {})
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,102 @@
+"""The loop: exact after a kill, averaged weights, learning rate, log."""
+
+import json
+import os
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from fromnoise.errors import FileError
+from fromnoise.train.loop import LoopConfig, train
+
+
+class Line:
+    """Learns y = 3 x + 1 from points keyed by the step."""
+
+    def __init__(self, stop_at: int | None = None) -> None:
+        self.module: nn.Module = nn.Linear(1, 1)
+        nn.init.zeros_(self.module.weight)
+        nn.init.zeros_(self.module.bias)
+        self.stop_at, self.reports = stop_at, list[int]()
+
+    def loss(self, step: int) -> tuple[Tensor, Mapping[str, float]]:
+        x = torch.randn(16, 1, generator=torch.Generator().manual_seed(step))
+        if step == self.stop_at:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return (self.module(x) - 3 * x - 1).square().mean(), {"x": float(x.mean())}
+
+    def report(self, step: int, averaged: nn.Module, folder: Path) -> Mapping[str, float]:
+        self.reports.append(step)
+        return {"slope": float(averaged.weight)}
+
+
+CONFIG = LoopConfig(steps=200, learning_rate=0.1, warmup=5, decay=50, log_every=10, save_every=30, report_every=100)
+
+
+def test_it_learns(tmp_path: Path) -> None:
+    task = Line()
+    train(task, CONFIG, tmp_path)
+    assert task.module.weight.item() == pytest.approx(3, abs=0.2)
+    assert task.reports == [100, 200]
+
+
+def test_stopped_and_resumed_equals_undisturbed_bit_for_bit(tmp_path: Path) -> None:
+    whole = train(Line(), CONFIG, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train(Line(stop_at=77), CONFIG, tmp_path / "parts")
+    again = train(Line(), CONFIG, tmp_path / "parts")
+    assert torch.equal(whole.weight, again.weight)  # type: ignore[arg-type]
+    logs = [(tmp_path / name / "log.jsonl").read_text().splitlines() for name in ("whole", "parts")]
+    last = [json.loads(log[-2]) for log in logs]
+    assert last[0]["loss"] == last[1]["loss"]
+
+
+def test_after_a_kill_it_goes_on_from_the_last_save(tmp_path: Path) -> None:
+    class Killed(Line):
+        def loss(self, step: int) -> tuple[Tensor, Mapping[str, float]]:
+            if step == 77:
+                raise MemoryError
+            return super().loss(step)
+
+    with pytest.raises(MemoryError):
+        train(Killed(), CONFIG, tmp_path)
+    again = train(Line(), CONFIG, tmp_path)
+    assert torch.equal(train(Line(), CONFIG, tmp_path / "whole").weight, again.weight)  # type: ignore[arg-type]
+    steps = [json.loads(line)["step"] for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert steps == sorted(steps)
+
+
+def test_a_finished_run_only_loads(tmp_path: Path) -> None:
+    done = train(Line(), CONFIG, tmp_path)
+    again = Line()
+    again.loss = None  # type: ignore[assignment,method-assign]
+    assert torch.equal(train(again, CONFIG, tmp_path).weight, done.weight)  # type: ignore[arg-type]
+
+
+def test_another_network_in_the_folder_is_refused(tmp_path: Path) -> None:
+    train(Line(), CONFIG, tmp_path)
+    other = Line()
+    other.module = nn.Sequential(nn.Linear(1, 1))
+    with pytest.raises(FileError, match="from another training set-up"):
+        train(other, CONFIG, tmp_path)
+
+
+def test_the_rate_rises_and_falls() -> None:
+    rates = [CONFIG.rate(step) for step in range(200)]
+    assert rates[0] == pytest.approx(0.02)
+    assert rates[4:150] == [0.1] * 146
+    assert rates[150:] == sorted(rates[150:], reverse=True)
+    assert rates[-1] < 0.002
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
+    class Broken(Line):
+        def loss(self, step: int) -> tuple[Tensor, Mapping[str, float]]:
+            return super().loss(step)[0] * float("nan"), {}
+
+    with pytest.raises(FloatingPointError, match="lower the learning rate"):
+        train(Broken(), CONFIG, tmp_path)
