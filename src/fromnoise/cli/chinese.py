@@ -1,0 +1,157 @@
+"""The catalogue: what the command line and the engine say, in Chinese. {names} are filled in."""
+
+OURS = {
+    # help
+    "Commands": "命令",
+    "The picture": "画什么",
+    "How it is made": "怎么画",
+    "Where it goes": "存到哪里",
+    "The machine": "机器",
+    'Pictures from words. Everything that is not a command is a prompt: fromnoise "a red apple"': (
+        '把文字变成图片。不是命令的内容都是提示词：fromnoise "a red apple"'
+    ),
+    '"PROMPT" | COMMAND': '"提示词" | 命令',
+    "Train models.": "训练模型。",
+    'Make a picture; the word "make" can be left out.': "生成图片；make 这个词可以省略。",
+    "Say what a model file holds, or how a picture was made.": "查看模型文件的内容，或图片的生成参数。",
+    "Say what this machine can do and how long a picture takes.": "检查这台机器的能力，以及生成一张图要多久。",
+    "List the samplers and what each is good for.": "列出采样器及其用途。",
+    "List the schedules and what each is good for.": "列出噪声调度及其用途。",
+    "Train a small model from nothing: the networks, the data and the steps are in CONFIG.": (
+        "从零训练一个小模型：网络、数据和步数写在 CONFIG 里。"
+    ),
+    "Print the version.": "显示版本号。",
+    "What to see.": "提示词：想看到什么。",
+    "What not to see.": "反向提示词：不想看到什么。",
+    "Width and height in pixels, multiples of 8; by default the size the model was trained on.": (
+        "宽x高，单位像素，须为 8 的倍数；默认为模型训练时的尺寸。"
+    ),
+    "Chooses the noise the picture comes from; without it, or -1, a random one, which is printed.": (
+        "种子，决定初始噪声；不给或为 -1 时随机选取并显示出来。"
+    ),
+    "How many pictures: seed, seed + 1, ...": "生成几张：种子依次为 seed、seed + 1……",
+    "A picture to start from.": "图生图的起始图片。",
+    "How much of the start picture to replace; 0.75 if not given.": "重绘幅度：替换起始图片的多少；不给则为 0.75。",
+    "White where the start picture may change.": "蒙版：白色处可以改动起始图片。",
+    "Name or path of the checkpoint.": "模型的名字或路径。",
+    "Steps from noise to picture.": "从噪声到图片的步数。",
+    "How closely to follow the prompt; 1 is not at all; by default what suits the model, mostly 7.": (
+        "提示词引导系数（CFG）；1 为不引导；默认取适合模型的值，多为 7。"
+    ),
+    "How to walk from noise to picture: see fromnoise samplers.": "采样器：见 fromnoise samplers。",
+    "Which noise levels to step on: see fromnoise schedules; by default what suits model and sampler.": (
+        "噪声调度：见 fromnoise schedules；默认取适合模型和采样器的。"
+    ),
+    "Take the text encoder's states this far from its end; by default as the model was trained.": (
+        "CLIP 跳过层：取文本编码器倒数第几层；默认与模型训练时一致。"
+    ),
+    (
+        "A PNG file, which is overwritten, or a folder, which ends in /; "
+        "by default outputs/DATE-SEED-PROMPT.png, which never overwrites."
+    ): "PNG 文件（会覆盖），或以 / 结尾的文件夹；默认为 outputs/日期-种子-提示词.png，从不覆盖已有文件。",
+    "Also write NAME-watch.png: the picture that was predicted at each step.": (
+        "另存 文件名-watch.png：每一步预测出的图片。"
+    ),
+    "Print the path and nothing else.": "只输出路径，不输出其他内容。",
+    "Where to compute: cpu, cuda, cuda:1, xpu, mps; by default the best there is.": (
+        "在哪里计算：cpu、cuda、cuda:1、xpu、mps；默认用最好的设备。"
+    ),
+    "What to compute in: float32, bfloat16, float16; by default what is fast here.": (
+        "计算精度：float32、bfloat16、float16；默认用这台机器上快的。"
+    ),
+    "A model file or a picture.": "模型文件或图片。",
+    "Which device to measure; by default the best there is.": "测试哪个设备；默认用最好的设备。",
+    "A TOML file; docs/training.md explains it.": "TOML 文件，说明见 docs/training.md。",
+    # making pictures
+    "loading {model} ...": "正在加载 {model} ……",
+    "seed {seed}, {width}x{height}, {steps} steps of {sampler} ({schedule}), on {device} in {dtype}": (
+        "种子 {seed}，{width}x{height}，{sampler}（{schedule}）{steps} 步，在 {device} 上以 {dtype} 计算"
+    ),
+    "step": "步",
+    "step {done}/{total}, {rate:.2f} it/s, {left:.0f} s left": (
+        "第 {done}/{total} 步，每秒 {rate:.2f} 步，还剩 {left:.0f} 秒"
+    ),
+    "done in {seconds:.1f} s": "完成，用时 {seconds:.1f} 秒",
+    "stopped": "已停止",
+    "stopped; nothing was written": "已停止，没有写入任何文件",
+    "stopped; {written} of {wanted} pictures are finished": "已停止，{wanted} 张图中完成了 {written} 张",
+    # failures
+    "out of memory; try a smaller --size, --batch 1, --dtype bfloat16 or --device cpu": (
+        "内存不足；请减小 --size，或用 --batch 1、--dtype bfloat16、--device cpu"
+    ),
+    "unexpected failure: {what}; set FROMNOISE_DEBUG=1 for details": (
+        "意外错误：{what}；设置 FROMNOISE_DEBUG=1 可查看详情"
+    ),
+    "{problem} (fromnoise --help shows what there is)": "用法错误：{problem}（用法见 fromnoise --help）",
+    "--strength needs a start picture: give one with --init": "--strength 需要起始图片：请用 --init 给出",
+    "--size {size}: give width and height in pixels, such as 512x768": (
+        "--size {size}：请给出宽和高的像素数，如 512x768"
+    ),
+    "--out {out}: pictures are written as PNG; use {name}": "--out {out}：图片只能存为 PNG，请用 {name}",
+    "{file} is a file": "{file} 是文件",
+    "can't write to {folder} ({reason}: {where}); choose another place with --out": (
+        "无法写入 {folder}（{reason}：{where}）；请用 --out 换个位置"
+    ),
+    "{path} can't be written ({reason}); choose another place with --out": (
+        "无法写入 {path}（{reason}）；请用 --out 换个位置"
+    ),
+    "{path}: no such file": "{path}：没有这个文件",
+    # lists and descriptions
+    "sampler": "采样器",
+    "schedule": "噪声调度",
+    "label": "名称",
+    "good for": "用途",
+    "a picture of {width}x{height} pixels": "{width}x{height} 像素的图片",
+    "It carries no recipe.": "图片里没有生成参数。",
+    "to make it again:": "重新生成它的命令：",
+    # doctor
+    "measuring ...": "正在测量 ……",
+    "fromnoise {own}, PyTorch {torch}, Python {python}, {system}": (
+        "fromnoise {own}，PyTorch {torch}，Python {python}，{system}"
+    ),
+    "Computes on: {device} ({name}) in {dtype}": "计算设备：{device}（{name}），精度 {dtype}",
+    "Devices here: {devices}": "可用设备：{devices}",
+    "Processor: {name}; {cores} cores, {threads} threads in use": "处理器：{name}；{cores} 个核，使用 {threads} 个线程",
+    "It multiplies fast with: {features}": "矩阵加速：{features}",
+    "Memory for pictures: {size:.1f} GB": "可用于生成的内存：{size:.1f} GB",
+    "Built-in model, measured: {time} per picture.": "内置模型，实测：每张图 {time}。",
+    "Other models, estimated for one picture of {steps} steps from timing parts of them:": (
+        "其他模型，按实测其部分网络估算，每张图 {steps} 步："
+    ),
+    "  {model}, {size}x{size}: about {time}, needs {needed:.0f} GB of memory": (
+        "  {model}，{size}x{size}：约 {time}，需要内存 {needed:.0f} GB"
+    ),
+    ": too much here": "：这台机器不够",
+    "{seconds:.1f} seconds": "{seconds:.1f} 秒",
+    "{seconds:.0f} seconds": "{seconds:.0f} 秒",
+    "{minutes:.0f} minutes": "{minutes:.0f} 分钟",
+}
+
+ENGINE = {  # sentences of the layers below, which speak English only; the first that fits is taken
+    "unknown {kind} {name}; did you mean {near}? Known: {known}": (
+        "没有 {kind} {name}；是不是 {near}？可用的有：{known}"
+    ),
+    "unknown {kind} {name}. Known: {known}": "没有 {kind} {name}。可用的有：{known}",
+    "{path}: no such picture": "{path}：没有这张图片",
+    "{path} is a folder, not a picture": "{path} 是文件夹，不是图片",
+    "{path}: not a readable picture ({error}); give a PNG, JPEG or WebP file": (
+        "{path}：不是可读的图片（{error}）；请给出 PNG、JPEG 或 WebP 文件"
+    ),
+    "{path}: {size} pixels are too many; at most {limit} are read": "{path}：{size} 像素太大，最多 {limit} 像素",
+    "{side}: {length} is not a multiple of 8; the nearest sizes are {below} and {above}": (
+        "{side}：{length} 不是 8 的倍数；最接近的尺寸是 {below} 和 {above}"
+    ),
+    "{field}: input should be less than or equal to {limit}": "{field}：不能大于 {limit}",
+    "{field}: input should be greater than or equal to {limit}": "{field}：不能小于 {limit}",
+    "recipe: a mask needs a start picture: give one with --init": "蒙版需要起始图片：请用 --init 给出",
+    "no model {name}: give the path of a checkpoint, or one of {there}": (
+        "没有模型 {name}：请给出模型文件的路径，或用 {there}"
+    ),
+    "{path} holds no autoencoder; use a checkpoint that has one": "{path} 不含 VAE，请换用带 VAE 的模型",
+    "{path} holds no text encoder; use a whole checkpoint": "{path} 不含文本编码器，请换用完整的模型",
+    "no device {name} here; this machine has {known}": "没有设备 {name}；这台机器有 {known}",
+    "unknown dtype {name}; choose one of {known}": "没有精度 {name}；可用的有 {known}",
+    "{path}: can't be written ({reason}); choose another place with --out": (
+        "无法写入 {path}（{reason}）；请用 --out 换个位置"
+    ),
+}

@@ -1,0 +1,144 @@
+"""`fromnoise doctor`: what this machine is, and how long a picture takes on it."""
+
+import os
+import platform
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from fromnoise import __version__
+from fromnoise.cli.messages import say
+from fromnoise.cli.probes import COSTS, STEPS, Cost, Speeds, measure
+from fromnoise.cli.progress import note
+from fromnoise.engine import library
+from fromnoise.engine.generate import generate
+from fromnoise.engine.memory import Placement, available_devices, place
+from fromnoise.engine.recipe import BUILTIN, Recipe
+
+GIGA = 1e9
+ROOM = 1.25  # what a picture needs beside the weights, as a factor
+WARM_UP_STEPS = 2
+
+
+def examine(device: str | None) -> None:
+    """Print the findings, what is measured as soon as it is known."""
+    placement = place(device)
+    for line in facts(placement):
+        print(line, flush=True)
+    note(say("measuring ..."))
+    if library.find(BUILTIN).is_file():
+        print(say("Built-in model, measured: {time} per picture.", time=human(builtin_seconds(placement))), flush=True)
+    speeds, memory = measure(placement), memory_of(placement)
+    print(say("Other models, estimated for one picture of {steps} steps from timing parts of them:", steps=STEPS))
+    for cost in COSTS:
+        print(verdict(cost, speeds, placement, memory))
+
+
+def facts(placement: Placement) -> list[str]:
+    """What there is to compute with."""
+    device, total = placement.device, memory_of(placement)
+    name = processor() if device.type == "cpu" else accelerator(device)
+    lines = [
+        say("fromnoise {own}, PyTorch {torch}, Python {python}, {system}", own=__version__, torch=torch.__version__,
+                python=platform.python_version(), system=platform.platform(terse=True)),
+        say("Computes on: {device} ({name}) in {dtype}", device=device, name=name, dtype=placement.dtype_name),
+        say("Devices here: {devices}", devices=", ".join(available_devices())),
+        say("Processor: {name}; {cores} cores, {threads} threads in use", name=processor(), cores=cores(),
+            threads=torch.get_num_threads()),
+        say("It multiplies fast with: {features}", features=", ".join(cpu_features())),
+    ]  # fmt: skip
+    if total is not None:
+        lines.append(say("Memory for pictures: {size:.1f} GB", size=total / GIGA))
+    return lines
+
+
+def verdict(cost: Cost, speeds: Speeds, placement: Placement, memory: int | None) -> str:
+    """A line on one model family."""
+    needed = cost.weights * placement.dtype.itemsize * ROOM
+    time = human(speeds.seconds(cost))
+    line = say("  {model}, {size}x{size}: about {time}, needs {needed:.0f} GB of memory", model=cost.label,
+               size=cost.size, time=time, needed=needed)  # fmt: skip
+    return line + say(": too much here") if memory is not None and needed * GIGA > memory else line
+
+
+def builtin_seconds(placement: Placement) -> float:
+    """One picture with the built-in model, decoding included; loading and what happens only once are not."""
+    model = library.load(BUILTIN, placement)
+    side = model.defaults.size
+    recipe = Recipe.make(prompt="a red apple", width=side, height=side, guidance_scale=model.defaults.guidance_scale)
+    list(generate(model, [recipe.but(steps=WARM_UP_STEPS)]))
+    began = time.perf_counter()
+    list(generate(model, [recipe]))
+    return time.perf_counter() - began
+
+
+def human(seconds: float) -> str:
+    """A duration as people say it."""
+    if seconds < 10:
+        return say("{seconds:.1f} seconds", seconds=seconds)
+    if seconds < 100:
+        return say("{seconds:.0f} seconds", seconds=seconds)
+    return say("{minutes:.0f} minutes", minutes=seconds / 60)
+
+
+def cores() -> int:
+    """That this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+def processor() -> str:
+    """Its name, as far as the system tells."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def cpu_features() -> list[str]:
+    """What PyTorch's kernels use here, and whether bfloat16 is fast."""
+    features = [torch.backends.cpu.get_cpu_capability()]
+    if torch.cpu._is_avx512_bf16_supported():
+        features.append("AVX512-BF16")
+    if torch.cpu._is_amx_tile_supported():
+        features.append("AMX")
+    return features
+
+
+def accelerator(device: torch.device) -> str:
+    """The name of a GPU."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return str(torch.xpu.get_device_name(device)) if device.type == "xpu" else "Apple GPU"
+
+
+def memory_of(placement: Placement) -> int | None:
+    """Bytes that the device has in all; None where the system does not tell."""
+    device = placement.device
+    if device.type == "cuda":
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    if device.type == "xpu":
+        return int(torch.xpu.get_device_properties(device).total_memory)
+    if device.type == "mps":
+        return int(torch.mps.recommended_max_memory())
+    limits = [size for size in (physical_memory(), container_limit()) if size is not None]
+    return min(limits, default=None)
+
+
+def physical_memory() -> int | None:
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # Windows
+        return None
+
+
+def container_limit() -> int | None:
+    """What a control group allows (Linux, version 2), if it does not allow all."""
+    try:
+        return int(Path("/sys/fs/cgroup/memory.max").read_text())
+    except (OSError, ValueError):  # none, or "max"
+        return None

@@ -1,0 +1,44 @@
+"""How a command fails: one line on stderr, and an exit status."""
+
+import os
+import sys
+import traceback
+
+from typer import TyperException
+
+from fromnoise.cli.messages import say, translated
+from fromnoise.errors import FromnoiseError, UserError
+
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory")
+
+
+class Stopped(UserError):
+    """Ctrl-C."""
+
+
+def report(error: Exception) -> int:
+    """Print what went wrong, with the traceback where FROMNOISE_DEBUG is set; returns the exit status."""
+    if os.environ.get("FROMNOISE_DEBUG"):
+        traceback.print_exception(error)
+    line, status = explained(error)
+    print("fromnoise:", " ".join(line.split()), file=sys.stderr)
+    return status
+
+
+def explained(error: Exception) -> tuple[str, int]:
+    """What to tell the user, and the exit status: 2 where the input is to blame, 1 where it is not."""
+    if isinstance(error, FromnoiseError):
+        return translated(str(error)), error.exit_code
+    if isinstance(error, TyperException):
+        return say("{problem} (fromnoise --help shows what there is)", problem=error.format_message()), error.exit_code
+    if is_out_of_memory(error):
+        return say("out of memory; try a smaller --size, --batch 1, --dtype bfloat16 or --device cpu"), 1
+    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return say("unexpected failure: {what}; set FROMNOISE_DEBUG=1 for details", what=what), 1
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Told by its text as well as by its type: torch's CPU and Apple backends raise plain RuntimeErrors."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in OUT_OF_MEMORY)

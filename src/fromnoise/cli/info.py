@@ -1,0 +1,105 @@
+"""`fromnoise info FILE`: how a picture was made, or what is in a model file."""
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+from fromnoise.checkpoints.describe import Description
+from fromnoise.checkpoints.describe import describe as describe_model
+from fromnoise.cli.messages import say
+from fromnoise.engine.images import open_image
+from fromnoise.engine.infotext import JSON_KEY, PARAMETERS_KEY, recipe_of
+from fromnoise.engine.recipe import BUILTIN, Recipe
+from fromnoise.errors import FileError
+
+FOREIGN_KEYS = (PARAMETERS_KEY, "prompt", "workflow", "Description", "Comment")  # of other programs
+OF_START_PICTURES = {"strength", "image_guidance_scale"}
+MAX_METADATA = 200  # characters
+
+
+def describe(path: Path) -> str:
+    """What there is to know about a file."""
+    if not path.is_file():
+        raise FileError(say("{path}: no such file", path=path))
+    return describe_picture(path) if is_picture(path) else "\n".join(table(model_facts(describe_model(path))))
+
+
+def model_facts(model: Description) -> dict[str, object]:
+    """A weight file, field by field."""
+    facts: dict[str, object] = {"file": model.path, "format": model.format, "size": megabytes(model.size)}
+    facts["holds"] = f"{model.holds} ({model.remark})" if model.remark else model.holds
+    if model.facts:
+        facts["family"] = f"{model.facts.family}, {model.facts.task}"
+        facts["predicts"] = f"{model.facts.prediction}{', up to pure noise' if model.facts.zero_snr else ''}"
+    facts |= {f"parameters, {part}": f"{count:,}" for part, count in model.parameters.items()}
+    facts["stored as"] = ", ".join(model.dtypes)
+    if model.ema:
+        facts["averages"] = "yes (EMA)"
+    if model.unknown:
+        facts["unknown names"] = f"{len(model.unknown)}: {', '.join(model.unknown[:3])} ..."
+    return facts | {f"metadata, {name}": shortened(value) for name, value in model.metadata.items()}
+
+
+def megabytes(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB"
+
+
+def shortened(text: str) -> str:
+    """Trainers store whole configurations: a line of each is enough here."""
+    line = " ".join(text.split())
+    return line if len(line) <= MAX_METADATA else line[: MAX_METADATA - 4] + " ..."
+
+
+def is_picture(path: Path) -> bool:
+    """Whether Pillow knows the format; the pixels are not read."""
+    try:
+        with Image.open(path):
+            return True
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
+        return False
+
+
+def describe_picture(path: Path) -> str:
+    """The recipe of a picture made here with the command that makes it again, or what another program wrote in it."""
+    image = open_image(path)
+    if JSON_KEY in image.info:
+        recipe = recipe_of(image.info, path)
+        return "\n".join([*table(facts(recipe)), "", say("to make it again:"), command_of(recipe)])
+    texts = [f"{key}:\n{image.info[key]}" for key in FOREIGN_KEYS if isinstance(image.info.get(key), str)]
+    size = say("a picture of {width}x{height} pixels", width=image.width, height=image.height)
+    return "\n\n".join([f"{path}: {size}", *(texts or [say("It carries no recipe.")])])
+
+
+def facts(recipe: Recipe) -> dict[str, object]:
+    """A recipe's fields that say something, by their names."""
+    known = recipe.model_dump(exclude_none=True, exclude=set() if recipe.init else OF_START_PICTURES)
+    paths = {name: known[name]["path"] for name in ("init", "mask") if name in known}
+    return {name: value for name, value in (known | paths).items() if value not in ("", {})}
+
+
+def table(rows: Mapping[str, object]) -> list[str]:
+    width = max(map(len, rows))
+    return [f"{name:<{width}}  {value}" for name, value in rows.items()]
+
+
+def command_of(recipe: Recipe) -> str:
+    """The command line that makes the same recipe."""
+    words: dict[str, object] = {
+        "--negative": recipe.negative or None,
+        "--seed": recipe.seed,
+        "--size": f"{recipe.width}x{recipe.height}",
+        "--steps": recipe.steps,
+        "--guidance": recipe.guidance_scale,
+        "--sampler": recipe.sampler,
+        "--schedule": recipe.schedule,
+        "--clip-skip": recipe.clip_skip,
+        "--init": recipe.init and recipe.init.path,
+        "--strength": recipe.strength if recipe.init else None,
+        "--mask": recipe.mask and recipe.mask.path,
+        "--model": None if recipe.model == BUILTIN else recipe.model,
+        "--dtype": recipe.dtype,
+    }
+    options = [part for name, value in words.items() if value is not None for part in (name, str(value))]
+    return shlex.join(["fromnoise", "make", *options, "--", recipe.prompt])

@@ -1,0 +1,52 @@
+"""What the command line says, in English and in Chinese: the English text is the key of the catalogue."""
+
+import locale
+import os
+import re
+from collections.abc import Mapping
+from functools import cache
+from typing import Literal
+
+from fromnoise.cli.chinese import ENGINE, OURS
+
+Language = Literal["en", "zh"]
+
+
+def say(message: str, **values: object) -> str:
+    """`message` in the user's language, its {names} filled in."""
+    text = OURS[message] if language() == "zh" else message
+    return text.format(**values) if values else text
+
+
+def language(environment: Mapping[str, str] = os.environ) -> Language:
+    """Chinese where the locale is; FROMNOISE_LANG overrides the locale."""
+    wanted = environment.get("FROMNOISE_LANG") or locale_name(environment)
+    return "zh" if wanted.lower().startswith(("zh", "chinese")) else "en"
+
+
+def locale_name(environment: Mapping[str, str]) -> str:
+    """As gettext chooses: LANGUAGE counts unless the locale is C. Without any of them the system is asked (Windows)."""
+    own = next((environment[name] for name in ("LC_ALL", "LC_MESSAGES", "LANG") if environment.get(name)), "")
+    if own.split(".")[0] in ("C", "POSIX"):
+        return own
+    return environment.get("LANGUAGE") or own or locale.getlocale()[0] or ""
+
+
+def translated(sentence: str) -> str:
+    """A finished sentence of the engine in the user's language; unchanged where no pattern knows it."""
+    if language() == "en":
+        return sentence
+    matches = ((pattern.fullmatch(sentence), text) for pattern, text in patterns())
+    return next((text.format(**found.groupdict()) for found, text in matches if found), sentence)
+
+
+@cache
+def patterns() -> list[tuple[re.Pattern[str], str]]:
+    """The engine's sentences as regular expressions, and their translations."""
+    return [(re.compile(pattern(sentence), re.DOTALL), text) for sentence, text in ENGINE.items()]
+
+
+def pattern(sentence: str) -> str:
+    """A regular expression for `sentence` with anything in place of its {names}."""
+    parts = re.split(r"\{(\w+)\}", sentence)
+    return "".join(f"(?P<{part}>.+?)" if i % 2 else re.escape(part) for i, part in enumerate(parts))
