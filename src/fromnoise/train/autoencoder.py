@@ -14,6 +14,8 @@ from fromnoise.nn.vae import AutoencoderKL, VAEConfig
 from fromnoise.train.emoji import BACKGROUNDS, COLOURS, EmojiSet, Scene, philox
 from fromnoise.train.initialise import initialise
 
+CPU = torch.device("cpu")
+
 
 def laplacian_loss(a: Tensor, b: Tensor, levels: int = 4) -> Tensor:
     """L1 between Laplacian pyramids: edges count, whatever their scale. Bojanowski et al. (2018), section 3.2."""
@@ -46,6 +48,7 @@ class AutoencoderTask:
         kl: float = 3e-4,
         seed: int = 0,
         vae: AutoencoderKL | None = None,
+        device: torch.device = CPU,
     ) -> None:
         self.data, self.batch, self.kl, self.seed = data, batch, kl, seed
         self.vae = vae or AutoencoderKL(config)
@@ -56,7 +59,8 @@ class AutoencoderTask:
             self.module = nn.ModuleList([vae.decoder, vae.post_quant_conv])
             self.module.requires_grad_(True)
         self.decoder_only = vae is not None
-        self.vae.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.device = device
+        self.vae.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.train_set, self.held_out = data.select(held_out=False), data.select(chosen=True, held_out=True)
 
     def images(self, step: int) -> Tensor:
@@ -71,12 +75,12 @@ class AutoencoderTask:
             else:
                 y, x = rng.integers(0, size + 1, 2)
                 out[i] = canvas[:, y : y + size, x : x + size]
-        return torch.from_numpy(out / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+        return torch.from_numpy(out / 127.5 - 1).to(self.device, memory_format=torch.channels_last)
 
     def loss(self, step: int) -> tuple[Tensor, Mapping[str, float]]:
         images = self.images(step)
         mean, logvar = self.moments(images)
-        noise = torch.from_numpy(philox(self.seed, 2, step).standard_normal(mean.shape, dtype=np.float32))
+        noise = torch.from_numpy(philox(self.seed, 2, step).standard_normal(mean.shape, dtype=np.float32)).to(mean)
         latents = mean if self.decoder_only else mean + (0.5 * logvar).exp() * noise
         restored = self.vae.decoder(self.vae.post_quant_conv(latents))
         divergence = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
@@ -91,7 +95,7 @@ class AutoencoderTask:
 
     def report(self, step: int, averaged: nn.Module, folder: Path) -> Mapping[str, float]:
         """PSNR on held-out pictures, and a sheet of them above their reconstructions."""
-        images = held_out_images(self.data, self.held_out[:32])
+        images = held_out_images(self.data, self.held_out[:32]).to(self.device)
         restored = torch.cat([self.vae.decode(self.vae.encode(part)) for part in torch.split(images, 8)])
         rows = [torch.cat(list(part[:10]), dim=-1) for part in (images, restored.clamp(-1, 1))]
         save_rows(rows, folder / f"restored-{step:06d}.png")
@@ -102,7 +106,8 @@ class AutoencoderTask:
 def normalise_latents(vae: AutoencoderKL, data: EmojiSet, scenes: list[Scene]) -> None:
     """Fold into the 1x1 convolutions about the latents what makes them, scaled, of mean 0 and variance 1."""
     images = torch.from_numpy(np.stack([data.draw(scene) for scene in scenes]).astype(np.float32) / 127.5 - 1)
-    latents = torch.cat([vae.moments(part)[0] for part in torch.split(images, 16)])
+    device = next(vae.parameters()).device
+    latents = torch.cat([vae.moments(part.to(device))[0] for part in torch.split(images, 16)])
     centre = latents.mean(dim=(0, 2, 3))
     spread = latents.std(dim=(0, 2, 3)) * vae.config.scale_factor
     channels = vae.config.latent_channels
@@ -123,5 +128,5 @@ def held_out_images(data: EmojiSet, pictures: list[int]) -> Tensor:
 
 def save_rows(rows: list[Tensor], path: Path) -> None:
     """Rows (3 h w) in [-1, 1], one below the other, as a picture."""
-    sheet = ((torch.cat(rows, dim=-2).clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+    sheet = ((torch.cat(rows, dim=-2).clamp(-1, 1) + 1) * 127.5).round().to("cpu", torch.uint8)
     Image.fromarray(sheet.permute(1, 2, 0).numpy()).save(path)

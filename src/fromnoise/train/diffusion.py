@@ -21,7 +21,7 @@ from fromnoise.sampling.parametrization import network_input, to_denoised, v_sca
 from fromnoise.sampling.samplers import SAMPLERS
 from fromnoise.sampling.schedules import NoiseTable, sigmas_for
 from fromnoise.text.tokenizer import Tokenizer
-from fromnoise.train.autoencoder import save_rows
+from fromnoise.train.autoencoder import CPU, save_rows
 from fromnoise.train.emoji import COLOURS, EmojiSet, Scene, philox, random_scene
 
 
@@ -45,10 +45,11 @@ def cache_latents(
         if len(latents) == len(pool):
             return latents
     parts = []
+    device = next(vae.parameters()).device
     for start in range(0, len(pool), batch):
         images = np.stack([data.draw(scene) for scene in pool[start : start + batch]]).astype(np.float32) / 127.5 - 1
-        mean, _ = vae.moments(torch.from_numpy(images).contiguous(memory_format=torch.channels_last))
-        parts.append(mean.half().numpy())
+        mean, _ = vae.moments(torch.from_numpy(images).to(device, memory_format=torch.channels_last))
+        parts.append(mean.half().cpu().numpy())
     partial = path.with_suffix(".part.npy")
     np.save(partial, np.concatenate(parts))
     partial.replace(path)
@@ -80,18 +81,21 @@ class DiffusionTask:
         dropout: float = 0.1,
         min_snr: float = 5.0,
         seed: int = 0,
+        device: torch.device = CPU,
     ) -> None:
         self.data, self.pool, self.latents, self.vae = data, pool, latents, vae
         self.batch, self.pairs, self.dropout, self.min_snr, self.seed = batch, pairs, dropout, min_snr, seed
         self.singles = sum(scene.relation is None for scene in pool)
-        self.drawer = Drawer(text, unet.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
+        self.device = device
+        self.drawer = Drawer(text, unet.to(memory_format=torch.channels_last)).to(device)  # type: ignore[call-overload]
         self.module: nn.Module = self.drawer
         self.table = NoiseTable.ldm(zero_snr=True)
         self.tokenizer = Tokenizer()
 
     def encode(self, captions: list[str]) -> Tensor:
         """The states (n 77 d) that steer the U-Net."""
-        last: Tensor = self.drawer.text(torch.tensor([self.tokenizer.encode_window(c) for c in captions])).last
+        tokens = torch.tensor([self.tokenizer.encode_window(c) for c in captions], device=self.device)
+        last: Tensor = self.drawer.text(tokens).last
         return last
 
     def examples(self, step: int) -> tuple[Tensor, list[str], Tensor, Tensor]:
@@ -109,11 +113,11 @@ class DiffusionTask:
         places = (rng.random() + np.arange(self.batch) / self.batch) % 1.0  # Kingma et al. (2021), appendix I.1
         timesteps = torch.from_numpy((rng.permutation(places) * 1000).astype(np.int64))
         noise = torch.from_numpy(rng.standard_normal(latents.shape, dtype=np.float32))
-        return latents, captions, timesteps, noise
+        return latents.to(self.device), captions, timesteps.to(self.device), noise.to(self.device)
 
     def loss(self, step: int) -> tuple[Tensor, Mapping[str, float]]:
         latents, captions, timesteps, noise = self.examples(step)
-        alphas = self.table.alphas_cumprod[timesteps]
+        alphas = self.table.alphas_cumprod.to(self.device)[timesteps]
         keep, add = alphas.sqrt().view(-1, 1, 1, 1), (1 - alphas).sqrt().view(-1, 1, 1, 1)
         noisy = (latents * keep + noise * add).contiguous(memory_format=torch.channels_last)
         predicted = self.drawer.unet(noisy, timesteps.float(), self.encode(captions))
@@ -129,7 +133,7 @@ class DiffusionTask:
         shape = (len(prompts), self.vae.config.latent_channels, side, side)
         sigmas = sigmas_for("sgm_uniform", self.table, steps)
         x = torch.cat([philox_normal((1, *shape[1:]), seed + i, Purpose.INITIAL_LATENTS) for i in range(len(prompts))])
-        sampler = SAMPLERS["dpmpp_2m"].start(x * (1 + sigmas[0] ** 2).sqrt(), sigmas)
+        sampler = SAMPLERS["dpmpp_2m"].start((x * (1 + sigmas[0] ** 2).sqrt()).to(self.device), sigmas)
         guide = classifier_free(Cond(self.encode(prompts)), Cond(self.encode([""] * len(prompts))), scale)
         picture = drive(sampler, guide)
         calls = next(picture)
@@ -142,7 +146,7 @@ class DiffusionTask:
 
     def answer(self, call: NetworkCall) -> Tensor:
         """The network's guess of the clean latents."""
-        sigma = call.sigma.expand(len(call.x))
+        sigma = call.sigma.expand(len(call.x)).to(self.device)
         scalings = v_scalings(sigma)
         out = self.drawer.unet(network_input(call.x, scalings), self.table.timestep(sigma), call.cond.context)
         return to_denoised(out, call.x, scalings)

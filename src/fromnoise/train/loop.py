@@ -15,10 +15,13 @@ from types import FrameType
 from typing import Protocol
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from fromnoise.checkpoints.files import read
+from fromnoise.checkpoints.save import save_checkpoint
+from fromnoise.engine.memory import best_dtype
 from fromnoise.errors import FileError
+from fromnoise.train.curve import draw_curve
 
 
 class Task(Protocol):
@@ -47,6 +50,7 @@ class LoopConfig:
     betas: tuple[float, float] = (0.9, 0.99)
     clip_norm: float = 1.0
     average: float = 0.999  # decay of the moving average of the weights; 0: none
+    bfloat16: bool | None = None  # compute in it; None: where the hardware is fast at it
     log_every: int = 20
     save_every: int = 500
     report_every: int = 1000
@@ -100,17 +104,11 @@ class State:
             tensors |= {f"average.{name}": w for name, w in self.average.weights.items()}
         for i, values in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{key}.{self.names[i]}": value for key, value in values.items()}
-        partial = path.with_suffix(".part")
-        save_file({k: v.contiguous() for k, v in tensors.items()}, partial, {"step": str(step)})
-        partial.replace(path)
+        save_checkpoint(path, tensors, dtype=None, metadata={"step": str(step)})
 
     def load(self, path: Path) -> int:
         """Take everything from `path`; the number of steps done."""
-        from safetensors import safe_open
-
-        tensors = load_file(path)
-        with safe_open(path, "pt") as file:
-            step = int(file.metadata()["step"])
+        tensors = read(path)
         own = dict(self.module.named_parameters())
         if own.keys() != {k.removeprefix("weights.") for k in tensors if k.startswith("weights.")}:
             raise FileError(f"{path}: from another training set-up; choose another folder or delete it to begin anew")
@@ -123,10 +121,10 @@ class State:
         for key, value in tensors.items():
             if key.startswith("optimizer."):
                 _, field, name = key.split(".", 2)
-                state[self.names.index(name)][field] = value
+                state[self.names.index(name)][field] = value.clone()
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": {i: s for i, s in state.items() if s}, "param_groups": groups})
-        return step
+        return int(tensors.metadata["step"])
 
 
 def train(task: Task, config: LoopConfig, folder: Path) -> nn.Module:
@@ -147,11 +145,14 @@ def train(task: Task, config: LoopConfig, folder: Path) -> nn.Module:
     path = folder / "state.safetensors"
     step = state.load(path) if path.exists() else 0
     log = Log(folder / "log.jsonl", step)
+    device = next(task.module.parameters()).device
+    half = best_dtype(device) == torch.bfloat16 if config.bfloat16 is None else config.bfloat16
     with stop_requested() as stopping:
         while step < config.steps:
             for group in optimizer.param_groups:
                 group["lr"] = config.rate(step)
-            loss, figures = task.loss(step)
+            with torch.autocast(device.type, torch.bfloat16, enabled=half):
+                loss, figures = task.loss(step)
             loss.backward()  # type: ignore[no-untyped-call]
             norm = nn.utils.clip_grad_norm_(task.module.parameters(), config.clip_norm)
             if not math.isfinite(float(norm)):
@@ -169,8 +170,8 @@ def train(task: Task, config: LoopConfig, folder: Path) -> nn.Module:
             if stopping():
                 raise KeyboardInterrupt
             if step % config.report_every == 0 or step == config.steps:
-                measured = report(task, average, step, folder)
-                log.note(step, measured)
+                log.note(step, report(task, average, step, folder))
+                draw_curve(log.path, folder / "loss.png")
     if average:
         with torch.no_grad():
             for name, parameter in task.module.named_parameters():

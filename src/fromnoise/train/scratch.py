@@ -10,6 +10,7 @@ from torch import nn
 from fromnoise.checkpoints.detect import ModelFacts
 from fromnoise.checkpoints.load import Checkpoint
 from fromnoise.checkpoints.save import save_checkpoint
+from fromnoise.engine.memory import best_device
 from fromnoise.engine.recipe import explain
 from fromnoise.errors import FileError, UserError
 from fromnoise.nn.clip import CLIPConfig, CLIPText
@@ -96,7 +97,7 @@ def train_autoencoder(config: Scratch, data: EmojiSet) -> AutoencoderKL:
     """Stage 1; its latents are scaled to zero mean and unit variance at the end."""
     section = config.autoencoder
     shape = VAEConfig(section.channels, section.channel_mult, section.res_blocks, groups=section.groups)
-    task = AutoencoderTask(data, shape, batch=section.batch, kl=section.kl, seed=config.seed)
+    task = AutoencoderTask(data, shape, batch=section.batch, kl=section.kl, seed=config.seed, device=best_device())
     train(task, section.loop, config.folder / "autoencoder")
     normalise_latents(task.vae, data, scene_pool(data, backgrounds=1, pairs=0, seed=config.seed)[::4])
     return frozen(task.vae)
@@ -105,7 +106,13 @@ def train_autoencoder(config: Scratch, data: EmojiSet) -> AutoencoderKL:
 def drawing_task(config: Scratch, data: EmojiSet, vae: AutoencoderKL) -> DiffusionTask:
     """Stages 2 and 3 up to the point where the U-Net trains."""
     section, text = config.unet, config.text
-    lesson = TextTask(data, CLIPConfig(text.dim, text.layers, text.heads), batch=text.batch, seed=config.seed)
+    lesson = TextTask(
+        data,
+        CLIPConfig(text.dim, text.layers, text.heads),
+        batch=text.batch,
+        seed=config.seed,
+        device=best_device(),
+    )
     train(lesson, text.loop, config.folder / "text")
     unet = UNet(
         UNetConfig.uniform(
@@ -120,13 +127,24 @@ def drawing_task(config: Scratch, data: EmojiSet, vae: AutoencoderKL) -> Diffusi
     pool = scene_pool(data, backgrounds=section.backgrounds, pairs=section.scenes, seed=config.seed)
     latents = cache_latents(data, vae, pool, config.folder / "latents.npy")
     return DiffusionTask(
-        data, pool, latents, lesson.reader.text, unet, vae, batch=section.batch, pairs=section.pairs, seed=config.seed
+        data,
+        pool,
+        latents,
+        lesson.reader.text,
+        unet,
+        vae,
+        batch=section.batch,
+        pairs=section.pairs,
+        seed=config.seed,
+        device=best_device(),
     )
 
 
 def train_decoder(config: Scratch, data: EmojiSet, vae: AutoencoderKL) -> None:
     """Stage 4: the decoder alone, so that latents that a U-Net has learnt stay what they are."""
-    task = AutoencoderTask(data, vae.config, batch=config.decoder.batch, seed=config.seed + 1, vae=vae)
+    task = AutoencoderTask(
+        data, vae.config, batch=config.decoder.batch, seed=config.seed + 1, vae=vae, device=best_device()
+    )
     train(task, config.decoder.loop, config.folder / "decoder")
     frozen(vae)
 

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from fromnoise.nn.clip import CLIPConfig, CLIPText
 from fromnoise.nn.ops import Linear
 from fromnoise.text.tokenizer import Tokenizer
+from fromnoise.train.autoencoder import CPU
 from fromnoise.train.emoji import BACKGROUNDS, COLOURS, STYLES, EmojiSet, Scene, philox, random_scene
 from fromnoise.train.initialise import initialise
 
@@ -49,7 +50,14 @@ class TextTask:
     """Captions of random scenes in both languages; held-out pairs of object and style are not among them."""
 
     def __init__(
-        self, data: EmojiSet, config: CLIPConfig, *, batch: int = 128, pairs: float = 0.3, seed: int = 0
+        self,
+        data: EmojiSet,
+        config: CLIPConfig,
+        *,
+        batch: int = 128,
+        pairs: float = 0.3,
+        seed: int = 0,
+        device: torch.device = CPU,
     ) -> None:
         self.data, self.batch, self.pairs, self.seed = data, batch, pairs, seed
         self.pictures = data.select(chosen=True, held_out=False)
@@ -58,7 +66,8 @@ class TextTask:
         count = len(data.vocabulary)
         self.reader = Reader(config, Meaning(count, count + 1, 3, len(STYLES) + 1, len(BACKGROUNDS) + 1))
         initialise(self.reader, seed)
-        self.module: nn.Module = self.reader
+        self.device = device
+        self.module: nn.Module = self.reader.to(device)
         self.tokenizer = Tokenizer()
 
     def meaning(self, scene: Scene, caption: str) -> Meaning:
@@ -87,7 +96,7 @@ class TextTask:
         tokens = torch.tensor(rows)
         ends = tokens.argmax(dim=1).numpy()
         positions = torch.from_numpy(rng.integers(ends, Tokenizer.window))
-        return tokens, positions, list(torch.tensor(meanings).T)
+        return tokens.to(self.device), positions.to(self.device), list(torch.tensor(meanings).T.to(self.device))
 
     def loss(self, step: int) -> tuple[Tensor, Mapping[str, float]]:
         tokens, positions, targets = self.examples(philox(self.seed, 3, step), ("en", "zh"))
