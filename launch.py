@@ -137,12 +137,16 @@ def install(venv: Path, extras: list[str], log: IO[bytes]) -> None:
     pip = [program(venv, "python"), "-m", "pip", "install", "--no-input", "-c", "constraints.txt", *more]
     project = f".[{','.join(extras)}]" if extras else "."
     status = run(" and ".join(["installing fromnoise", *torch]), [*pip, "-e", project, *torch], log)
+    if status != 0 and unknown_build(Path(log.name).read_text("utf-8", errors="replace"), torch):
+        print("pip knows no CPU build of torch: taking the ordinary one (over 2 GB; docs/install.md)", file=sys.stderr)
+        log.truncate(0)
+        status = run("installing fromnoise", [*pip, "-e", project], log)
     if status == 0 and "test" in extras:
         status = run("installing the packages that tests compare with", [*pip, "--no-deps", "-r", NODEPS], log)
     if status != 0:
         text = Path(log.name).read_text("utf-8", errors="replace")
         print(*text.splitlines()[-12:], sep="\n", file=sys.stderr)
-        raise SetupError(f"{diagnose(text, torch)}; the whole log: {log.name}")
+        raise SetupError(f"{diagnose(text)}; the whole log: {log.name}")
 
 
 def torch_requirement(constraints: str, pip_arguments: list[str]) -> list[str]:
@@ -155,12 +159,18 @@ def torch_requirement(constraints: str, pip_arguments: list[str]) -> list[str]:
     return [] if pinned is None or decided else [pinned[0] + "+cpu"]
 
 
-def diagnose(log: str, torch: list[str]) -> str:
+def unknown_build(log: str, torch: list[str]) -> bool:
+    """Whether pip failed because none of its indexes has the build of torch that it was asked for."""
+    errors = [line for line in log.splitlines() if "ERROR:" in line]
+    return not NO_NETWORK.search(log) and any(build in line for build in torch for line in errors)
+
+
+def diagnose(log: str) -> str:
     """What the output of a pip that failed comes to."""
     if NO_NETWORK.search(log):
         return "pip cannot reach its package index (is there a network?)"
-    if torch and any("ERROR:" in line and torch[0] in line for line in log.splitlines()):
-        return f"pip finds no {torch[0]} for this Python: docs/install.md says how to choose another build"
+    if any("ERROR: No matching distribution found for torch" in line for line in log.splitlines()):
+        return "pip finds no torch for this Python: docs/install.md says how to choose a build"
     return "pip failed"
 
 
