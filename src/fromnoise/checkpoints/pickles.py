@@ -134,7 +134,8 @@ GLOBALS: dict[str, object] = {
     "__builtin__.set": set,
 }
 HARMFUL = {"os", "posix", "nt", "sys", "subprocess", "runpy", "importlib", "socket", "shutil", "pty", "ctypes"}
-HARMFUL_BUILTINS = {"eval", "exec", "execfile", "compile", "__import__", "open", "input", "breakpoint"}
+HARMFUL_NAMES = {"eval", "exec", "execfile", "compile", "__import__", "open", "input", "breakpoint"}
+BUILTIN_MODULES = {"builtins", "__builtin__", "io", "_io"}
 UNUSED_OPCODES = {"EXT1", "EXT2", "EXT4", "NEXT_BUFFER", "READONLY_BUFFER", "BYTEARRAY8", "PERSID"}
 
 
@@ -151,7 +152,7 @@ class InertUnpickler(pickle.Unpickler):
         if known is not None:
             return known
         top = module.split(".")[0]
-        if top in HARMFUL or (top in ("builtins", "__builtin__") and name in HARMFUL_BUILTINS):
+        if top in HARMFUL or (module in BUILTIN_MODULES and name in HARMFUL_NAMES):
             raise BadTable(f"it tries to run {module}.{name}: it is an attack, not a model (nothing was run)")
         return type("Inert", (Inert,), {"name": f"{module}.{name}"})
 
