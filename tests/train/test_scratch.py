@@ -1,0 +1,128 @@
+"""A whole model from nothing, on the tiny data set: trained, stopped, resumed, written, drawn with."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from fromnoise.checkpoints.load import load_checkpoint
+from fromnoise.engine import library
+from fromnoise.engine.generate import generate
+from fromnoise.engine.memory import place
+from fromnoise.engine.recipe import Recipe
+from fromnoise.errors import FileError, UserError
+from fromnoise.train import scratch
+from fromnoise.train.diffusion import DiffusionTask
+from fromnoise.train.emoji import EmojiSet
+from tests.train import tiny_emoji
+
+CONFIG = """
+data = "{folder}/data"
+folder = "{folder}/run"
+output = "{folder}/emoji.safetensors"
+seed = 0
+[autoencoder]
+channels = 32
+channel_mult = [1, 1, 1, 1]
+res_blocks = 1
+groups = 8
+kl = 3e-4
+batch = 2
+loop = {{ steps = 4, report_every = 4, log_every = 2 }}
+[decoder]
+batch = 2
+loop = {{ steps = 2, report_every = 2, log_every = 1 }}
+[text]
+dim = 64
+layers = 1
+heads = 1
+batch = 4
+loop = {{ steps = 2, report_every = 2, log_every = 1 }}
+[unet]
+model_channels = 32
+channel_mult = [1, 2]
+level_depths = [0, 1]
+res_blocks = 1
+backgrounds = 2
+scenes = 6
+pairs = 0.3
+batch = 4
+loop = {{ steps = 30, learning_rate = 2e-3, warmup = 5, report_every = 30, log_every = 5, average = 0.9 }}
+"""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished run."""
+    folder = tmp_path_factory.mktemp("scratch")
+    tiny_emoji.make(folder / "data")
+    (folder / "tiny.toml").write_text(CONFIG.format(folder=folder.as_posix()))
+    assert scratch.run(folder / "tiny.toml") == folder / "emoji.safetensors"
+    return folder
+
+
+def test_the_checkpoint_is_an_ordinary_one_that_says_what_its_shapes_cannot(run: Path) -> None:
+    checkpoint = load_checkpoint(run / "emoji.safetensors")
+    facts = checkpoint.facts
+    assert (facts.family, facts.prediction, facts.zero_snr) == ("sd1", "v", True)
+    assert checkpoint.vae is not None
+    assert checkpoint.vae.config.groups == 8
+    assert {p.dtype for p in checkpoint.unet.parameters()} == {torch.float16}
+
+
+def test_it_draws(run: Path) -> None:
+    model = library.load(str(run / "emoji.safetensors"), place("cpu", "float32"))
+    (made,) = generate(model, [Recipe.make(prompt="square", width=32, height=32, steps=3)])
+    assert made.image.size == (32, 32)
+    assert made.recipe.schedule == "sgm_uniform"
+
+
+def test_the_loss_falls_and_is_drawn(run: Path) -> None:
+    lines = [json.loads(line) for line in (run / "run/unet/log.jsonl").read_text().splitlines()]
+    losses = [line["v_error"] for line in lines if "v_error" in line]
+    assert losses[-1] < 0.9 * losses[0]
+    for made in ("unet/loss.png", "unet/sheet-000030.png", "autoencoder/restored-000004.png", "decoder/log.jsonl"):
+        assert (run / "run" / made).exists()
+
+
+def test_a_second_start_has_nothing_to_do(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = (run / "emoji.safetensors").read_bytes()
+    monkeypatch.setattr(DiffusionTask, "loss", None)
+    scratch.run(run / "tiny.toml")
+    assert (run / "emoji.safetensors").read_bytes() == before
+
+
+def test_what_the_network_learns_is_v(run: Path) -> None:
+    """A network that answers with the true v has no loss, whatever the timestep."""
+    config = scratch.read_config(run / "tiny.toml")
+    data = EmojiSet(config.data)
+    task = scratch.drawing_task(config, data, scratch.train_autoencoder(config, data))
+    latents, _, timesteps, noise = task.examples(0)
+    alphas = task.table.alphas_cumprod[timesteps].view(-1, 1, 1, 1)
+    truth = alphas.sqrt() * noise - (1 - alphas).sqrt() * latents
+    task.drawer.unet.forward = lambda *_: truth  # type: ignore[method-assign]
+    assert float(task.loss(0)[0]) < 1e-10
+    assert timesteps.min() >= 0
+    assert timesteps.max() <= 999
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("seed = ", "not a TOML file"), ("seed = 1", "data: field required"), ('seed = "x"', "field required")],
+)
+def test_bad_configurations_are_named(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "bad.toml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=message):
+        scratch.run(path)
+
+
+def test_a_missing_configuration_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match="no such configuration"):
+        scratch.run(tmp_path / "none.toml")
+
+
+def test_the_projects_own_configuration_is_valid(root: Path) -> None:
+    config = scratch.read_config(root / "configs/emoji.toml")
+    assert config.unet.loop.steps > 0
