@@ -36,7 +36,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     subcommand_metavar=say('"PROMPT" | COMMAND'),
 )
-training = typer.Typer(help=say("Train models."), no_args_is_help=True)
+training = typer.Typer(help=say("Train models."))
 app.add_typer(training, name="train", rich_help_panel=COMMANDS)
 
 

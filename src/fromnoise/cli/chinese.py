@@ -82,18 +82,15 @@ OURS = {
     "unexpected failure: {what}; set FROMNOISE_DEBUG=1 for details": (
         "意外错误：{what}；设置 FROMNOISE_DEBUG=1 可查看详情"
     ),
-    "{problem} (fromnoise --help shows what there is)": "用法错误：{problem}（用法见 fromnoise --help）",
+    "{problem} (see {command} --help)": "用法错误：{problem}（见 {command} --help）",
     "--strength needs a start picture: give one with --init": "--strength 需要起始图片：请用 --init 给出",
     "--size {size}: give width and height in pixels, such as 512x768": (
         "--size {size}：请给出宽和高的像素数，如 512x768"
     ),
     "--out {out}: pictures are written as PNG; use {name}": "--out {out}：图片只能存为 PNG，请用 {name}",
     "{file} is a file": "{file} 是文件",
-    "can't write to {folder} ({reason}: {where}); choose another place with --out": (
-        "无法写入 {folder}（{reason}：{where}）；请用 --out 换个位置"
-    ),
-    "{path} can't be written ({reason}); choose another place with --out": (
-        "无法写入 {path}（{reason}）；请用 --out 换个位置"
+    "can't write to {place} ({reason}); choose another place with --out": (
+        "无法写入 {place}（{reason}）；请用 --out 换个位置"
     ),
     "{path}: no such file": "{path}：没有这个文件",
     # lists and descriptions
@@ -106,9 +103,6 @@ OURS = {
     "to make it again:": "重新生成它的命令：",
     # doctor
     "measuring ...": "正在测量 ……",
-    "fromnoise {own}, PyTorch {torch}, Python {python}, {system}": (
-        "fromnoise {own}，PyTorch {torch}，Python {python}，{system}"
-    ),
     "Computes on: {device} ({name}) in {dtype}": "计算设备：{device}（{name}），精度 {dtype}",
     "Devices here: {devices}": "可用设备：{devices}",
     "Processor: {name}; {cores} cores, {threads} threads in use": "处理器：{name}；{cores} 个核，使用 {threads} 个线程",
@@ -127,7 +121,7 @@ OURS = {
     "{minutes:.0f} minutes": "{minutes:.0f} 分钟",
 }
 
-ENGINE = {  # sentences of the layers below, which speak English only; the first that fits is taken
+ELSEWHERE = {  # sentences of the engine and of typer, which speak English only; the first that fits is taken
     "unknown {kind} {name}; did you mean {near}? Known: {known}": (
         "没有 {kind} {name}；是不是 {near}？可用的有：{known}"
     ),
@@ -154,4 +148,15 @@ ENGINE = {  # sentences of the layers below, which speak English only; the first
     "{path}: can't be written ({reason}); choose another place with --out": (
         "无法写入 {path}（{reason}）；请用 --out 换个位置"
     ),
+    "No such option: {option} (Possible options: {near})": "没有选项 {option}（是不是 {near}）",
+    "No such option: {option}": "没有选项 {option}",
+    "Option {option} requires an argument.": "选项 {option} 后面要有值",
+    "No such command {name}.": "没有命令 {name}",
+    "Missing command.": "缺少命令",
+    "Missing argument {name}.": "缺少 {name}",
+    "Got unexpected extra argument(s) ({words})": "多余的参数：{words}（提示词有空格时要加引号）",
+    "Invalid value for {option}: Input should be greater than or equal to {limit}": "{option} 不能小于 {limit}",
+    "Invalid value for {option}: Input should be less than or equal to {limit}": "{option} 不能大于 {limit}",
+    "Invalid value for {option}: Input should be a valid integer, {why}": "{option} 应为整数",
+    "Invalid value for {option}: Input should be a valid number, {why}": "{option} 应为数字",
 }

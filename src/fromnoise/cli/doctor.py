@@ -41,8 +41,8 @@ def facts(placement: Placement) -> list[str]:
     device, total = placement.device, memory_of(placement)
     name = processor() if device.type == "cpu" else accelerator(device)
     lines = [
-        say("fromnoise {own}, PyTorch {torch}, Python {python}, {system}", own=__version__, torch=torch.__version__,
-                python=platform.python_version(), system=platform.platform(terse=True)),
+        f"fromnoise {__version__}, PyTorch {torch.__version__}, Python {platform.python_version()}, "
+        + platform.platform(terse=True),
         say("Computes on: {device} ({name}) in {dtype}", device=device, name=name, dtype=placement.dtype_name),
         say("Devices here: {devices}", devices=", ".join(available_devices())),
         say("Processor: {name}; {cores} cores, {threads} threads in use", name=processor(), cores=cores(),

@@ -30,9 +30,14 @@ def explained(error: Exception) -> tuple[str, int]:
     if isinstance(error, FromnoiseError):
         return translated(str(error)), error.exit_code
     if isinstance(error, TyperException):
-        return say("{problem} (fromnoise --help shows what there is)", problem=error.format_message()), error.exit_code
+        problem = translated(" ".join(error.format_message().split()))
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "fromnoise"
+        return say("{problem} (see {command} --help)", problem=problem, command=command), error.exit_code
     if is_out_of_memory(error):
         return say("out of memory; try a smaller --size, --batch 1, --dtype bfloat16 or --device cpu"), 1
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}", UserError.exit_code
     what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     return say("unexpected failure: {what}; set FROMNOISE_DEBUG=1 for details", what=what), 1
 

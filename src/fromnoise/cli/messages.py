@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Literal
 
-from fromnoise.cli.chinese import ENGINE, OURS
+from fromnoise.cli.chinese import ELSEWHERE, OURS
 
 Language = Literal["en", "zh"]
 
@@ -33,7 +33,7 @@ def locale_name(environment: Mapping[str, str]) -> str:
 
 
 def translated(sentence: str) -> str:
-    """A finished sentence of the engine in the user's language; unchanged where no pattern knows it."""
+    """A finished sentence of another layer in the user's language; unchanged where no pattern knows it."""
     if language() == "en":
         return sentence
     matches = ((pattern.fullmatch(sentence), text) for pattern, text in patterns())
@@ -42,8 +42,8 @@ def translated(sentence: str) -> str:
 
 @cache
 def patterns() -> list[tuple[re.Pattern[str], str]]:
-    """The engine's sentences as regular expressions, and their translations."""
-    return [(re.compile(pattern(sentence), re.DOTALL), text) for sentence, text in ENGINE.items()]
+    """The sentences of other layers as regular expressions, and their translations."""
+    return [(re.compile(pattern(sentence), re.DOTALL), text) for sentence, text in ELSEWHERE.items()]
 
 
 def pattern(sentence: str) -> str:

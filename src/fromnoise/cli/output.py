@@ -1,8 +1,9 @@
 """Where pictures go: names that say what they are, nothing overwritten by accident, nothing half written."""
 
+import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -27,7 +28,7 @@ class Destination:
         if out is None:
             return cls(DEFAULT_FOLDER)
         path = Path(out).expanduser()
-        if out.endswith(("/", "\\")) or path.is_dir():
+        if out.endswith(("/", "\\")) or os.path.isdir(path):
             return cls(path)
         if path.suffix.lower() not in ("", ".png"):
             name = path.with_suffix(".png")
@@ -36,17 +37,17 @@ class Destination:
 
     def check(self) -> None:
         """FileError where nothing can be written, before any time is spent on pictures. Makes no folder."""
-        existing = next(place for place in (self.folder, *self.folder.absolute().parents) if place.exists())
+        parents = (self.folder, *self.folder.absolute().parents)
+        existing = next(place for place in parents if os.path.exists(place))  # Path.exists raises on some
         try:
             with tempfile.TemporaryFile(dir=existing):
                 pass
+            with suppress(FileNotFoundError):
+                (self.folder / f"{self.name}.png").lstat()  # too long a name, for one
         except OSError as error:
-            reason = error.strerror or str(error)
-            where = existing if existing.is_dir() else say("{file} is a file", file=existing)
-            raise FileError(
-                say("can't write to {folder} ({reason}: {where}); choose another place with --out", folder=self.folder,
-                    reason=reason, where=where)
-            ) from None  # fmt: skip
+            blocked = existing.exists() and not existing.is_dir()
+            reason = say("{file} is a file", file=existing) if blocked else f"{error.strerror}: {existing}"
+            raise FileError(unwritable(self.folder, reason)) from None
 
     def stem(self, prompt: str, seed: int, number: int | None) -> str:
         """The name of one picture without .png; `number` tells the pictures of a batch apart."""
@@ -82,10 +83,11 @@ class Destination:
             except FileExistsError:
                 count += 1
             except OSError as error:
-                raise FileError(
-                    say("{path} can't be written ({reason}); choose another place with --out", path=path,
-                        reason=error.strerror)
-                ) from error  # fmt: skip
+                raise FileError(unwritable(path, error.strerror or str(error))) from error
+
+
+def unwritable(place: Path, reason: str) -> str:
+    return say("can't write to {place} ({reason}); choose another place with --out", place=place, reason=reason)
 
 
 def slug(prompt: str) -> str:

@@ -1,0 +1,90 @@
+"""A place to work in, a tiny model there, and the command line run as a user would."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import tiny
+
+from fromnoise.cli import main
+
+
+class Ran(NamedTuple):
+    status: int
+    out: str
+    err: str
+
+    @property
+    def paths(self) -> list[Path]:
+        """What it printed on stdout, as a script would read it."""
+        return [Path(line) for line in self.out.splitlines()]
+
+    @property
+    def last(self) -> str:
+        """The line that a failure ends with."""
+        return self.err.rstrip("\n").rsplit("\n", 1)[-1]
+
+
+Run = Callable[..., Ran]
+LANGUAGE_VARIABLES = ("FROMNOISE_LANG", "LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny SD 1.x."""
+    return tiny.checkpoint(tmp_path_factory.mktemp("models") / "tiny.safetensors", "sd1")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty current folder, and English."""
+    monkeypatch.chdir(tmp_path)
+    for name in (*LANGUAGE_VARIABLES, "FROMNOISE_DEBUG", "FROMNOISE_MODELS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("FROMNOISE_LANG", "en")
+    return tmp_path
+
+
+@pytest.fixture
+def run(folder: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+    """run("a red apple", "--steps", 4): the command in this process."""
+
+    def run(*arguments: object) -> Ran:
+        capsys.readouterr()
+        return Ran(main([str(argument) for argument in arguments]), *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def draw(run: Run, checkpoint: Path) -> Run:
+    """draw("a red apple"): a small quick picture with the tiny model, unless the arguments say otherwise."""
+
+    def draw(prompt: str, *arguments: object) -> Ran:
+        given = {"--model": checkpoint, "--size": "64", "--steps": 2, "--seed": 7}
+        rest = [word for name, value in given.items() if name not in arguments for word in (name, value)]
+        return run(prompt, *rest, *arguments)
+
+    return draw
+
+
+@pytest.fixture
+def start(folder: Path) -> Callable[..., Ran]:
+    """start("--help", FROMNOISE_LANG="zh"): the command in a process of its own."""
+
+    def start(*arguments: object, **environment: str) -> Ran:
+        command = [sys.executable, "-m", "fromnoise", *map(str, arguments)]
+        wide = {**os.environ, "COLUMNS": "160", "PYTHONUTF8": "1", **environment}
+        done = subprocess.run(command, env=wide, capture_output=True, encoding="utf-8", check=False)
+        return Ran(done.returncode, done.stdout, done.stderr)
+
+    return start
+
+
+def everything(folder: Path) -> list[Path]:
+    """All that lies in `folder` and below."""
+    return sorted(folder.rglob("*"))

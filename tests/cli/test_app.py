@@ -1,0 +1,108 @@
+"""The command as a whole: help, version, lists, and what starting it costs."""
+
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from fromnoise import __version__
+from fromnoise.cli import app, main
+from fromnoise.cli.app import spelled_out
+from fromnoise.engine.recipe import MAX_SEED, Recipe
+from fromnoise.sampling.samplers import SAMPLERS
+from fromnoise.sampling.schedules import SCHEDULES
+
+from .conftest import Ran, Run
+
+HEAVY = ("torch", "numpy", "PIL", "fromnoise.engine", "fromnoise.sampling")
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
+def test_help_shows_the_commands_and_the_options_of_make(run: Run, arguments: list[str]) -> None:
+    ran = run(*arguments)
+    assert (ran.status, ran.err) == (0, "")
+    for word in ("doctor", "info", "samplers", "schedules", "train", "--negative", "--watch", "--dtype"):
+        assert word in ran.out
+
+
+def test_help_needs_none_of_the_heavy_packages() -> None:
+    code = f"""
+import sys
+from fromnoise.cli import main
+main(["--help"])
+sys.exit(" ".join(name for name in {HEAVY} if name in sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=False)
+    assert done.stderr == "\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "commands"),
+    [
+        (["a red apple"], [["make", "a red apple"]]),
+        (["--seed", "1", "a red apple"], [["make", "--seed", "1", "a red apple"]]),
+        (["samplers"], [["samplers"]]),
+        (["samplerz"], [["make", "samplerz"]]),
+        (["make", "samplers"], [["make", "samplers"]]),
+        (["train", "scratch", "x"], [["train", "scratch", "x"]]),
+        (["--version"], [["--version"]]),
+        (["--", "-x"], [["make", "--", "-x"]]),
+        ([""], [["make", ""]]),
+    ],
+)
+def test_what_is_no_command_is_a_prompt(arguments: list[str], commands: list[list[str]]) -> None:
+    assert spelled_out(arguments) == commands
+
+
+def test_every_registered_command_is_one() -> None:
+    for name in get_command(app.app).commands:
+        assert spelled_out([name]) == [[name]]
+
+
+def test_version(run: Run) -> None:
+    assert run("--version") == Ran(0, f"fromnoise {__version__}\n", "")
+
+
+def test_the_module_is_the_command(start: Callable[..., Ran]) -> None:
+    assert start("--version") == Ran(0, f"fromnoise {__version__}\n", "")
+
+
+def test_the_entry_point_is_main(root: Path) -> None:
+    project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]
+    assert project["scripts"]["fromnoise"] == f"{main.__module__}:{main.__name__}"
+
+
+def test_defaults_and_ranges_are_those_of_the_recipe() -> None:
+    """They are written twice, so that help needs no pydantic."""
+    options = {parameter.name: parameter for parameter in get_command(app.app).commands["make"].params}
+    for option, field in {"negative": "negative", "steps": "steps", "sampler": "sampler", "model": "model"}.items():
+        assert options[option].default == Recipe.model_fields[field].default
+    for option, field in {"steps": "steps", "guidance": "guidance_scale", "strength": "strength"}.items():
+        least, most = Recipe.model_fields[field].metadata
+        assert (options[option].min, options[option].max) == (least.ge, most.le)
+    assert options["seed"].max == MAX_SEED
+
+
+@pytest.mark.parametrize(("command", "registry"), [("samplers", SAMPLERS), ("schedules", SCHEDULES)])
+def test_lists_are_for_scripts_where_there_is_no_terminal(
+    run: Run, monkeypatch: pytest.MonkeyPatch, command: str, registry: dict[str, object]
+) -> None:
+    rows = [line.split("\t") for line in run(command).out.splitlines()]
+    assert [row[0] for row in rows] == list(registry)
+    assert all(len(row) == 3 and row[2].isascii() for row in rows)
+    monkeypatch.setenv("FROMNOISE_LANG", "zh")
+    assert not any(line.isascii() for line in run(command).out.splitlines())
+
+
+def test_lists_are_tables_on_a_terminal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("NO_COLOR", "1")
+    lines = run("schedules").out.splitlines()
+    assert lines[0].split()[:2] == ["schedule", "label"]
+    assert "\t" not in lines[1]
