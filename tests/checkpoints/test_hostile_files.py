@@ -206,6 +206,19 @@ def test_wasteful_programs(tmp_path: Path, program: bytes, message: str) -> None
         read(path)
 
 
+DOUBLED = {"by copying": b"2\x86", "by name": b"q\x00h\x00\x86"}
+
+
+@pytest.mark.parametrize("twice", DOUBLED.values(), ids=DOUBLED)
+def test_tuples_in_tuples(tmp_path: Path, twice: bytes) -> None:
+    """Sixty doublings of a tuple, then its use as a key: 2**60 steps for whoever hashes it."""
+    write_pickle(tmp_path / "model", b"\x80\x02}N" + twice * 60 + b"Ns.")
+    start = time.process_time()
+    with pytest.raises(FileError, match="unfolds to too much"):
+        read(tmp_path / "model")
+    assert time.process_time() - start < 1
+
+
 def test_lists_in_lists(tmp_path: Path) -> None:
     """Thirty levels of ten references to the level below: 1e30 leaves for whoever walks it naively."""
     tree: Any = [1]

@@ -135,7 +135,7 @@ def recognise(path: Path, content: mmap.mmap) -> Kind:
         return "safetensors"
     if content[:4] == b"PK\x03\x04":
         return "torch"
-    if content[: len(LEGACY_MAGIC)] == LEGACY_MAGIC:
+    if content[:1] == b"\x80" and LEGACY_MAGIC in content[:32]:
         return "torch (legacy)"
     for beginning, (what, remedy) in MAGIC.items():
         if content[:64].lstrip().startswith(beginning):

@@ -19,9 +19,10 @@ from fromnoise.checkpoints.header import BadTable, Entry, checked_sizes
 
 Kind = Literal["torch", "torch (legacy)"]
 
-LEGACY_MAGIC = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # how torch.save began before 1.6
+LEGACY_MAGIC = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # the number that torch.save began with before 1.6, pickled
 MAX_PICKLE = 64 << 20  # bytes
 MAX_OPCODES = 5_000_000
+MAX_EFFORT = 50_000_000  # see Effort
 
 
 class Storage(NamedTuple):
@@ -136,6 +137,7 @@ GLOBALS: dict[str, object] = {
 HARMFUL = {"os", "posix", "nt", "sys", "subprocess", "runpy", "importlib", "socket", "shutil", "pty", "ctypes"}
 HARMFUL_NAMES = {"eval", "exec", "execfile", "compile", "__import__", "open", "input", "breakpoint"}
 BUILTIN_MODULES = {"builtins", "__builtin__", "io", "_io"}
+UNFOLDING = {"TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "FROZENSET", "REDUCE", "NEWOBJ", "NEWOBJ_EX"}  # may be hashed
 UNUSED_OPCODES = {"EXT1", "EXT2", "EXT4", "NEXT_BUFFER", "READONLY_BUFFER", "BYTEARRAY8", "PERSID"}
 
 
@@ -181,15 +183,51 @@ def unpickle(content: mmap.mmap, start: int, end: int) -> tuple[object, int, dic
 
 def check_opcodes(content: mmap.mmap, start: int, end: int) -> None:
     """Refuse what would take memory or time out of proportion before the unpickler meets it."""
+    effort = Effort()
     for count, (opcode, argument, place) in enumerate(pickletools.genops(content)):  # type: ignore[arg-type]
         if opcode.name in UNUSED_OPCODES:
             raise BadTable(f"its pickle uses {opcode.name}")
         if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and isinstance(argument, int) and argument > count:
             raise BadTable("its pickle reserves memory that it does not use")
-        if count > MAX_OPCODES or (place or 0) - start > MAX_PICKLE:
-            raise BadTable("its pickle is too long")
+        effort.add(opcode, argument)
+        if count > MAX_OPCODES or (place or 0) - start > MAX_PICKLE or effort.total > MAX_EFFORT:
+            raise BadTable("its pickle is too long or unfolds to too much")
     if content.tell() > end:
         raise BadTable("its pickle is truncated")
+
+
+class Effort:
+    """How much work a program makes for whoever hashes or copies its objects.
+
+    Forty tuples, each of the one before it twice, are a short program and 2**40 objects to hash. So the program's stack
+    is followed with the size of each object, unfolded, in place of the object.
+    """
+
+    def __init__(self) -> None:
+        self.total = 0
+        self.stack: list[int] = []
+        self.marks: list[int] = []  # how much of the stack lies below each mark
+        self.memo: dict[object, int] = {}
+
+    def add(self, opcode: pickletools.OpcodeInfo, argument: object) -> None:
+        name, before, after = opcode.name, opcode.stack_before, opcode.stack_after
+        if name == "MARK":
+            self.marks.append(len(self.stack))
+        elif name in ("GET", "BINGET", "LONG_BINGET"):
+            self.stack.append(self.memo[argument])
+        elif name in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"):
+            self.memo[len(self.memo) if name == "MEMOIZE" else argument] = self.stack[-1]
+        elif name == "DUP":
+            self.stack.append(self.stack[-1])
+        elif name == "POP" and self.marks and self.marks[-1] == len(self.stack):
+            self.marks.pop()
+        else:
+            to_mark = pickletools.markobject in before
+            kept = self.marks.pop() - before.index(pickletools.markobject) if to_mark else len(self.stack) - len(before)
+            size = sum(self.stack[kept:])
+            del self.stack[kept:]
+            self.total += size
+            self.stack += [1 + size if name in UNFOLDING else 1] * len(after)
 
 
 def read_pickle(content: mmap.mmap, kind: Kind) -> tuple[object, Locate]:
@@ -237,7 +275,7 @@ def zip_members(content: mmap.mmap) -> dict[str, Region]:
 
 def read_legacy(content: mmap.mmap) -> tuple[object, dict[str, Region]]:
     """Of a file by torch.save before 1.6: five pickles (magic, version, machine, object, keys), then the storages."""
-    end = len(LEGACY_MAGIC)
+    end = content.find(LEGACY_MAGIC) + len(LEGACY_MAGIC)
     objects, storages = [], {}
     for _ in range(4):
         tree, end, named = unpickle(content, end, len(content))
