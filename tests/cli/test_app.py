@@ -40,6 +40,15 @@ sys.exit(" ".join(name for name in {HEAVY} if name in sys.modules))
     assert done.stderr == "\n"
 
 
+def test_starting_costs_little_beside_python_and_typer() -> None:
+    """In processor time, which other work on the machine changes less."""
+    code = (
+        "import time, typer; began = time.process_time(); import fromnoise.cli.app; print(time.process_time() - began)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
+    assert float(done.stdout) < 0.3
+
+
 @pytest.mark.parametrize(
     ("arguments", "commands"),
     [
@@ -106,3 +115,12 @@ def test_lists_are_tables_on_a_terminal(run: Run, monkeypatch: pytest.MonkeyPatc
     lines = run("schedules").out.splitlines()
     assert lines[0].split()[:2] == ["schedule", "label"]
     assert "\t" not in lines[1]
+
+
+@pytest.mark.parametrize("page", ["cli.md", "cli.zh-CN.md"])
+def test_every_command_and_option_is_documented(root: Path, page: str) -> None:
+    text = (root / "docs" / page).read_text("utf-8")
+    group = get_command(app.app)
+    assert [name for name in group.commands if f"`fromnoise {name}" not in text] == []
+    options = [option for command in group.commands.values() for p in command.params for option in p.opts]
+    assert [option for option in options if option.startswith("--") and f"`{option}" not in text] == []

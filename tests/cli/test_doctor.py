@@ -100,3 +100,11 @@ def test_without_the_built_in_model_the_rest_is_told(run: Run, folder: Path, mon
     out = run("doctor", "--device", "cpu").out
     assert "Built-in" not in out
     assert "SDXL" in out
+
+
+@pytest.mark.parametrize(("load", "said"), [(0.1, False), (64.0, True)])
+def test_a_busy_processor_is_mentioned(monkeypatch: pytest.MonkeyPatch, load: float, said: bool) -> None:
+    monkeypatch.setenv("FROMNOISE_LANG", "en")
+    monkeypatch.setattr("os.getloadavg", lambda: (load, 0.0, 0.0))
+    monkeypatch.setattr(doctor, "cores", lambda: 2)
+    assert any("busy" in line for line in doctor.facts(CPU)) == said

@@ -229,6 +229,15 @@ def scratch(
     print(train(config))
 
 
+@training.command(help=say("Write the checkpoint of a training from nothing that is still under way."))
+def snapshot(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help=say("A TOML file; docs/training.md explains it."))],
+) -> None:
+    from fromnoise.train.scratch import snapshot as write
+
+    print(write(config))
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run one command; returns the exit status."""
     command = get_command(app)

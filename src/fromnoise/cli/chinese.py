@@ -17,6 +17,7 @@ OURS = {
     "Say what this machine can do and how long a picture takes.": "检查这台机器的能力，以及生成一张图要多久。",
     "List the samplers and what each is good for.": "列出采样器及其用途。",
     "List the schedules and what each is good for.": "列出噪声调度及其用途。",
+    "Write the checkpoint of a training from nothing that is still under way.": "把仍在进行的从零训练写成检查点。",
     "Train a small model from nothing: the networks, the data and the steps are in CONFIG.": (
         "从零训练一个小模型：网络、数据和步数写在 CONFIG 里。"
     ),
@@ -105,7 +106,12 @@ OURS = {
     "measuring ...": "正在测量 ……",
     "Computes on: {device} ({name}) in {dtype}": "计算设备：{device}（{name}），精度 {dtype}",
     "Devices here: {devices}": "可用设备：{devices}",
-    "Processor: {name}; {cores} cores, {threads} threads in use": "处理器：{name}；{cores} 个核，使用 {threads} 个线程",
+    "Processor: {name}; cores: {cores}, threads in use: {threads}": (
+        "处理器：{name}；核数 {cores}，使用线程 {threads}"
+    ),
+    "The processor is busy with other programs: without them the times below would be shorter.": (
+        "处理器正忙于其他程序：没有它们时，下面的用时会更短。"
+    ),
     "It multiplies fast with: {features}": "矩阵加速：{features}",
     "Memory for pictures: {size:.1f} GB": "可用于生成的内存：{size:.1f} GB",
     "Built-in model, measured: {time} per picture.": "内置模型，实测：每张图 {time}。",

@@ -20,6 +20,7 @@ from fromnoise.engine.recipe import BUILTIN, Recipe
 GIGA = 1e9
 ROOM = 1.25  # what a picture needs beside the weights, as a factor
 WARM_UP_STEPS = 2
+BUSY = 0.7  # programs that want to run, as a part of the cores
 
 
 def examine(device: str | None) -> None:
@@ -45,12 +46,14 @@ def facts(placement: Placement) -> list[str]:
         + platform.platform(terse=True),
         say("Computes on: {device} ({name}) in {dtype}", device=device, name=name, dtype=placement.dtype_name),
         say("Devices here: {devices}", devices=", ".join(available_devices())),
-        say("Processor: {name}; {cores} cores, {threads} threads in use", name=processor(), cores=cores(),
+        say("Processor: {name}; cores: {cores}, threads in use: {threads}", name=processor(), cores=cores(),
             threads=torch.get_num_threads()),
         say("It multiplies fast with: {features}", features=", ".join(cpu_features())),
     ]  # fmt: skip
     if total is not None:
         lines.append(say("Memory for pictures: {size:.1f} GB", size=total / GIGA))
+    if device.type == "cpu" and busy():
+        lines.append(say("The processor is busy with other programs: without them the times below would be shorter."))
     return lines
 
 
@@ -86,6 +89,11 @@ def human(seconds: float) -> str:
 def cores() -> int:
     """That this process may use."""
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+def busy() -> bool:
+    """Whether other programs kept the processor from this one in the last minute (not known on Windows)."""
+    return sys.platform != "win32" and os.getloadavg()[0] > cores() * BUSY
 
 
 def processor() -> str:
