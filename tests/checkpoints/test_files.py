@@ -15,6 +15,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from fromnoise.checkpoints import files
 from fromnoise.checkpoints.files import Inert, file_hash, non_finite, old_hash, read, read_object
 from fromnoise.errors import FileError
 
@@ -276,3 +277,25 @@ def test_hashes(tmp_path: Path) -> None:
     assert old_hash(path) == hashlib.sha256(b"y" * 0x10000).hexdigest()[:8]
     with pytest.raises(FileError, match="cannot be read"):
         file_hash(tmp_path / "nothing")
+    with pytest.raises(FileError, match="cannot be read"):
+        old_hash(tmp_path / "nothing")
+
+
+def test_hashes_are_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, cache = tmp_path / "model", tmp_path / "new" / "hashes.json"
+    path.write_bytes(b"abc")
+    digest = file_hash(path, cache)
+    monkeypatch.setattr(files, "_hashes", {})  # as a new process begins
+    monkeypatch.setattr(files.hashlib, "file_digest", lambda *_: pytest.fail("the file is read again"))
+    assert file_hash(path, cache) == digest
+    monkeypatch.undo()
+    path.write_bytes(b"abcd")
+    os.utime(path, ns=(1, 1))
+    changed = file_hash(path, cache)
+    assert changed != digest
+    assert list(cache.parent.iterdir()) == [cache]
+    for damage in ("", "[]", "{", '{"a": 1}', '{"a": [1, 2]}'):
+        cache.write_text(damage)
+        monkeypatch.setattr(files, "_hashes", {})
+        assert file_hash(path, cache) == changed
+    assert file_hash(path, path / "no folder") == changed

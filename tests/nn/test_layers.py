@@ -1,0 +1,157 @@
+"""What the networks promise beyond the numbers of one call: dtypes, batches, patches, control, odd sizes."""
+
+import math
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor
+
+from fromnoise.nn.ops import Conv2d, GroupNorm, LayerNorm, Linear, attention, image_from, tokens_from
+from fromnoise.nn.unet import UNet, timestep_embedding
+from tests import tiny
+
+
+@pytest.fixture(autouse=True)
+def seed() -> Iterator[None]:
+    torch.manual_seed(0)
+    with torch.inference_mode():
+        yield
+
+
+@pytest.fixture(scope="module")
+def unet() -> UNet:
+    return tiny.model("sd1").unet
+
+
+def call(unet: UNet, **changes: object) -> Tensor:
+    torch.manual_seed(0)
+    inputs = {"x": torch.randn(2, 4, 8, 6), "timesteps": torch.tensor([7.0, 801.0]), "context": torch.randn(2, 5, 32)}
+    out: Tensor = unet(**{**inputs, **changes})
+    return out
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (Linear(6, 4), (2, 6)),
+        (Linear(6, 4, bias=False), (2, 6)),
+        (Conv2d(4, 6, 3, padding=1), (2, 4, 5, 5)),
+        (GroupNorm(2, 4), (2, 4, 5, 5)),
+        (LayerNorm(6), (2, 6)),
+    ],
+    ids=["linear", "without bias", "conv", "group norm", "layer norm"],
+)
+def test_weights_follow_the_input(layer: torch.nn.Module, shape: tuple[int, ...]) -> None:
+    """Stored in half precision, used in the input's dtype: the answer is that of the rounded weights, in full."""
+    tiny.filled(layer, torch.Generator().manual_seed(0))
+    layer.half()
+    x = torch.randn(shape)
+    expected = type(layer).__mro__[2].forward(layer.float(), x)  # torch's own layer
+    out = layer.half()(x)
+    assert out.dtype == torch.float32
+    torch.testing.assert_close(out, expected)
+    assert layer(x.bfloat16()).dtype == torch.bfloat16
+
+
+def test_patches_act_in_order_and_leave_no_trace() -> None:
+    layer = tiny.filled(Linear(3, 3), torch.Generator().manual_seed(0))
+    x, before = torch.randn(2, 3), layer.weight.clone()
+    plain = layer(x)
+    layer.patches = (lambda weight: weight + 1, lambda weight: weight * 2)
+    torch.testing.assert_close(layer(x), x @ ((before + 1) * 2).T + layer.bias)
+    layer.patches = ()
+    assert layer(x).equal(plain)
+    assert layer.weight.equal(before)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_attention(causal: bool) -> None:
+    q, k, v = (torch.randn(2, 5, 12, dtype=torch.float64) for _ in range(3))
+    expected = torch.zeros_like(q)
+    for head in range(3):
+        part = slice(4 * head, 4 * head + 4)
+        scores = q[..., part] @ k[..., part].transpose(1, 2) / math.sqrt(4)
+        if causal:
+            scores = scores.masked_fill(torch.ones(5, 5, dtype=torch.bool).triu(1), -math.inf)
+        expected[..., part] = scores.softmax(dim=-1) @ v[..., part]
+    torch.testing.assert_close(attention(q, k, v, heads=3, causal=causal), expected)
+
+
+def test_tokens_and_images() -> None:
+    image = torch.randn(2, 3, 4, 5)
+    tokens = tokens_from(image)
+    assert tokens[1, 5 * 2 + 3].equal(image[1, :, 2, 3])
+    assert image_from(tokens, 4, 5).equal(image)
+    last = image.to(memory_format=torch.channels_last)
+    assert tokens_from(last).data_ptr() == last.data_ptr()
+
+
+def test_timestep_embedding() -> None:
+    t = torch.tensor([0.0, 3.5, 999.0])
+    out = timestep_embedding(t, 6)
+    for row, step in zip(out.tolist(), t.tolist(), strict=True):
+        angles = [step * 10_000 ** (-i / 3) for i in range(3)]
+        assert row == pytest.approx([*map(math.cos, angles), *map(math.sin, angles)], abs=1e-4)
+
+
+def test_a_picture_is_the_same_alone_and_in_a_batch(unet: UNet) -> None:
+    together = call(unet)
+    torch.manual_seed(0)
+    x, context = torch.randn(2, 4, 8, 6), torch.randn(2, 5, 32)
+    for i, t in enumerate((7.0, 801.0)):
+        alone = unet(x[i : i + 1], torch.tensor([t]), context[i : i + 1])
+        torch.testing.assert_close(alone[0], together[i], rtol=1e-5, atol=1e-5)
+
+
+def test_channels_last_changes_nothing(unet: UNet) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(2, 4, 8, 6)
+    out = call(unet, x=x.to(memory_format=torch.channels_last))
+    torch.testing.assert_close(out, call(unet), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(8, 8), (7, 9), (1, 1), (5, 16)])
+def test_any_size(unet: UNet, size: tuple[int, int]) -> None:
+    assert call(unet, x=torch.randn(2, 4, *size)).shape == (2, 4, *size)
+
+
+def test_control(unet: UNet) -> None:
+    """One residual for each skip connection, in the order of the input blocks, and one for the middle."""
+    sizes: list[torch.Size] = []
+    hooks = [block.register_forward_hook(lambda *args: sizes.append(args[2].shape)) for block in unet.input_blocks]
+    hooks.append(unet.middle_block.register_forward_hook(lambda *args: sizes.append(args[2].shape)))
+    plain = call(unet)
+    for hook in hooks:
+        hook.remove()
+    zeros = [torch.zeros(size) for size in sizes]
+    assert call(unet, control=zeros).equal(plain)
+    for i in range(len(zeros)):
+        control = [*zeros[:i], torch.randn(sizes[i]), *zeros[i + 1 :]]
+        assert not torch.allclose(call(unet, control=control), plain, atol=1e-3)
+    with pytest.raises(ValueError, match="shorter"):
+        call(unet, control=zeros[1:])
+
+
+def test_text_is_causal_and_pooled_at_its_end() -> None:
+    clip = tiny.model("sdxl").text[1]
+    tokens = torch.tensor([[49406, 320, 1125, 49407, 0, 0], [49406, 320, 1125, 49407, 49407, 49407]])
+    out = clip(tokens)
+    assert out.last[0, :4].equal(out.last[1, :4])
+    assert out.pooled[0].equal(out.pooled[1])
+    assert not torch.allclose(out.last[0, 4], out.last[1, 4])
+    torch.testing.assert_close(out.pooled[0], clip.text_projection(out.last[0, 3]), rtol=1e-5, atol=1e-5)
+
+
+def test_the_autoencoder_draws_around_its_mean() -> None:
+    vae = tiny.model("sd1").vae
+    assert vae is not None
+    assert vae.config.downscale == 8
+    image = torch.rand(1, 3, 16, 24) * 2 - 1
+    mean, logvar = vae.moments(image)
+    assert mean.shape == (1, 4, 2, 3)
+    noise = torch.randn_like(mean)
+    scale = vae.config.scale_factor
+    torch.testing.assert_close(vae.encode(image), mean * scale)
+    torch.testing.assert_close(vae.encode(image, noise), (mean + (logvar / 2).exp() * noise) * scale)
+    assert vae.decode(mean).shape == image.shape
