@@ -65,7 +65,7 @@ def test_help_speaks_chinese(start: Callable[..., Ran]) -> None:
     """Every help text whole: a terminal as wide as here cuts none off."""
     shown = start("--help", FROMNOISE_LANG="zh", COLUMNS="300").out
     for what, text in options():
-        if not what.startswith(("train ", "scratch", "info ", "doctor ")):
+        if not what.startswith(("train ", "scratch", "snapshot", "info ", "doctor ")):
             assert OURS.get(text, text) in shown, what
 
 

@@ -93,6 +93,12 @@ def test_a_second_start_has_nothing_to_do(run: Path, monkeypatch: pytest.MonkeyP
     assert (run / "emoji.safetensors").read_bytes() == before
 
 
+def test_a_snapshot_of_a_finished_run_is_its_checkpoint(run: Path) -> None:
+    before = (run / "emoji.safetensors").read_bytes()
+    (run / "emoji.safetensors").unlink()
+    assert scratch.snapshot(run / "tiny.toml").read_bytes() == before
+
+
 def test_what_the_network_learns_is_v(run: Path) -> None:
     """A network that answers with the true v has no loss, whatever the timestep."""
     config = scratch.read_config(run / "tiny.toml")

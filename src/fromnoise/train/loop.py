@@ -179,6 +179,15 @@ def train(task: Task, config: LoopConfig, folder: Path) -> nn.Module:
     return task.module
 
 
+@torch.no_grad()
+def restore(module: nn.Module, folder: Path) -> int:
+    """Put the averaged weights of the run in `folder`, finished or not, into `module`; the number of steps done."""
+    weights = read(folder / "state.safetensors")
+    for name, parameter in module.named_parameters():
+        parameter.copy_(weights[f"average.{name}"])
+    return int(weights.metadata["step"])
+
+
 def report(task: Task, average: Average | None, step: int, folder: Path) -> Mapping[str, float]:
     with torch.no_grad():
         if average is None:

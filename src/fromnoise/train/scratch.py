@@ -20,7 +20,7 @@ from fromnoise.train.autoencoder import AutoencoderTask, normalise_latents
 from fromnoise.train.diffusion import DiffusionTask, cache_latents, scene_pool
 from fromnoise.train.emoji import EmojiSet
 from fromnoise.train.initialise import initialise
-from fromnoise.train.loop import LoopConfig, train
+from fromnoise.train.loop import LoopConfig, restore, train
 from fromnoise.train.text import TextTask
 
 
@@ -90,6 +90,18 @@ def run(path: Path) -> Path:
     task = drawing_task(config, data, vae)
     train(task, config.unet.loop, config.folder / "unet")
     train_decoder(config, data, vae)
+    return export(config, vae, task.drawer.text, task.drawer.unet)
+
+
+def snapshot(path: Path) -> Path:
+    """Write the checkpoint of a run that is still under way, from what it saved last; its path."""
+    config = read_config(path)
+    data = EmojiSet(config.data)
+    vae = train_autoencoder(config, data)
+    task = drawing_task(config, data, vae)
+    restore(task.drawer, config.folder / "unet")
+    if (config.folder / "decoder/state.safetensors").exists():
+        restore(nn.ModuleList([vae.decoder, vae.post_quant_conv]), config.folder / "decoder")
     return export(config, vae, task.drawer.text, task.drawer.unet)
 
 
