@@ -12,7 +12,7 @@ from typer.main import get_command
 from fromnoise import __version__
 from fromnoise.cli import app, main
 from fromnoise.cli.app import spelled_out
-from fromnoise.engine.recipe import MAX_SEED, Recipe
+from fromnoise.engine.recipe import Recipe
 from fromnoise.sampling.samplers import SAMPLERS
 from fromnoise.sampling.schedules import SCHEDULES
 
@@ -93,7 +93,6 @@ def test_defaults_and_ranges_are_those_of_the_recipe() -> None:
     for option, field in {"steps": "steps", "guidance": "guidance_scale", "strength": "strength"}.items():
         least, most = Recipe.model_fields[field].metadata
         assert (options[option].min, options[option].max) == (least.ge, most.le)
-    assert options["seed"].max == MAX_SEED
 
 
 @pytest.mark.parametrize(("command", "registry"), [("samplers", SAMPLERS), ("schedules", SCHEDULES)])
@@ -124,3 +123,10 @@ def test_every_command_and_option_is_documented(root: Path, page: str) -> None:
     assert [name for name in group.commands if f"`fromnoise {name}" not in text] == []
     options = [option for command in group.commands.values() for p in command.params for option in p.opts]
     assert [option for option in options if option.startswith("--") and f"`{option}" not in text] == []
+
+
+def test_training_from_scratch_is_handed_its_configuration(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Path] = []
+    monkeypatch.setattr("fromnoise.train.scratch.run", lambda config: seen.append(config) or Path("model.safetensors"))
+    assert run("train", "scratch", "emoji.toml") == Ran(0, "model.safetensors\n", "")
+    assert seen == [Path("emoji.toml")]

@@ -50,6 +50,8 @@ MISTAKES = [  # (arguments after the prompt, what the line says)
     (["--steps"], "Option '--steps' requires an argument."),
     (["--steps", "0"], "Invalid value for '--steps': Input should be greater than or equal to 1"),
     (["--steps", "many"], "Invalid value for '--steps': Input should be a valid integer"),
+    (["--seed", "18446744073709551616"], "seed: input should be less than or equal to 18446744073709551615"),
+    (["--seed", "-2"], "Invalid value for '--seed': Input should be greater than or equal to -1"),
     (["--guidance", "101"], "Invalid value for '--guidance': Input should be less than or equal to 100"),
     (["--guidance", "much"], "Invalid value for '--guidance': Input should be a valid number"),
     (["two"], "Got unexpected extra argument(s) (two)"),

@@ -10,7 +10,8 @@ from PIL import Image, PngImagePlugin
 from safetensors.torch import save_file
 
 from fromnoise.cli.info import command_of, shortened
-from fromnoise.engine import infotext
+from fromnoise.engine.metadata import own
+from fromnoise.engine.recipe import Recipe
 
 from .conftest import Run
 
@@ -34,12 +35,12 @@ def test_the_command_in_it_makes_the_same_picture(draw: Run, run: Run, folder: P
     assert program == "fromnoise"
     [again] = run(*arguments).paths
     assert again != path
-    assert infotext.read(again) == infotext.read(path)
+    assert own.recipe_in(again) == own.recipe_in(path)
     assert Image.open(again).tobytes() == Image.open(path).tobytes()
 
 
 def test_the_built_in_model_needs_no_name() -> None:
-    words = shlex.split(command_of(infotext.Recipe.make(prompt="-x", seed=3)))
+    words = shlex.split(command_of(Recipe.make(prompt="-x", seed=3)))
     assert "--model" not in words
     assert words[-2:] == ["--", "-x"]
 

@@ -9,7 +9,8 @@ from PIL import Image
 
 from fromnoise.cli import make
 from fromnoise.cli.make import IMG2IMG_STRENGTH, Observer, native_size, sides
-from fromnoise.engine import infotext, library
+from fromnoise.engine import library
+from fromnoise.engine.metadata import own
 from fromnoise.engine.generate import generate
 from fromnoise.engine.memory import place
 from fromnoise.engine.recipe import MAX_SEED, Recipe
@@ -36,7 +37,7 @@ def test_a_prompt_makes_a_picture_and_prints_its_path_alone_on_stdout(draw: Run,
 
 def test_the_picture_is_what_the_engine_makes_of_the_recipe_in_it(draw: Run, checkpoint: Path) -> None:
     [path] = draw("a cat", "--negative", "dog", "--guidance", 3, "--sampler", "Euler a", "--schedule", "Karras").paths
-    recipe = infotext.read(path)
+    recipe = own.recipe_in(path)
     assert (recipe.prompt, recipe.negative, recipe.seed, recipe.steps) == ("a cat", "dog", 7, 2)
     assert (recipe.guidance_scale, recipe.sampler, recipe.schedule) == (3, "euler_ancestral", "karras")
     [again] = generate(library.load(str(checkpoint), place("cpu")), [recipe])
@@ -48,7 +49,7 @@ def test_every_option_reaches_the_recipe(draw: Run, folder: Path) -> None:
     Image.new("L", (64, 64), "white").save("mask.png")
     ran = draw("x", "--clip-skip", 2, "--init", "start.png", "--mask", "mask.png", "--strength", 0.5, "--size", "72x64",
                "--dtype", "bfloat16", "--device", "cpu")  # fmt: skip
-    recipe = infotext.read(ran.paths[0])
+    recipe = own.recipe_in(ran.paths[0])
     assert (recipe.clip_skip, recipe.strength, recipe.width, recipe.height) == (2, 0.5, 72, 64)
     assert recipe.init is not None
     assert recipe.mask is not None
@@ -58,7 +59,7 @@ def test_every_option_reaches_the_recipe(draw: Run, folder: Path) -> None:
 def test_a_start_picture_gives_the_shape_and_a_common_strength(draw: Run, folder: Path, checkpoint: Path) -> None:
     Image.new("RGB", (300, 150), "red").save("start.png")
     ran = draw("x", "--init", "start.png", "--size", "64")
-    assert infotext.read(ran.paths[0]).strength == IMG2IMG_STRENGTH
+    assert own.recipe_in(ran.paths[0]).strength == IMG2IMG_STRENGTH
     assert native_size((300, 150), 512) == (728, 360)
 
 
@@ -110,7 +111,7 @@ def test_a_named_file_is_overwritten_and_a_folder_is_filled(draw: Run, folder: P
 
 def test_a_batch_counts_seeds_up_and_equals_single_pictures(draw: Run) -> None:
     batch = draw("a cat", "--batch", 5, "--seed", MAX_SEED - 1).paths
-    assert [infotext.read(path).seed for path in batch] == [MAX_SEED - 1, MAX_SEED, 0, 1, 2]
+    assert [own.recipe_in(path).seed for path in batch] == [MAX_SEED - 1, MAX_SEED, 0, 1, 2]
     [alone] = draw("a cat", "--seed", 1, "--out", "alone.png").paths
     [together, single] = (Image.open(path) for path in (batch[3], alone))
     assert max(abs(a - b) for a, b in zip(together.tobytes(), single.tobytes(), strict=True)) <= 1
@@ -122,7 +123,7 @@ def test_a_batch_numbers_a_named_file(draw: Run) -> None:
 
 def test_random_seeds_differ_and_are_printed(draw: Run) -> None:
     first, second = draw("a cat", "--seed", -1), draw("a cat", "--seed", -1)
-    seeds = [infotext.read(ran.paths[0]).seed for ran in (first, second)]
+    seeds = [own.recipe_in(ran.paths[0]).seed for ran in (first, second)]
     assert seeds[0] != seeds[1]
     assert f"seed {seeds[0]}," in first.err
 
@@ -144,7 +145,7 @@ def test_watch_writes_a_contact_sheet_beside_the_picture(draw: Run) -> None:
     sheet = Image.open("cat-watch.png")
     assert sheet.width > 2 * 64
     assert path == Path("cat.png")
-    assert infotext.read(Path("cat-watch.png")).prompt == "a cat"
+    assert own.recipe_in(Path("cat-watch.png")).prompt == "a cat"
     last_tile = sheet.crop((192, sheet.height - 192, 384, sheet.height))  # of 5 in a 3 x 2 grid
     whole = Image.open(path).resize((192, 192), Image.Resampling.LANCZOS)
     difference = sum(abs(a - b) for a, b in zip(last_tile.tobytes(), whole.tobytes(), strict=True)) / (192 * 192 * 3)
@@ -166,7 +167,7 @@ def test_any_prompt_can_be_made(draw: Run, run: Run, checkpoint: Path, folder: P
     assert ran.status == 0
     [path] = ran.paths
     assert path.parent == Path("outputs")
-    assert infotext.read(path).prompt == prompt
+    assert own.recipe_in(path).prompt == prompt
 
 
 @pytest.mark.parametrize(

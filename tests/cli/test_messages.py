@@ -69,6 +69,11 @@ def test_help_speaks_chinese(start: Callable[..., Ran]) -> None:
             assert OURS.get(text, text) in shown, what
 
 
+def test_chinese_help_is_not_cut_off_on_a_narrow_terminal(start: Callable[..., Ran]) -> None:
+    shown = start("--help", FROMNOISE_LANG="zh", COLUMNS="80").out
+    assert "…" not in shown.replace("……", "")
+
+
 @pytest.mark.parametrize(
     ("environment", "expected"),
     [

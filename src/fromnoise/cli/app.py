@@ -16,8 +16,6 @@ WHAT, HOW = say("The picture"), say("How it is made")
 WHERE, MACHINE = say("Where it goes"), say("The machine")
 COMMANDS = say("Commands")
 
-MAX_SEED = 2**64 - 1
-
 
 class Commands(TyperGroup):
     """Ctrl-C becomes an error like any other; typer would end with a status of its own."""
@@ -72,7 +70,6 @@ def make(
         typer.Option(
             metavar="N",
             min=-1,
-            max=MAX_SEED,
             help=say("Chooses the noise the picture comes from; without it, or -1, a random one, which is printed."),
             rich_help_panel=WHAT,
         ),

@@ -1,68 +1,68 @@
 """The catalogue: what the command line and the engine say, in Chinese. {names} are filled in."""
 
 OURS = {
-    # help
+    # help; rich breaks lines at spaces only and cuts off what is longer than a line
     "Commands": "命令",
     "The picture": "画什么",
     "How it is made": "怎么画",
     "Where it goes": "存到哪里",
     "The machine": "机器",
     'Pictures from words. Everything that is not a command is a prompt: fromnoise "a red apple"': (
-        '把文字变成图片。不是命令的内容都是提示词：fromnoise "a red apple"'
+        '把文字变成图片。 不是命令的内容都是提示词： fromnoise "a red apple"'
     ),
     '"PROMPT" | COMMAND': '"提示词" | 命令',
     "Train models.": "训练模型。",
-    'Make a picture; the word "make" can be left out.': "生成图片；make 这个词可以省略。",
-    "Say what a model file holds, or how a picture was made.": "查看模型文件的内容，或图片的生成参数。",
-    "Say what this machine can do and how long a picture takes.": "检查这台机器的能力，以及生成一张图要多久。",
+    'Make a picture; the word "make" can be left out.': "生成图片； make 这个词可以省略。",
+    "Say what a model file holds, or how a picture was made.": "查看模型文件的内容， 或图片的生成参数。",
+    "Say what this machine can do and how long a picture takes.": "检查这台机器的能力， 以及生成一张图要多久。",
     "List the samplers and what each is good for.": "列出采样器及其用途。",
     "List the schedules and what each is good for.": "列出噪声调度及其用途。",
     "Write the checkpoint of a training from nothing that is still under way.": "把仍在进行的从零训练写成检查点。",
     "Train a small model from nothing: the networks, the data and the steps are in CONFIG.": (
-        "从零训练一个小模型：网络、数据和步数写在 CONFIG 里。"
+        "从零训练一个小模型： 网络、 数据和步数写在 CONFIG 里。"
     ),
     "Print the version.": "显示版本号。",
-    "What to see.": "提示词：想看到什么。",
-    "What not to see.": "反向提示词：不想看到什么。",
+    "What to see.": "提示词： 想看到什么。",
+    "What not to see.": "反向提示词： 不想看到什么。",
     "Width and height in pixels, multiples of 8; by default the size the model was trained on.": (
-        "宽x高，单位像素，须为 8 的倍数；默认为模型训练时的尺寸。"
+        "宽x高， 单位像素， 须为 8 的倍数； 默认为模型训练时的尺寸。"
     ),
     "Chooses the noise the picture comes from; without it, or -1, a random one, which is printed.": (
-        "种子，决定初始噪声；不给或为 -1 时随机选取并显示出来。"
+        "种子， 决定初始噪声； 不给或为 -1 时随机选取并显示出来。"
     ),
-    "How many pictures: seed, seed + 1, ...": "生成几张：种子依次为 seed、seed + 1……",
+    "How many pictures: seed, seed + 1, ...": "生成几张： 种子依次为 seed、 seed + 1……",
     "A picture to start from.": "图生图的起始图片。",
-    "How much of the start picture to replace; 0.75 if not given.": "重绘幅度：替换起始图片的多少；不给则为 0.75。",
-    "White where the start picture may change.": "蒙版：白色处可以改动起始图片。",
+    "How much of the start picture to replace; 0.75 if not given.": "重绘幅度： 替换起始图片的多少； 不给则为 0.75。",
+    "White where the start picture may change.": "蒙版： 白色处可以改动起始图片。",
     "Name or path of the checkpoint.": "模型的名字或路径。",
     "Steps from noise to picture.": "从噪声到图片的步数。",
     "How closely to follow the prompt; 1 is not at all; by default what suits the model, mostly 7.": (
-        "提示词引导系数（CFG）；1 为不引导；默认取适合模型的值，多为 7。"
+        "提示词引导系数（CFG）； 1 为不引导； 默认取适合模型的值， 多为 7。"
     ),
-    "How to walk from noise to picture: see fromnoise samplers.": "采样器：见 fromnoise samplers。",
+    "How to walk from noise to picture: see fromnoise samplers.": "采样器： 见 fromnoise samplers。",
     "Which noise levels to step on: see fromnoise schedules; by default what suits model and sampler.": (
-        "噪声调度：见 fromnoise schedules；默认取适合模型和采样器的。"
+        "噪声调度： 见 fromnoise schedules； 默认取适合模型和采样器的。"
     ),
     "Take the text encoder's states this far from its end; by default as the model was trained.": (
-        "CLIP 跳过层：取文本编码器倒数第几层；默认与模型训练时一致。"
+        "CLIP 跳过层： 取文本编码器倒数第几层； 默认与模型训练时一致。"
     ),
     (
         "A PNG file, which is overwritten, or a folder, which ends in /; "
         "by default outputs/DATE-SEED-PROMPT.png, which never overwrites."
-    ): "PNG 文件（会覆盖），或以 / 结尾的文件夹；默认为 outputs/日期-种子-提示词.png，从不覆盖已有文件。",
+    ): "PNG 文件（会覆盖）， 或以 / 结尾的文件夹； 默认为 outputs/日期-种子-提示词.png， 从不覆盖已有文件。",
     "Also write NAME-watch.png: the picture that was predicted at each step.": (
-        "另存 文件名-watch.png：每一步预测出的图片。"
+        "另存 文件名-watch.png： 每一步预测出的图片。"
     ),
-    "Print the path and nothing else.": "只输出路径，不输出其他内容。",
+    "Print the path and nothing else.": "只输出路径， 不输出其他内容。",
     "Where to compute: cpu, cuda, cuda:1, xpu, mps; by default the best there is.": (
-        "在哪里计算：cpu、cuda、cuda:1、xpu、mps；默认用最好的设备。"
+        "在哪里计算： cpu、 cuda、 cuda:1、 xpu、 mps； 默认用最好的设备。"
     ),
     "What to compute in: float32, bfloat16, float16; by default what is fast here.": (
-        "计算精度：float32、bfloat16、float16；默认用这台机器上快的。"
+        "计算精度： float32、 bfloat16、 float16； 默认用这台机器上快的。"
     ),
     "A model file or a picture.": "模型文件或图片。",
-    "Which device to measure; by default the best there is.": "测试哪个设备；默认用最好的设备。",
-    "A TOML file; docs/training.md explains it.": "TOML 文件，说明见 docs/training.md。",
+    "Which device to measure; by default the best there is.": "测试哪个设备； 默认用最好的设备。",
+    "A TOML file; docs/training.md explains it.": "TOML 文件， 说明见 docs/training.md。",
     # making pictures
     "loading {model} ...": "正在加载 {model} ……",
     "seed {seed}, {width}x{height}, {steps} steps of {sampler} ({schedule}), on {device} in {dtype}": (

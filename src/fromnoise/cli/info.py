@@ -10,11 +10,12 @@ from fromnoise.checkpoints.describe import Description
 from fromnoise.checkpoints.describe import describe as describe_model
 from fromnoise.cli.messages import say
 from fromnoise.engine.images import open_image
-from fromnoise.engine.infotext import JSON_KEY, PARAMETERS_KEY, recipe_of
+from fromnoise.engine.metadata import own
+from fromnoise.engine.metadata.carrier import GRAPH_KEY, JSON_KEY, PARAMETERS_KEY, USER_COMMENT, read_texts
 from fromnoise.engine.recipe import BUILTIN, Recipe
 from fromnoise.errors import FileError
 
-FOREIGN_KEYS = (PARAMETERS_KEY, "prompt", "workflow", "Description", "Comment")  # of other programs
+FOREIGN_KEYS = (PARAMETERS_KEY, USER_COMMENT, GRAPH_KEY, "workflow", "invokeai_metadata", "Description", "Comment")  # of other programs
 OF_START_PICTURES = {"strength", "image_guidance_scale"}
 MAX_METADATA = 200  # characters
 
@@ -63,11 +64,12 @@ def is_picture(path: Path) -> bool:
 
 def describe_picture(path: Path) -> str:
     """The recipe of a picture made here with the command that makes it again, or what another program wrote in it."""
-    image = open_image(path)
-    if JSON_KEY in image.info:
-        recipe = recipe_of(image.info, path)
+    found = read_texts(path)
+    if JSON_KEY in found:
+        recipe = own.read(found).recipe
         return "\n".join([*table(facts(recipe)), "", say("to make it again:"), command_of(recipe)])
-    texts = [f"{key}:\n{image.info[key]}" for key in FOREIGN_KEYS if isinstance(image.info.get(key), str)]
+    image = open_image(path)
+    texts = [f"{key}:\n{found[key]}" for key in FOREIGN_KEYS if key in found]
     size = say("a picture of {width}x{height} pixels", width=image.width, height=image.height)
     return "\n\n".join([f"{path}: {size}", *(texts or [say("It carries no recipe.")])])
 

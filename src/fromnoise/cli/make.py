@@ -18,8 +18,8 @@ from fromnoise.cli.progress import Report, note, progress
 from fromnoise.engine import library
 from fromnoise.engine.generate import Generated, Step, generate
 from fromnoise.engine.images import open_image, save_png
-from fromnoise.engine.infotext import texts
 from fromnoise.engine.memory import place
+from fromnoise.engine.metadata.own import texts
 from fromnoise.engine.recipe import MAX_SEED, ImageRef, Recipe
 from fromnoise.errors import UserError
 from fromnoise.sampling.samplers import SAMPLERS, resolve
