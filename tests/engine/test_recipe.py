@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fromnoise.engine import infotext
 from fromnoise.engine.images import save_png
+from fromnoise.engine.metadata import infotext, own
 from fromnoise.engine.recipe import MAX_SEED, ImageRef, Recipe
 from fromnoise.errors import FileError, UserError
 from fromnoise.sampling.samplers import SAMPLERS
@@ -39,13 +39,13 @@ RECIPES = st.builds(
 @settings(max_examples=150, deadline=None)
 def test_recipe_to_png_and_back(tmp_path_factory: pytest.TempPathFactory, recipe: Recipe) -> None:
     path = tmp_path_factory.getbasetemp() / "round.png"
-    save_png(Image.new("RGB", (8, 8)), path, infotext.texts(recipe))
-    assert infotext.read(path) == recipe
+    save_png(Image.new("RGB", (8, 8)), path, own.texts(recipe))
+    assert own.recipe_in(path) == recipe
     assert Image.open(path).info["parameters"].startswith(recipe.prompt)
 
 
 def test_parameters_text_is_laid_out_as_people_know_it() -> None:
-    recipe = Recipe(prompt="a red apple", negative="blurry", seed=7, model="models/dream, big.safetensors")
+    recipe = Recipe(prompt="a red apple", negative="blurry", seed=7, model="models/dream, big.safetensors", schedule="karras")
     lines = infotext.parameters(recipe).split("\n")
     assert lines[:2] == ["a red apple", "Negative prompt: blurry"]
     assert lines[2].startswith("Steps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7, Seed: 7, Size: 512")
@@ -55,7 +55,7 @@ def test_parameters_text_is_laid_out_as_people_know_it() -> None:
 def test_a_picture_without_a_recipe_says_so(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "plain.png")
     with pytest.raises(FileError, match=r"plain\.png: carries no fromnoise recipe"):
-        infotext.read(tmp_path / "plain.png")
+        own.recipe_in(tmp_path / "plain.png")
 
 
 @pytest.mark.parametrize(

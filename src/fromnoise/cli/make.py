@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
 from PIL import Image
 from torch import Tensor
 
@@ -198,14 +199,17 @@ def finished(model: library.Model, recipes: Sequence[Recipe], destination: Desti
                 number = None if len(recipes) == 1 else start + made.index + 1
                 predictions = observer.predictions.get(made.index)
                 sheet = contact_sheet(model, predictions) if predictions else None
-                yield write(made, sheet, destination, number)
+                yield write(made, sheet, destination, number, model.placement.device)
 
 
-def write(made: Generated, sheet: Image.Image | None, destination: Destination, number: int | None) -> Path:
+def write(
+    made: Generated, sheet: Image.Image | None, destination: Destination, number: int | None, device: torch.device
+) -> Path:
     """Write a picture and its contact sheet; the path of the picture."""
+    carried = texts(made.recipe, device)
     with destination.claimed(destination.stem(made.recipe.prompt, made.recipe.seed, number)) as path:
-        save_png(made.image, path, texts(made.recipe))
+        save_png(made.image, path, carried)
     if sheet is not None:
         with destination.claimed(f"{path.stem}-watch") as beside:
-            save_png(sheet, beside, texts(made.recipe))
+            save_png(sheet, beside, carried)
     return path

@@ -1,0 +1,165 @@
+"""AUTOMATIC1111's text: the prompt, `Negative prompt: ...`, and one line of `Key: value, Key: value`.
+
+Written as version 1.10 writes it; read in the spelling of every version and of the tools that copied it: Forge,
+SD.Next, stable-diffusion.cpp, Fooocus (its scheme a1111), and sites that write it for ComfyUI.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from fromnoise import __version__
+from fromnoise.engine.recipe import Recipe
+from fromnoise.sampling.samplers import SAMPLERS
+from fromnoise.sampling.schedules import SCHEDULES
+
+NEGATIVE = "Negative prompt:"
+TEMPLATES = ("template:", "negative template:")  # of dynamic prompts, after the fields
+MAX_KEY = 100  # characters
+MAX_FIELDS = 300
+KEY = re.compile(r"\w[\w \-/]*")
+HASH_LENGTH = 10  # hexadecimal digits of the model's SHA-256
+
+# AUTOMATIC1111's names of schedules where they are not our labels: its Beta and KL Optimal differ from ComfyUI's
+WRITTEN_SCHEDULES = {
+    "beta_sigma": "Beta",
+    "beta": "Beta (ComfyUI)",
+    "kl_optimal_open": "KL Optimal",
+    "kl_optimal": "KL Optimal (ComfyUI)",
+    "gits": "Align Your Steps GITS",
+}
+WRITTEN_OPTIONS = {
+    "eta": "Eta",
+    "s_churn": "Sigma churn",
+    "s_tmin": "Sigma tmin",
+    "s_tmax": "Sigma tmax",
+    "s_noise": "Sigma noise",
+}
+UNIPC_OPTIONS = {"order": "UniPC order", "variant": "UniPC variant"}
+OPTION = "Sampler option "  # ours, for options that AUTOMATIC1111 does not know
+
+
+class Parsed(NamedTuple):
+    """An infotext taken apart; nothing is interpreted yet."""
+
+    prompt: str
+    negative: str
+    fields: dict[str, str]
+
+
+def parameters(recipe: Recipe) -> str:
+    """The infotext of `recipe`."""
+    line = ", ".join(key if key == value else f"{key}: {quoted(value)}" for key, value in written_fields(recipe))
+    negative = f"\n{NEGATIVE} {recipe.negative}" if recipe.negative else ""
+    return f"{recipe.prompt}{negative}\n{line}".removeprefix("\n" if not recipe.prompt else "")
+
+
+def written_fields(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    """Keys and values in AUTOMATIC1111's order; what is absent there means its default."""
+    yield "Steps", str(recipe.steps)
+    yield "Sampler", SAMPLERS[recipe.sampler].label
+    yield "Schedule type", schedule_label(recipe.schedule)
+    yield "CFG scale", number(recipe.guidance_scale)
+    if recipe.init and recipe.image_guidance_scale != Recipe.model_fields["image_guidance_scale"].default:
+        yield "Image CFG scale", number(recipe.image_guidance_scale)
+    yield "Seed", str(recipe.seed)
+    yield "Size", f"{recipe.width}x{recipe.height}"
+    if recipe.model_hash:
+        yield "Model hash", recipe.model_hash[:HASH_LENGTH]
+    yield "Model", Path(recipe.model).name.removesuffix(".safetensors").removesuffix(".ckpt")
+    if recipe.init:
+        yield "Denoising strength", number(recipe.strength)
+    if recipe.clip_skip:
+        yield "Clip skip", str(recipe.clip_skip)
+    for name, value in recipe.sampler_options.items():
+        yield option_key(recipe.sampler, name), number(value) if isinstance(value, float) else str(value)
+    yield "Version", f"fromnoise {__version__}"
+
+
+def schedule_label(schedule: str | None) -> str:
+    if schedule is None:
+        return "Automatic"
+    name = SCHEDULES.canonical(schedule)
+    return WRITTEN_SCHEDULES.get(name, SCHEDULES[name].label)
+
+
+def option_key(sampler: str, option: str) -> str:
+    if option == "eta" and sampler == "ddim":
+        return "Eta DDIM"
+    known = UNIPC_OPTIONS if sampler.startswith("uni_pc") else WRITTEN_OPTIONS
+    return known.get(option, OPTION + option)
+
+
+def number(value: float) -> str:
+    """Without loss, and without .0.
+
+    >>> number(7.0), number(7.25), number(0.1 + 0.2)
+    ('7', '7.25', '0.30000000000000004')
+    """
+    return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)
+
+
+def quoted(value: str) -> str:
+    """As JSON where a comma, a colon or a line break would take the line apart."""
+    return json.dumps(value, ensure_ascii=False) if any(c in value for c in ",:\n") else value
+
+
+def parse(text: str) -> Parsed | None:
+    """Take an infotext apart; None where it has no line of fields. Linear in the length of `text`."""
+    lines = text.rstrip().split("\n")
+    last = fields_line(lines)
+    if last is None:
+        return None
+    fields = dict(read_fields(lines[last]))
+    if rest := "\n".join(lines[last + 1 :]):
+        fields["Template"] = rest
+    split = next((i for i, line in enumerate(lines[:last]) if line.lstrip().startswith(NEGATIVE)), last)
+    negative = "\n".join(lines[split:last]).lstrip().removeprefix(NEGATIVE).removeprefix(" ")
+    return Parsed("\n".join(lines[:split]), negative, fields)
+
+
+def fields_line(lines: list[str]) -> int | None:
+    """The last line, where it has three fields or more, or the one before the templates of dynamic prompts."""
+    last = len(lines) - 1
+    templates = (i for i in range(last, 0, -1) if lines[i].lower().startswith(TEMPLATES))
+    for index in (last, *(i - 1 for i in templates if lines[i - 1].startswith("Steps:"))):
+        if sum(key != value for key, value in read_fields(lines[index])) >= 3:
+            return index
+    return None
+
+
+def read_fields(line: str) -> Iterator[tuple[str, str]]:
+    """Fields of `Key: value, Key: "quoted, value", Key: {"a": "JSON"}`; a bare word is its own value."""
+    position, count = 0, 0
+    while position < len(line) and count < MAX_FIELDS:
+        comma = line.find(",", position)
+        end = len(line) if comma < 0 else comma
+        colon = line.find(":", position, min(end, position + MAX_KEY))
+        key = line[position : colon if colon >= 0 else end].strip()
+        value = key
+        if colon >= 0 and KEY.fullmatch(key):
+            value, end = read_value(line, colon + 1, end)
+        elif colon >= 0:
+            key = value = line[position:end].strip()
+        if key:
+            yield key, value
+            count += 1
+        position = end + 1
+
+
+def read_value(line: str, start: int, comma: int) -> tuple[str, int]:
+    """The value at `start` and the index of the comma after it; `comma` is the next one, quoted or not."""
+    while start < comma and line[start] == " ":
+        start += 1
+    if line[start : start + 1] in ('"', "{", "["):
+        try:
+            value, end = json.JSONDecoder(strict=False).raw_decode(line, start)
+        except (ValueError, RecursionError):
+            return line[start:comma].strip(), comma
+        if line[end : end + 64].lstrip()[:1] in ("", ","):
+            end = line.find(",", end)
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            return text, len(line) if end < 0 else end
+    return line[start:comma].strip(), comma

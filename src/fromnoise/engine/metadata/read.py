@@ -1,0 +1,53 @@
+"""Any picture's recipe, whichever tool made it."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from fromnoise.engine.metadata import comfyui, fooocus, invokeai, novelai, own
+from fromnoise.engine.metadata.carrier import GRAPH_KEY, JSON_KEY, PARAMETERS_KEY, SCHEME, USER_COMMENT, read_texts
+from fromnoise.engine.metadata.draft import Imported
+from fromnoise.engine.metadata.infotext_read import read_infotext
+from fromnoise.errors import FileError
+
+Texts = Mapping[str, str]
+Reader = Callable[[Texts], Imported]
+
+INFOTEXT_KEYS = (PARAMETERS_KEY, USER_COMMENT, "comment", "Comment", "Description")
+
+
+def read_any(path: Path) -> Imported:
+    """The recipe in a picture made by fromnoise or another tool.
+
+    FileError where the picture can't be read or carries none; nothing else is raised, whatever is in the file.
+    """
+    texts = dict(read_texts(path))
+    if not any(fits(texts) for fits, _ in READERS):
+        texts |= novelai.hidden_texts(path)
+    errors: list[str] = []
+    for fits, read in READERS:
+        if fits(texts):
+            try:
+                return read(texts)
+            except FileError as error:
+                errors.append(str(error))
+    reason = errors[0] if errors else "carries no recipe; was it saved again by a program that drops them?"
+    raise FileError(f"{path}: {reason}")
+
+
+def has_infotext(texts: Texts) -> bool:
+    return any("Steps: " in texts.get(key, "") for key in INFOTEXT_KEYS)
+
+
+def read_first_infotext(texts: Texts) -> Imported:
+    """The infotext under the first key that has one."""
+    return read_infotext(next(texts[key] for key in INFOTEXT_KEYS if "Steps: " in texts.get(key, "")))
+
+
+READERS: tuple[tuple[Callable[[Texts], bool], Reader], ...] = (  # by how much they tell; the first that succeeds counts
+    (lambda texts: JSON_KEY in texts, own.read),
+    (invokeai.fits, invokeai.read),
+    (novelai.fits, novelai.read),
+    (lambda texts: SCHEME in texts or fooocus.fits(texts), fooocus.read),
+    (lambda texts: GRAPH_KEY in texts, comfyui.read),
+    (has_infotext, read_first_infotext),
+)
