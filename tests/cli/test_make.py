@@ -10,9 +10,9 @@ from PIL import Image
 from fromnoise.cli import make
 from fromnoise.cli.make import IMG2IMG_STRENGTH, Observer, native_size, sides
 from fromnoise.engine import library
-from fromnoise.engine.metadata import own
 from fromnoise.engine.generate import generate
 from fromnoise.engine.memory import place
+from fromnoise.engine.metadata import own
 from fromnoise.engine.recipe import MAX_SEED, Recipe
 from fromnoise.errors import UserError
 

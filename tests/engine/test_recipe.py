@@ -45,7 +45,9 @@ def test_recipe_to_png_and_back(tmp_path_factory: pytest.TempPathFactory, recipe
 
 
 def test_parameters_text_is_laid_out_as_people_know_it() -> None:
-    recipe = Recipe(prompt="a red apple", negative="blurry", seed=7, model="models/dream, big.safetensors", schedule="karras")
+    recipe = Recipe(
+        prompt="a red apple", negative="blurry", seed=7, model="models/dream, big.safetensors", schedule="karras"
+    )
     lines = infotext.parameters(recipe).split("\n")
     assert lines[:2] == ["a red apple", "Negative prompt: blurry"]
     assert lines[2].startswith("Steps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7, Seed: 7, Size: 512")

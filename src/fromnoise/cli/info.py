@@ -10,12 +10,14 @@ from fromnoise.checkpoints.describe import Description
 from fromnoise.checkpoints.describe import describe as describe_model
 from fromnoise.cli.messages import say
 from fromnoise.engine.images import open_image
-from fromnoise.engine.metadata import own
-from fromnoise.engine.metadata.carrier import GRAPH_KEY, JSON_KEY, PARAMETERS_KEY, USER_COMMENT, read_texts
+from fromnoise.engine.metadata.carrier import GRAPH_KEY, PARAMETERS_KEY, USER_COMMENT, read_texts
+from fromnoise.engine.metadata.read import read_any
 from fromnoise.engine.recipe import BUILTIN, Recipe
 from fromnoise.errors import FileError
 
-FOREIGN_KEYS = (PARAMETERS_KEY, USER_COMMENT, GRAPH_KEY, "workflow", "invokeai_metadata", "Description", "Comment")  # of other programs
+FOREIGN_KEYS = (  # of other programs
+    PARAMETERS_KEY, USER_COMMENT, GRAPH_KEY, "workflow", "invokeai_metadata", "Description", "Comment",
+)  # fmt: skip
 OF_START_PICTURES = {"strength", "image_guidance_scale"}
 MAX_METADATA = 200  # characters
 
@@ -63,15 +65,18 @@ def is_picture(path: Path) -> bool:
 
 
 def describe_picture(path: Path) -> str:
-    """The recipe of a picture made here with the command that makes it again, or what another program wrote in it."""
-    found = read_texts(path)
-    if JSON_KEY in found:
-        recipe = own.read(found).recipe
-        return "\n".join([*table(facts(recipe)), "", say("to make it again:"), command_of(recipe)])
+    """The recipe in a picture, whichever tool wrote it, and the command that makes it; else the texts it carries."""
     image = open_image(path)
-    texts = [f"{key}:\n{found[key]}" for key in FOREIGN_KEYS if key in found]
-    size = say("a picture of {width}x{height} pixels", width=image.width, height=image.height)
-    return "\n\n".join([f"{path}: {size}", *(texts or [say("It carries no recipe.")])])
+    size = f"{path}: {say('a picture of {width}x{height} pixels', width=image.width, height=image.height)}"
+    try:
+        found = read_any(path)
+    except FileError:
+        texts = [f"{key}:\n{text}" for key, text in read_texts(path).items() if key in FOREIGN_KEYS]
+        return "\n\n".join([size, *(texts or [say("It carries no recipe.")])])
+    lines = [size, say("made by {tool}", tool=found.source), "", *table(facts(found.recipe))]
+    if found.not_understood:
+        lines += ["", say("not understood:"), *table(found.not_understood)]
+    return "\n".join([*lines, *found.warnings, "", say("to make it again:"), command_of(found.recipe)])
 
 
 def facts(recipe: Recipe) -> dict[str, object]:
