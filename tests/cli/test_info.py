@@ -19,7 +19,7 @@ from .conftest import Run
 def test_a_picture_shows_its_recipe(draw: Run, run: Run) -> None:
     [path] = draw("a cat", "--sampler", "euler").paths
     ran = run("info", path)
-    rows = dict(line.split(maxsplit=1) for line in ran.out.split("\n\n")[0].splitlines())
+    rows = dict(line.split(maxsplit=1) for line in ran.out.split("\n\n")[1].splitlines())
     assert ran.status == 0
     assert (rows["prompt"], rows["seed"], rows["sampler"], rows["width"]) == ("a cat", "7", "euler", "64")
     assert "strength" not in rows
@@ -45,13 +45,32 @@ def test_the_built_in_model_needs_no_name() -> None:
     assert words[-2:] == ["--", "-x"]
 
 
-def test_what_another_program_wrote_is_shown_as_it_is(run: Run, folder: Path) -> None:
+def with_text(path: Path, text: str) -> Path:
     texts = PngImagePlugin.PngInfo()
-    texts.add_text("parameters", "a cat\nSteps: 20, Sampler: Euler a")
-    Image.new("RGB", (30, 20)).save("other.png", pnginfo=texts)
-    out = run("info", "other.png").out
-    assert "a picture of 30x20 pixels" in out
-    assert "a cat\nSteps: 20, Sampler: Euler a" in out
+    texts.add_text("parameters", text)
+    Image.new("RGB", (32, 24)).save(path, pnginfo=texts)
+    return path
+
+
+def test_what_another_program_wrote_is_understood(run: Run, folder: Path) -> None:
+    text = "a cat\nSteps: 9, Sampler: Euler a, CFG scale: 5, Seed: 3, Size: 32x24, Odd thing: 7, Version: v1.10.1"
+    out = run("info", with_text(folder / "other.png", text)).out
+    assert "a picture of 32x24 pixels" in out
+    assert "made by AUTOMATIC1111" in out
+    assert "Odd thing" in out.split("not understood:")[1]
+    command = out.rstrip("\n").split("to make it again:\n")[1]
+    assert "--seed 3 --size 32x24 --steps 9 --guidance 5.0 --sampler euler_ancestral" in command
+
+
+def test_what_nobody_understands_is_shown_as_it_is(run: Run, folder: Path) -> None:
+    out = run("info", with_text(folder / "other.png", "it was a dark and stormy night")).out
+    assert "it was a dark and stormy night" in out
+
+
+def test_what_strangers_wrote_does_not_steer_the_terminal(run: Run, folder: Path) -> None:
+    out = run("info", with_text(folder / "other.png", "a\x1b[2Jb\x9bc\nSteps: 9, Sampler: Euler")).out
+    assert "a\ufffd[2Jb\ufffdc" in out
+    assert "\x1b" not in out
 
 
 def test_a_picture_without_a_recipe_says_so(run: Run, folder: Path) -> None:

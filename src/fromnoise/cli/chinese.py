@@ -101,6 +101,8 @@ OURS = {
     "good for": "用途",
     "a picture of {width}x{height} pixels": "{width}x{height} 像素的图片",
     "It carries no recipe.": "图片里没有生成参数。",
+    "made by {tool}": "由 {tool} 生成",
+    "not understood:": "没有看懂的：",
     "to make it again:": "重新生成它的命令：",
     # doctor
     "measuring ...": "正在测量 ……",

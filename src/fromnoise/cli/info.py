@@ -1,5 +1,6 @@
 """`fromnoise info FILE`: how a picture was made, or what is in a model file."""
 
+import re
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,14 +20,16 @@ FOREIGN_KEYS = (  # of other programs
     PARAMETERS_KEY, USER_COMMENT, GRAPH_KEY, "workflow", "invokeai_metadata", "Description", "Comment",
 )  # fmt: skip
 OF_START_PICTURES = {"strength", "image_guidance_scale"}
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # what strangers wrote must not steer the terminal
 MAX_METADATA = 200  # characters
 
 
 def describe(path: Path) -> str:
-    """What there is to know about a file."""
+    """What there is to know about a file; FileError where it is neither a picture nor weights."""
     if not path.is_file():
         raise FileError(say("{path}: no such file", path=path))
-    return describe_picture(path) if is_picture(path) else "\n".join(table(model_facts(describe_model(path))))
+    told = describe_picture(path) if is_picture(path) else "\n".join(table(model_facts(describe_model(path))))
+    return CONTROL.sub("\ufffd", told)
 
 
 def model_facts(model: Description) -> dict[str, object]:

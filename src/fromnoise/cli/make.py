@@ -207,6 +207,7 @@ def write(
 ) -> Path:
     """Write a picture and its contact sheet; the path of the picture."""
     carried = texts(made.recipe, device)
+    carried = texts(made.recipe, device)
     with destination.claimed(destination.stem(made.recipe.prompt, made.recipe.seed, number)) as path:
         save_png(made.image, path, carried)
     if sheet is not None:
