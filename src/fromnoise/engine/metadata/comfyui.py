@@ -10,6 +10,7 @@ from fromnoise.errors import FileError
 
 SOURCE = "ComfyUI"
 OUTPUTS = ("SaveImage", "Save", "Preview")  # nodes that end a graph begin or go on with one of these
+STARTS = ("LoadImage", "LoadLatent")
 MODEL_INPUTS = ("ckpt_name", "unet_name", "base_ckpt_name", "model_name", "model_path")
 LORA_STRENGTHS = ("strength_model", "lora_wt", "model_strength", "strength")
 SIDES = {"positive": 0, "negative": 1}  # and the output of nodes that pass both on
@@ -133,22 +134,24 @@ def take_latents(draft: Draft, graph: Graph, sampler: Node) -> None:
     if start is None:
         return
     denoise = graph.value(sampler, "denoise")
-    sized = False
+    sized = started = False
     for node in graph.upstream(start):
-        if "image" in node.values and node.kind.startswith("LoadImage"):
-            draft.keep(f"{node.kind} {node.id}", node.values["image"])
+        if node.kind.startswith(STARTS):
+            draft.keep(f"{node.kind} {node.id}", node.values)
             if "Mask" not in node.kind:
-                draft.strength(1.0 if denoise is None else denoise, "denoise")
+                started = draft.strength(1.0 if denoise is None else denoise, "denoise")
         elif node.kind in ("SetLatentNoiseMask", "VAEEncodeForInpaint", "InpaintModelConditioning"):
             draft.keep(f"{node.kind} {node.id}", node.values)
             draft.warn("made under a mask, which is not in the file: give it with --mask")
         width, height = graph.value(node, "width"), graph.value(node, "height")
-        if not sized and isinstance(width, int) and isinstance(height, int) and width > 0 and height > 0:
+        if not sized and "Mask" not in node.kind and isinstance(width, int) and isinstance(height, int):
             sized = draft.sides(width, height, f"{node.kind} size")
         batch = graph.value(node, "batch_size")
         if isinstance(batch, int) and batch > 1:
             draft.keep(f"{node.kind} {node.id}", {"batch_size": batch})
             draft.warn(f"made in a batch of {batch}: only its first picture has the noise of the seed")
+    if not started and denoise not in (None, 1, 1.0):
+        draft.keep("denoise", denoise)
 
 
 def take_models(draft: Draft, graph: Graph, sampler: Node) -> None:

@@ -124,7 +124,8 @@ def fields_line(lines: list[str]) -> int | None:
     """The last line, where it has three fields or more, or the one before the templates of dynamic prompts."""
     last = len(lines) - 1
     templates = (i for i in range(last, 0, -1) if lines[i].lower().startswith(TEMPLATES))
-    for index in (last, *(i - 1 for i in templates if lines[i - 1].startswith("Steps:"))):
+    ends = [] if lines[last].lower().startswith(TEMPLATES) else [last]
+    for index in (*ends, *(i - 1 for i in templates if lines[i - 1].startswith("Steps:"))):
         if sum(key != value for key, value in read_fields(lines[index])) >= 3:
             return index
     return None

@@ -1,0 +1,469 @@
+"""Pictures of other tools become recipes, and what has no place in one is named."""
+
+import gzip
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, PngImagePlugin
+
+from fromnoise.engine.metadata.comfyui_write import graph
+from fromnoise.engine.metadata.draft import Imported
+from fromnoise.engine.metadata.infotext_read import read_infotext
+from fromnoise.engine.metadata.novelai import weighted
+from fromnoise.engine.metadata.read import read_any
+from fromnoise.engine.recipe import ImageRef, Recipe
+from fromnoise.errors import FileError
+
+WORKFLOWS = json.loads((Path(__file__).parents[1] / "golden/metadata/comfyui_workflows.json").read_text())
+
+
+def png(folder: Path, texts: Mapping[str, str]) -> Path:
+    """A picture with text chunks, as other tools write them."""
+    info = PngImagePlugin.PngInfo()
+    for key, text in texts.items():
+        info.add_text(key, text)
+    Image.new("RGB", (8, 8)).save(folder / "picture.png", pnginfo=info)
+    return folder / "picture.png"
+
+
+def fields(imported: Imported, *names: str) -> tuple[object, ...]:
+    return tuple(getattr(imported.recipe, name) for name in names)
+
+
+NOW = """(masterpiece:1.2), 1girl, <lora:add detail:0.7>
+second line: with a colon, and CFG scale: 3, Steps: 4, Seed: 5
+Negative prompt: (worst quality:1.4), EasyNegative
+more of it
+Steps: 28, Sampler: DPM++ 2M SDE, Schedule type: Exponential, CFG scale: 6.5, Seed: 1234567890, Size: 512x768, \
+Model hash: 6ce0161689, Model: v1-5-pruned-emaonly, VAE hash: 735e4c3a44, \
+VAE: vae-ft-mse-840000-ema-pruned.safetensors, \
+Clip skip: 2, Eta: 0.3, TI hashes: "EasyNegative: c74b4e810b03", Lora hashes: "add detail: 7c6bad76eb54", \
+Version: v1.10.1"""
+
+
+def test_automatic1111_of_today() -> None:
+    read = read_infotext(NOW)
+    assert read.source == "AUTOMATIC1111"
+    assert read.recipe.prompt == NOW.split("\nNegative")[0]
+    assert read.recipe.negative == "(worst quality:1.4), EasyNegative\nmore of it"
+    assert fields(read, "steps", "sampler", "schedule", "guidance_scale", "seed", "width", "height", "clip_skip") == (
+        28, "dpmpp_2m_sde", "exponential", 6.5, 1234567890, 512, 768, 2,
+    )  # fmt: skip
+    assert fields(read, "model", "model_hash", "sampler_options") == ("v1-5-pruned-emaonly", "6ce0161689", {"eta": 0.3})
+    assert read.not_understood["Lora hashes"] == "add detail: 7c6bad76eb54"
+
+
+@pytest.mark.parametrize(
+    ("label", "sampler", "schedule"),
+    [
+        ("Euler a", "euler_ancestral", "normal"),
+        ("DPM++ 2M Karras", "dpmpp_2m", "karras"),
+        ("DPM++ 2M", "dpmpp_2m", "normal"),  # before 1.9 a label without a schedule meant Uniform
+        ("DPM++ SDE Karras", "dpmpp_sde", "karras"),
+        ("DPM++ 3M SDE Exponential", "dpmpp_3m_sde", "exponential"),
+        ("DDIM", "ddim", None),
+        ("LMS Karras", "lms", "karras"),
+    ],
+)
+def test_automatic1111_before_schedule_types(label: str, sampler: str, schedule: str | None) -> None:
+    text = f"a cat\nSteps: 20, Sampler: {label}, CFG scale: 7, Seed: 1, Size: 512x512, Model hash: 7460a6fa"
+    read = read_infotext(text)
+    assert fields(read, "sampler", "schedule") == (sampler, schedule)
+    assert read.not_understood == {"Model hash": "7460a6fa"}  # the old kind of hash
+    assert read.recipe.model_hash is None
+
+
+@pytest.mark.parametrize(
+    ("label", "schedule"),
+    [("Automatic", None), ("Uniform", "normal"), ("Karras", "karras"), ("SGM Uniform", "sgm_uniform"),
+     ("Beta", "beta_sigma"), ("KL Optimal", "kl_optimal_open"), ("Align Your Steps", "align_your_steps"),
+     ("DDIM", "ddim_uniform"), ("Polyexponential", "polyexponential"),
+     ("Exponential", "exponential"), ("Simple", "simple"), ("Normal", "normal")],
+)  # fmt: skip
+def test_every_schedule_type(label: str, schedule: str | None) -> None:
+    text = f"a\nSteps: 20, Sampler: Euler, Schedule type: {label}, CFG scale: 7, Seed: 1, Size: 64x64, Version: v1.10.1"
+    read = read_infotext(text)
+    assert (read.recipe.schedule, dict(read.not_understood)) == (schedule, {})
+
+
+SAMPLERS_1111 = (
+    "DPM++ 2M", "DPM++ SDE", "DPM++ 2M SDE", "DPM++ 2M SDE Heun", "DPM++ 2S a", "DPM++ 3M SDE", "Euler a", "Euler",
+    "LMS",
+    "Heun", "DPM2", "DPM2 a", "DPM fast", "DPM adaptive", "Restart", "DDIM", "DDIM CFG++", "PLMS", "UniPC", "LCM",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("label", SAMPLERS_1111)
+def test_every_sampler(label: str) -> None:
+    text = f"a\nSteps: 20, Sampler: {label}, Schedule type: Automatic, CFG scale: 7, Seed: 1, Size: 64x64"
+    assert not read_infotext(text).not_understood
+
+
+def test_hires_fix_is_not_taken_for_a_start_picture() -> None:
+    text = (
+        "a\nSteps: 20, Sampler: Euler, CFG scale: 7, Seed: 1, Size: 512x512, Denoising strength: 0.55, "
+        'Hires upscale: 2, Hires steps: 10, Hires upscaler: 4x-UltraSharp, Hires prompt: "a, b: c"'
+    )
+    read = read_infotext(text)
+    assert (read.recipe.strength, read.recipe.init) == (1.0, None)
+    assert not any("--init" in warning for warning in read.warnings)
+
+
+def test_a_start_picture_is_asked_for() -> None:
+    read = read_infotext("a\nSteps: 20, Sampler: Euler, CFG scale: 7, Seed: 1, Size: 512x512, Denoising strength: 0.55")
+    assert read.recipe.strength == 0.55
+    assert any("--init" in warning for warning in read.warnings)
+
+
+def test_templates_of_dynamic_prompts() -> None:
+    text = (
+        "a red cat\nNegative prompt: bad\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1, Size: 64x64\n"
+        "Template: a {red|blue} cat\nof two lines\nNegative Template: bad, a: b, c: d, e: f"
+    )
+    read = read_infotext(text)
+    assert fields(read, "prompt", "negative", "steps") == ("a red cat", "bad", 20)
+    assert read.not_understood["Template"].startswith("Template: a {red|blue} cat")
+
+
+def test_sites_add_json_to_the_line() -> None:
+    text = (
+        "a\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1, Size: 64x64, Clip skip: 2, "
+        'Hashes: {"vae": "735e4c3a44", "model": "31e35c80fc"}, Civitai resources: [{"type":"checkpoint","weight":1}], '
+        "Version: ComfyUI"
+    )
+    read = read_infotext(text)
+    assert (read.source, read.recipe.clip_skip) == ("ComfyUI", 2)
+    assert json.loads(read.not_understood["Hashes"]) == {"vae": "735e4c3a44", "model": "31e35c80fc"}
+    assert json.loads(read.not_understood["Civitai resources"]) == [{"type": "checkpoint", "weight": 1}]
+
+
+def test_forge() -> None:
+    text = (
+        "a\nSteps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7, Seed: 1, Size: 896x1152, Model hash: "
+        "e3c47aedb0, Model: animagine, Distilled CFG Scale: 3.5, Module 1: ae, Version: f2.0.1v1.10.1-previous-659"
+    )
+    read = read_infotext(text)
+    assert read.source == "Forge"
+    assert read.not_understood == {"Distilled CFG Scale": "3.5", "Module 1": "ae"}
+
+
+def test_sd_next() -> None:
+    text = (
+        "a cat\nNegative prompt: bad\nTemplate: a __animal__\nSteps: 30, Size: 1024x1024, Sampler: Euler a, Seed: 42, "
+        "CFG scale: 6, App: SD.Next, Version: 5fec8d9, Operations: txt2img, Model: juggernaut, Model hash: 33e58e8668"
+    )
+    read = read_infotext(text)
+    assert (read.source, *fields(read, "prompt", "negative", "width")) == ("SD.Next", "a cat", "bad", 1024)
+    assert read.not_understood["Template"] == "a __animal__"
+
+
+@pytest.mark.parametrize(
+    ("label", "sampler", "schedule"),
+    [("euler_a", "euler_ancestral", "normal"), ("dpm++2m karras", "dpmpp_2m", "karras"),
+     ("heun discrete", "heun", "normal"),
+     ("ipndm_v ays", "ipndm_v", "align_your_steps")],
+)  # fmt: skip
+def test_stable_diffusion_cpp(label: str, sampler: str, schedule: str) -> None:
+    text = (
+        "A sunflower field\nSteps: 30, CFG scale: 5.000000, Guidance: 3.500000, Eta: 0.000000, Seed: 197583933, "
+        f"Size: 512x512, Model: v1-5-pruned-emaonly.safetensors, RNG: cuda, Sampler: {label}, "
+        "Version: stable-diffusion.cpp"
+    )
+    read = read_infotext(text)
+    assert (read.source, *fields(read, "guidance_scale", "model", "sampler", "schedule")) == (
+        "stable-diffusion.cpp", 5.0, "v1-5-pruned-emaonly", sampler, schedule,
+    )  # fmt: skip
+
+
+def test_unknown_names_come_with_the_nearest() -> None:
+    text = "a\nSteps: 20, Sampler: DPM++ 2N, Schedule type: Karas, CFG scale: 7, Seed: 1, Size: 64x64"
+    read = read_infotext(text)
+    assert "dpmpp_2m" in read.not_understood["Sampler"] or "dpm" in read.not_understood["Sampler"]
+    assert read.not_understood["Schedule type"] == "Karas (nearest here: karras)"
+    assert len(read.warnings) == 2
+
+
+def test_values_that_can_not_be_are_kept() -> None:
+    text = "a\nSteps: -4, Sampler: Euler, CFG scale: nan, Seed: 99999999999999999999999, Size: 500x333, Clip skip: two"
+    read = read_infotext(text)
+    assert set(read.not_understood) == {"Steps", "CFG scale", "Seed", "Clip skip"}
+    assert fields(read, "steps", "width", "height") == (20, 496, 328)
+
+
+def test_models_are_named_by_file_alone() -> None:
+    line = "Steps: 1, Sampler: Euler, CFG scale: 7, Seed: 1"
+    assert read_infotext(f"a\n{line}, Model: ../../etc/shadow").recipe.model == "shadow"
+    assert read_infotext(f"a\n{line}, Model: sd\\v1.5.safetensors").recipe.model == "v1.5"
+    assert read_infotext(f"a\n{line}, Model: ..").recipe.model == "builtin"
+
+
+@pytest.mark.parametrize("case", WORKFLOWS)
+def test_comfyui_workflows(tmp_path: Path, case: str) -> None:
+    """Workflows as genuine ComfyUI ran them."""
+    read = read_any(png(tmp_path, {"prompt": json.dumps(WORKFLOWS[case]), "workflow": "{}"}))
+    k = WORKFLOWS[case]["3"]["inputs"]
+    assert read.source == "ComfyUI"
+    assert fields(read, "seed", "steps", "guidance_scale", "sampler", "schedule", "model", "prompt", "negative") == (
+        k["seed"], 6, 5.0, k["sampler_name"], k["scheduler"], "tinyw",
+        WORKFLOWS[case]["6"]["inputs"]["text"], WORKFLOWS[case]["7"]["inputs"]["text"],
+    )  # fmt: skip
+    named = {
+        "img2img-06": "LoadLatent 20",
+        "lora-08-05": "LoraLoader 11",
+        "inpaint-mask": "SetLatentNoiseMask 25",
+        "batch3": "EmptyLatentImage 5",
+    }
+    expected = {named[case]} if case in named else set()
+    assert expected <= set(read.not_understood) <= expected | {"LoadLatent 20"}
+    assert read.recipe.strength == (0.6 if case == "img2img-06" else 1.0)
+    if case not in ("img2img-06", "inpaint-mask"):
+        assert fields(read, "width", "height") == (64, 64)
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"clip_skip": 2}, {"schedule": "beta", "sampler": "uni_pc", "seed": 2**64 - 1}]
+)
+def test_our_graph_reads_back(tmp_path: Path, changes: dict[str, Any]) -> None:
+    recipe = Recipe(**{"prompt": "图 (a:1.2)", "negative": "b", "schedule": "karras", "model": "dream", **changes})
+    read = read_any(png(tmp_path, {"prompt": json.dumps(graph(recipe))}))
+    assert fields(read, *Recipe.model_fields.keys() - {"profile"}) == tuple(
+        getattr(recipe, name) for name in Recipe.model_fields.keys() - {"profile"}
+    )
+    assert not read.not_understood
+
+
+def test_our_graph_of_a_start_picture_names_it(tmp_path: Path) -> None:
+    start = ImageRef(path="in/start.png", sha256="0" * 64)
+    recipe = Recipe(width=640, height=384, init=start, mask=start, strength=0.4)
+    read = read_any(png(tmp_path, {"prompt": json.dumps(graph(recipe))}))
+    assert fields(read, "strength", "width", "height") == (0.4, 640, 384)
+    assert json.loads(read.not_understood["LoadImage 11"]) == {"image": "start.png"}
+
+
+def node(kind: str, **inputs: object) -> dict[str, object]:
+    return {"class_type": kind, "inputs": inputs}
+
+
+CUSTOM = {
+    "1": node("CheckpointLoaderSimple", ckpt_name="SDXL/base.safetensors"),
+    "2": node("LoraLoader", model=["1", 0], clip=["1", 1], lora_name="a.safetensors", strength_model=0.5,
+              strength_clip=1),
+    "3": node("CLIPSetLastLayer", clip=["2", 1], stop_at_clip_layer=-2),
+    "4": node("PrimitiveStringMultiline", value="a cat"),
+    "5": node("StringConcatenate", string_a=["4", 0], string_b="on a mat", delimiter=", "),
+    "6": node("CLIPTextEncode", text=["5", 0], clip=["3", 0]),
+    "7": node("CLIPTextEncode", text="blurry", clip=["3", 0]),
+    "8": node("ConditioningCombine", conditioning_1=["6", 0], conditioning_2=["9", 0]),
+    "9": node("CLIPTextEncodeSDXL", text_g="a dog", text_l="a dog", width=1024, height=1024, clip=["3", 0]),
+    "10": node("CFGGuider", model=["2", 0], positive=["8", 0], negative=["7", 0], cfg=4.5),
+    "11": node("RandomNoise", noise_seed=["12", 0]),
+    "12": node("PrimitiveInt", value=77),
+    "13": node("SamplerDPMPP_2M_SDE", solver_type="heun", eta=0.5, s_noise=1.0, noise_device="gpu"),
+    "14": node("KarrasScheduler", steps=33, sigma_max=14.614642, sigma_min=0.0291675, rho=7.0),
+    "15": node("EmptyLatentImage", width=["16", 0], height=768, batch_size=1),
+    "16": node("PrimitiveInt", value=512),
+    "17": node("SamplerCustomAdvanced", noise=["11", 0], guider=["10", 0], sampler=["13", 0], sigmas=["14", 0],
+               latent_image=["15", 0]),
+    "18": node("Reroute", **{"": ["17", 0]}),
+    "19": node("VAEDecode", samples=["18", 0], vae=["1", 2]),
+    "20": node("PreviewImage", images=["19", 0]),
+}  # fmt: skip
+
+
+def test_comfyui_custom_sampling_and_primitives(tmp_path: Path) -> None:
+    read = read_any(png(tmp_path, {"prompt": json.dumps(CUSTOM)}))
+    assert fields(read, "prompt", "negative", "model", "clip_skip") == ("a cat, on a mat, a dog", "blurry", "base", 2)
+    assert fields(read, "seed", "steps", "guidance_scale", "sampler", "schedule", "width", "height") == (
+        77, 33, 4.5, "dpmpp_2m_sde", "karras", 512, 768,
+    )  # fmt: skip
+    assert read.recipe.sampler_options == {"solver_type": "heun", "eta": 0.5, "s_noise": 1.0}
+    assert set(read.not_understood) == {"LoraLoader 2"}
+    assert any("ConditioningCombine" in warning for warning in read.warnings)
+
+
+def test_comfyui_second_pass_is_named(tmp_path: Path) -> None:
+    workflow = {
+        **WORKFLOWS["euler-normal"],
+        "30": node("LatentUpscaleBy", samples=["3", 0], upscale_method="bilinear", scale_by=2.0),
+        "31": node("KSampler", model=["4", 0], seed=9, steps=12, cfg=3.0, sampler_name="heun", scheduler="karras",
+                   positive=["6", 0], negative=["7", 0], latent_image=["30", 0], denoise=0.5),
+        "8": node("VAEDecode", samples=["31", 0], vae=["4", 2]),
+    }  # fmt: skip
+    read = read_any(png(tmp_path, {"prompt": json.dumps(workflow)}))
+    assert fields(read, "seed", "steps", "sampler") == (1, 6, "euler")
+    assert json.loads(read.not_understood["KSampler 31"])["denoise"] == 0.5
+    assert any("several passes" in warning for warning in read.warnings)
+
+
+def test_comfyui_advanced_sampler(tmp_path: Path) -> None:
+    workflow = dict(WORKFLOWS["euler-normal"])
+    workflow["3"] = node(
+        "KSamplerAdvanced", model=["4", 0], add_noise="enable", noise_seed=4, steps=25, cfg=8.0, 
+        sampler_name="dpmpp_sde_gpu",
+        scheduler="exponential", positive=["6", 0], negative=["7", 0], latent_image=["5", 0], start_at_step=0,
+        end_at_step=20, return_with_leftover_noise="enable",
+    )  # fmt: skip
+    read = read_any(png(tmp_path, {"prompt": json.dumps(workflow)}))
+    assert fields(read, "seed", "steps", "sampler", "schedule") == (4, 25, "dpmpp_sde", "exponential")
+
+
+def test_comfyui_in_webp(tmp_path: Path) -> None:
+    tags = Image.Exif()
+    tags[0x0110] = "prompt:" + json.dumps(WORKFLOWS["euler-normal"])
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.webp", exif=tags)
+    assert read_any(tmp_path / "a.webp").recipe.steps == 6
+
+
+INVOKE = {
+    "generation_mode": "txt2img", "positive_prompt": "a cat", "negative_prompt": "dog", "width": 512, "height": 640,
+    "seed": 3293022630, "rand_device": "cpu", "cfg_scale": 8.0, "cfg_rescale_multiplier": 0.0, "steps": 35,
+    "scheduler": "dpmpp_2m_sde_k", "clip_skip": 1, "app_version": "5.4.2", "seamless_x": False,
+    "model": {"key": "x", "hash": "blake3:1234", "name": "dreamshaper", "base": "sd-1", "type": "main"},
+    "loras": [{"model": {"name": "paint"}, "weight": 0.75}],
+}  # fmt: skip
+
+
+def test_invokeai(tmp_path: Path) -> None:
+    read = read_any(png(tmp_path, {"invokeai_metadata": json.dumps(INVOKE), "invokeai_graph": "{}"}))
+    assert read.source == "InvokeAI"
+    assert fields(read, "prompt", "negative", "width", "height", "seed", "guidance_scale", "steps", "clip_skip") == (
+        "a cat", "dog", 512, 640, 3293022630, 8.0, 35, 2,
+    )  # fmt: skip
+    assert fields(read, "sampler", "schedule", "model", "model_hash") == ("dpmpp_2m_sde", "karras", "dreamshaper", None)
+    assert set(read.not_understood) == {"loras", "model.hash"}
+
+
+@pytest.mark.parametrize(
+    ("name", "sampler"),
+    [("euler_a", "euler_ancestral"), ("kdpm_2_a", "dpm_2_ancestral"), ("unipc", "uni_pc"), ("pndm", "plms"),
+     ("lms_k", "lms"),
+     ("ddim", "ddim"), ("er_sde", "er_sde"), ("dpmpp_sde_k", "dpmpp_sde"), ("deis_k", "deis"), ("lcm", "lcm")],
+)  # fmt: skip
+def test_invokeai_schedulers(tmp_path: Path, name: str, sampler: str) -> None:
+    read = read_any(png(tmp_path, {"invokeai_metadata": json.dumps({**INVOKE, "scheduler": name})}))
+    assert read.recipe.sampler == sampler
+
+
+def test_invokeai_of_old(tmp_path: Path) -> None:
+    image = {
+        "prompt": [{"prompt": "a cat [dog] on a mat", "weight": 1}], "steps": 50, "cfg_scale": 7.5, "height": 512,
+        "width": 512, "seed": 42, "type": "txt2img", "sampler": "k_lms",
+    }  # fmt: skip
+    old = {"model": "stable diffusion", "model_weights": "stable-diffusion-1.5", "app_version": "2.3.1", "image": image}
+    read = read_any(png(tmp_path, {"sd-metadata": json.dumps(old), "Dream": "ignored"}))
+    assert fields(read, "prompt", "negative", "sampler", "seed") == ("a cat  on a mat", "dog", "lms", 42)
+    read = read_any(png(tmp_path, {"Dream": '"a cat [dog]" -s 50 -S 42 -W 640 -H512 -C7.5 -A k_euler_a'}))
+    assert fields(read, "prompt", "negative", "steps", "seed", "width", "sampler") == (
+        "a cat", "dog", 50, 42, 640, "euler_ancestral",
+    )  # fmt: skip
+
+
+FOOOCUS = {
+    "adm_guidance": "(1.5, 0.8, 0.3)", "base_model": "juggernautXL_v8Rundiffusion", "base_model_hash": "aeb7e9e689",
+    "clip_skip": 2, "full_negative_prompt": ["bad"], "full_prompt": ["cinematic still a cat . sad", "a cat, fine"],
+    "guidance_scale": 4, "lora_combined_1": "offset : 0.1", "loras": [["offset", 0.1, "4852686128"]],
+    "metadata_scheme": "fooocus", "negative_prompt": "", "performance": "Speed", "prompt": "a cat",
+    "refiner_model": "None", "resolution": "(1152, 896)", "sampler": "dpmpp_2m_sde_gpu", "scheduler": "karras",
+    "seed": "8201387472842", "sharpness": 2, "steps": 30, "styles": "['Fooocus V2']", "version": "Fooocus v2.3.0",
+}  # fmt: skip
+
+
+def test_fooocus_json(tmp_path: Path) -> None:
+    read = read_any(png(tmp_path, {"parameters": json.dumps(FOOOCUS), "fooocus_scheme": "fooocus"}))
+    assert read.source == "Fooocus"
+    assert fields(read, "prompt", "width", "height", "seed", "steps", "guidance_scale", "sampler", "schedule") == (
+        "cinematic still a cat . sad, a cat, fine", 1152, 896, 8201387472842, 30, 4.0, "dpmpp_2m_sde", "karras",
+    )  # fmt: skip
+    assert fields(read, "model", "model_hash", "clip_skip") == ("juggernautXL_v8Rundiffusion", "aeb7e9e689", 2)
+    assert read.not_understood["prompt"] == "a cat"
+    assert "sharpness" in read.not_understood
+
+
+def test_fooocus_infotext_and_exif(tmp_path: Path) -> None:
+    text = (
+        'a cat, fine\nNegative prompt: bad\nSteps: 30, Sampler: DPM++ 2M SDE Karras, Seed: 82, Size: 1152x896, '
+        'CFG scale: 4, '
+        'Sharpness: 2, ADM Guidance: "(1.5, 0.8, 0.3)", Model: juggernautXL, Model hash: aeb7e9e689, Performance: '
+        "Speed, "
+        "Scheduler: karras, VAE: Default (model), Raw prompt: a cat, Version: Fooocus v2.3.0"
+    )  # fmt: skip
+    tags = Image.Exif()
+    tags[0x9286], tags[0x927C] = text, "a1111"
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.jpg", exif=tags)
+    for path in (tmp_path / "a.jpg", png(tmp_path, {"parameters": text, "fooocus_scheme": "a1111"})):
+        read = read_any(path)
+        assert (read.source, *fields(read, "sampler", "schedule", "width")) == (
+            "Fooocus",
+            "dpmpp_2m_sde",
+            "karras",
+            1152,
+        )
+
+
+NOVELAI = {
+    "steps": 28, "sampler": "k_euler_ancestral", "seed": 1234, "scale": 11.0, "uc": "lowres, [bad]", "height": 768,
+    "width": 512, "noise_schedule": "native", "sm": True, "n_samples": 1, "strength": 0.7, "noise": 0.2,
+}  # fmt: skip
+
+
+def novelai_texts(comment: Mapping[str, object]) -> dict[str, str]:
+    return {
+        "Title": "AI generated image", "Description": "{1girl}, cat", "Software": "NovelAI",
+        "Source": "Stable Diffusion 81274D13", "Comment": json.dumps(comment),
+    }  # fmt: skip
+
+
+def test_novelai(tmp_path: Path) -> None:
+    read = read_any(png(tmp_path, novelai_texts(NOVELAI)))
+    assert read.source == "NovelAI"
+    assert fields(read, "prompt", "negative") == ("(1girl:1.05), cat", "lowres, (bad:0.952381)")
+    assert fields(read, "steps", "seed", "guidance_scale", "width", "height", "sampler", "schedule") == (
+        28, 1234, 11.0, 512, 768, "euler_ancestral", "normal",
+    )  # fmt: skip
+    assert {"sm", "noise", "Source"} <= set(read.not_understood)
+
+
+def test_novelai_captions(tmp_path: Path) -> None:
+    whole = {"base_caption": "a park", "char_captions": [{"char_caption": "girl"}, {"char_caption": "boy"}]}
+    read = read_any(png(tmp_path, novelai_texts({**NOVELAI, "v4_prompt": {"caption": whole}})))
+    assert read.recipe.prompt == "a park, girl, boy"
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [("{{a}}", "((a:1.05):1.05)"), ("a} {b", "a (b:1.05)"), ("(c)", r"\(c\)"), ("[{a]}", "((a:1.05):0.952381)")],
+)
+def test_novelai_weights(theirs: str, ours: str) -> None:
+    assert weighted(theirs) == ours
+
+
+def hide(text: bytes, mark: bytes, size: tuple[int, int] = (64, 48)) -> Image.Image:
+    """A picture with text in its alpha channel, column by column."""
+    bits = np.unpackbits(np.frombuffer(mark + (8 * len(text)).to_bytes(4, "big") + text, np.uint8))
+    alpha = np.full(size, 255, np.uint8).reshape(-1)
+    alpha[: len(bits)] = 254 | bits
+    image = Image.new("RGBA", size)
+    image.putalpha(Image.fromarray(alpha.reshape(size).T.copy()))
+    return image
+
+
+def test_hidden_texts(tmp_path: Path) -> None:
+    hide(gzip.compress(json.dumps(novelai_texts(NOVELAI)).encode()), b"stealth_pngcomp").save(tmp_path / "n.png")
+    assert read_any(tmp_path / "n.png").source == "NovelAI"
+    hide(b"a\nSteps: 9, Sampler: Euler, CFG scale: 7, Seed: 1", b"stealth_pnginfo").save(tmp_path / "f.png")
+    assert read_any(tmp_path / "f.png").recipe.steps == 9
+    hide(gzip.compress(b"0" * 50_000_000), b"stealth_pngcomp", (1024, 1024)).save(tmp_path / "bomb.png")
+    with pytest.raises(FileError):
+        read_any(tmp_path / "bomb.png")
+
+
+def test_a1111_in_jpeg_in_either_byte_order(tmp_path: Path) -> None:
+    for order in ("utf-16-be", "utf-16-le"):
+        tags = Image.Exif()
+        tags.get_ifd(0x8769)[0x9286] = b"UNICODE\0" + NOW.encode(order)
+        Image.new("RGB", (8, 8)).save(tmp_path / "a.jpg", exif=tags)
+        assert read_any(tmp_path / "a.jpg").recipe.seed == 1234567890
