@@ -2,19 +2,30 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from fromnoise.nn.clip import CLIPConfig
-from fromnoise.train.emoji import EmojiSet, Scene
+from fromnoise.train.diffusion import scene_pool
+from fromnoise.train.emoji import Scene, philox
 from fromnoise.train.loop import LoopConfig, train
-from fromnoise.train.text import Meaning, TextTask
+from fromnoise.train.text import Meaning, Pool, Sketch, TextTask
 from tests.train import tiny_emoji
 
 
 @pytest.fixture(scope="module")
-def task(tmp_path_factory: pytest.TempPathFactory) -> TextTask:
-    data: EmojiSet = tiny_emoji.make(tmp_path_factory.mktemp("emoji"))
-    return TextTask(data, CLIPConfig(dim=32, layers=2, heads=2), batch=24)
+def pool(tmp_path_factory: pytest.TempPathFactory) -> Pool:
+    """Scenes whose "latents" are the mean colours of 8x8 squares."""
+    data = tiny_emoji.make(tmp_path_factory.mktemp("emoji"))
+    scenes = scene_pool(data, backgrounds=4, pairs=40, seed=0)
+    squares = [data.draw(scene).reshape(3, 8, 4, 8, 4).mean(axis=(2, 4)) / 127.5 - 1 for scene in scenes]
+    return Pool(data, scenes, np.stack(squares).astype(np.float16), scale=1.0)
+
+
+@pytest.fixture
+def task(pool: Pool) -> TextTask:
+    return TextTask(pool, CLIPConfig(dim=32, layers=2, heads=2), batch=24)
 
 
 def test_meaning_is_what_the_caption_says(task: TextTask) -> None:
@@ -25,8 +36,32 @@ def test_meaning_is_what_the_caption_says(task: TextTask) -> None:
     assert task.meaning(scene, "a square above a tall bar") == Meaning(0, 1, 2, 5, 16)
 
 
-def test_it_learns_in_both_languages(task: TextTask, tmp_path: Path) -> None:
-    before = float(task.loss(0)[0].detach())
-    train(task, LoopConfig(steps=40, learning_rate=4e-3, warmup=5, average=0.8, report_every=100), tmp_path)
-    assert float(task.loss(10_000)[0].detach()) < 0.75 * before
-    assert set(task.report(40, task.module, tmp_path)) == {"objects_en", "all_en", "objects_zh", "all_zh"}
+def test_the_pool_draws_as_many_pairs_as_asked(pool: Pool) -> None:
+    drawn = [pool.draw(philox(0, i), 0.3, ("en",))[0] for i in range(400)]
+    assert 0.2 < np.mean([pool.scenes[i].relation is not None for i in drawn]) < 0.4
+    assert all(pool.scenes[pool.draw(philox(1, i), 0.0, ("zh",))[0]].relation is None for i in range(50))
+
+
+def test_each_of_the_last_tokens_foretells_its_own_square() -> None:
+    sketch = Sketch(dim=8, channels=4, side=16)
+    with torch.no_grad():
+        sketch.head.weight.fill_(1)
+        sketch.head.bias.zero_()
+    states = torch.zeros(1, 77, 8)
+    states[0, 77 - 16 + 6, 0] = 1  # second row, third column
+    drawn = sketch(states)
+    assert drawn.shape == (1, 4, 16, 16)
+    assert drawn[..., 4:8, 8:12].min() == 1
+    assert drawn.sum() == 4 * 16
+
+
+def test_it_learns_to_read_and_to_sketch(task: TextTask, tmp_path: Path) -> None:
+    before = task.loss(10_000)[1]
+    train(task, LoopConfig(steps=60, learning_rate=4e-3, warmup=5, average=0.8, report_every=60), tmp_path)
+    after = task.loss(10_000)[1]
+    assert after["read"] < 0.75 * before["read"]
+    assert after["sketch"] < 0.75 * before["sketch"]
+    assert set(task.report(60, task.module, tmp_path)) == {
+        *("objects_en", "all_en", "sketch_en"),
+        *("objects_zh", "all_zh", "sketch_zh"),
+    }

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from fromnoise import settings
 from fromnoise.cli.contact_sheet import contact_sheet
 from fromnoise.cli.failures import Stopped
 from fromnoise.cli.messages import say
@@ -66,12 +67,13 @@ def make_pictures(order: Order) -> None:
     destination = Destination.of(order.out)
     destination.check()
     placement = place(order.device, order.dtype)
-    library.find(order.model)
+    here = settings.read()
+    library.find(order.model, here)
     written: list[Path] = []
     try:
         began = time.perf_counter()
         note(say("loading {model} ...", model=order.model), order.quiet)
-        model = library.load(order.model, placement)
+        model = library.load(order.model, placement, settings=here)
         recipes = numbered(fitted(draft, order, model), order.batch)
         note(summary(recipes[0], model), order.quiet)
         for path in finished(model, recipes, destination, order):

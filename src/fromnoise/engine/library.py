@@ -1,6 +1,5 @@
 """Finding a model by name, and bringing it into memory ready to draw."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files
@@ -21,7 +20,10 @@ from fromnoise.nn.vae import AutoencoderKL
 from fromnoise.sampling.parametrization import Scalings, eps_scalings, v_scalings
 from fromnoise.sampling.samplers import SAMPLERS
 from fromnoise.sampling.schedules import NoiseTable
+from fromnoise.settings import Settings
 
+DEFAULTS = Settings()
+UNSUPPORTED = ("depth", "unclip")  # they need a picture encoded in ways that are not there yet
 SUFFIXES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
 
 
@@ -84,19 +86,13 @@ def builtin() -> Path:
     return Path(str(files("fromnoise.assets").joinpath("emoji.safetensors")))
 
 
-def folders() -> list[Path]:
-    """Where models are looked for by name: FROMNOISE_MODELS, then `models/checkpoints` and `models` here."""
-    given = os.environ.get("FROMNOISE_MODELS")
-    return [*([Path(given)] if given else []), Path("models/checkpoints"), Path("models")]
-
-
-def find(name: str) -> Path:
-    """The file of a model: the built-in one, a path, or a name in one of `folders`; FileError lists what there is."""
+def find(name: str, settings: Settings = DEFAULTS) -> Path:
+    """The file of a model: the built-in one, a path, or a name in a models folder; FileError lists what there is."""
     if name == BUILTIN:
         return builtin()
     if Path(name).is_file():
         return Path(name)
-    found = sorted({p for folder in folders() for p in folder.glob("**/*") if p.suffix in SUFFIXES})
+    found = sorted({p for folder in settings.models for p in folder.glob("**/*") if p.suffix in SUFFIXES})
     for path in found:
         if name in (path.name, path.stem):
             return path
@@ -108,19 +104,22 @@ def load(
     name: str,
     placement: Placement,
     *,
+    settings: Settings = DEFAULTS,
     prediction: Prediction | None = None,
     ema: bool = False,
     allow_unmatched: bool = False,
 ) -> Model:
     """The named model on its device. Raises FileError where it can't be found, read, or drawn with."""
-    path = find(name)
+    path = find(name, settings)
     checkpoint = load_checkpoint(path, prediction=prediction, ema=ema, allow_unmatched=allow_unmatched)
-    return assemble(name, checkpoint, file_hash(path), placement)
+    return assemble(name, checkpoint, file_hash(path, settings.hashes), placement)
 
 
 def assemble(name: str, checkpoint: Checkpoint, sha256: str, placement: Placement) -> Model:
     """A model of a checkpoint's networks; they are moved and converted in place."""
     facts, vae = checkpoint.facts, checkpoint.vae
+    if facts.task in UNSUPPORTED:
+        raise FileError(f"{checkpoint.path} is a model of the kind {facts.task!r}, which can't be drawn with yet")
     if vae is None:
         raise FileError(f"{checkpoint.path} holds no autoencoder; use a checkpoint that has one")
     if not checkpoint.text:

@@ -24,7 +24,10 @@ from fromnoise.sampling.samplers import SAMPLERS
 from fromnoise.sampling.schedules import NoiseTable, sigmas_for
 from fromnoise.text.tokenizer import Tokenizer
 from fromnoise.train.autoencoder import CPU, save_rows
-from fromnoise.train.emoji import COLOURS, EmojiSet, Scene, philox, random_scene
+from fromnoise.train.emoji import COLOURS, EmojiSet, Language, Scene, philox, random_scene
+from fromnoise.train.text import Pool, Sketch
+
+LANGUAGES: tuple[Language, ...] = ("en", "zh")
 
 
 def scene_pool(data: EmojiSet, *, backgrounds: int, pairs: int, seed: int) -> list[Scene]:
@@ -59,11 +62,11 @@ def cache_latents(
 
 
 class Drawer(nn.Module):
-    """What trains: the text encoder and the U-Net."""
+    """What trains: the text encoder, which goes on sketching, and the U-Net."""
 
-    def __init__(self, text: CLIPText, unet: UNet) -> None:
+    def __init__(self, text: CLIPText, sketch: Sketch, unet: UNet) -> None:
         super().__init__()
-        self.text, self.unet = text, unet
+        self.text, self.sketch, self.unet = text, sketch, unet
 
 
 class DiffusionTask:
@@ -71,10 +74,9 @@ class DiffusionTask:
 
     def __init__(
         self,
-        data: EmojiSet,
-        pool: list[Scene],
-        latents: NDArray[np.float16],
+        pool: Pool,
         text: CLIPText,
+        sketch: Sketch,
         unet: UNet,
         vae: AutoencoderKL,
         *,
@@ -85,11 +87,10 @@ class DiffusionTask:
         seed: int = 0,
         device: torch.device = CPU,
     ) -> None:
-        self.data, self.pool, self.latents, self.vae = data, pool, latents, vae
+        self.pool, self.data, self.vae = pool, pool.data, vae
         self.batch, self.pairs, self.dropout, self.min_snr, self.seed = batch, pairs, dropout, min_snr, seed
-        self.singles = sum(scene.relation is None for scene in pool)
         self.device = device
-        self.drawer = Drawer(text, unet.to(memory_format=torch.channels_last)).to(device)  # type: ignore[call-overload]
+        self.drawer = Drawer(text, sketch, unet.to(memory_format=torch.channels_last)).to(device)  # type: ignore[call-overload]
         self.module: nn.Module = self.drawer
         self.table = NoiseTable.ldm(zero_snr=True)
         self.tokenizer = Tokenizer()
@@ -103,15 +104,9 @@ class DiffusionTask:
     def examples(self, step: int) -> tuple[Tensor, list[str], Tensor, Tensor]:
         """Clean latents (b c h w), captions, timesteps (b) at even distances, noise like the latents."""
         rng = philox(self.seed, 5, step)
-        chosen, captions = [], []
-        for _ in range(self.batch):
-            single = rng.random() >= self.pairs or self.singles == len(self.pool)
-            low, high = (0, self.singles) if single else (self.singles, len(self.pool))
-            index = int(rng.integers(low, high))
-            chosen.append(index)
-            caption = self.data.caption(self.pool[index], rng, "en" if rng.random() < 0.6 else "zh")
-            captions.append("" if rng.random() < self.dropout else caption)
-        latents = torch.from_numpy(self.latents[chosen].astype(np.float32)) * self.vae.config.scale_factor
+        drawn = [self.pool.draw(rng, self.pairs, LANGUAGES) for _ in range(self.batch)]
+        captions = ["" if rng.random() < self.dropout else caption for _, caption in drawn]
+        latents = self.pool.take([index for index, _ in drawn])
         places = (rng.random() + np.arange(self.batch) / self.batch) % 1.0  # Kingma et al. (2021), appendix I.1
         timesteps = torch.from_numpy((rng.permutation(places) * 1000).astype(np.int64))
         noise = torch.from_numpy(rng.standard_normal(latents.shape, dtype=np.float32))
@@ -122,12 +117,16 @@ class DiffusionTask:
         alphas = self.table.alphas_cumprod.to(self.device)[timesteps]
         keep, add = alphas.sqrt().view(-1, 1, 1, 1), (1 - alphas).sqrt().view(-1, 1, 1, 1)
         noisy = (latents * keep + noise * add).contiguous(memory_format=torch.channels_last)
-        predicted = self.drawer.unet(noisy, timesteps.float(), self.encode(captions))
+        context = self.encode(captions)
+        predicted = self.drawer.unet(noisy, timesteps.float(), context)
         errors = (predicted - (keep * noise - add * latents)).square().mean(dim=(1, 2, 3))
         snr = alphas / (1 - alphas)
         loss = (errors * ((snr + 1).clamp(max=self.min_snr) / (snr + 1))).mean()
+        told = torch.tensor([caption != "" for caption in captions], device=self.device)
+        sketching = (self.drawer.sketch(context) - latents).square().mean(dim=(1, 2, 3))[told].sum() / self.batch
         rough = errors.detach()[timesteps >= 700]  # where objects take shape
-        return loss, {"v_error": float(errors.detach().mean()), "v_error_rough": float(rough.mean())}
+        figures = {"v_error": errors.mean(), "v_error_rough": rough.mean(), "sketch": sketching}
+        return loss + 0.5 * sketching, {name: float(value.detach()) for name, value in figures.items()}
 
     def sample(self, prompts: list[str], *, steps: int = 20, scale: float = 4.0, seed: int = 1) -> Tensor:
         """Pictures (n 3 s s) in [-1, 1] by DPM++ 2M, all in one batch."""

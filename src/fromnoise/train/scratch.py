@@ -21,7 +21,7 @@ from fromnoise.train.diffusion import DiffusionTask, cache_latents, scene_pool
 from fromnoise.train.emoji import EmojiSet
 from fromnoise.train.initialise import initialise
 from fromnoise.train.loop import LoopConfig, restore, train
-from fromnoise.train.text import TextTask
+from fromnoise.train.text import Pool, TextTask
 
 
 class Section(BaseModel):
@@ -117,14 +117,12 @@ def train_autoencoder(config: Scratch, data: EmojiSet) -> AutoencoderKL:
 
 def drawing_task(config: Scratch, data: EmojiSet, vae: AutoencoderKL) -> DiffusionTask:
     """Stages 2 and 3 up to the point where the U-Net trains."""
-    section, text = config.unet, config.text
-    lesson = TextTask(
-        data,
-        CLIPConfig(text.dim, text.layers, text.heads),
-        batch=text.batch,
-        seed=config.seed,
-        device=best_device(),
-    )
+    section, text, device = config.unet, config.text, best_device()
+    scenes = scene_pool(data, backgrounds=section.backgrounds, pairs=section.scenes, seed=config.seed)
+    latents = cache_latents(data, vae, scenes, config.folder / "latents.npy")
+    pool = Pool(data, scenes, latents, vae.config.scale_factor)
+    shape = CLIPConfig(text.dim, text.layers, text.heads)
+    lesson = TextTask(pool, shape, batch=text.batch, seed=config.seed, device=device)
     train(lesson, text.loop, config.folder / "text")
     unet = UNet(
         UNetConfig.uniform(
@@ -136,19 +134,16 @@ def drawing_task(config: Scratch, data: EmojiSet, vae: AutoencoderKL) -> Diffusi
         )
     )
     initialise(unet, config.seed)
-    pool = scene_pool(data, backgrounds=section.backgrounds, pairs=section.scenes, seed=config.seed)
-    latents = cache_latents(data, vae, pool, config.folder / "latents.npy")
     return DiffusionTask(
-        data,
         pool,
-        latents,
         lesson.reader.text,
+        lesson.reader.sketch,
         unet,
         vae,
         batch=section.batch,
         pairs=section.pairs,
         seed=config.seed,
-        device=best_device(),
+        device=device,
     )
 
 

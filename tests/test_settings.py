@@ -1,0 +1,35 @@
+"""Folders of this machine, from the environment and nothing else."""
+
+from pathlib import Path
+
+import pytest
+
+from fromnoise import settings
+from fromnoise.settings import Settings
+
+
+def test_defaults_read_no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FROMNOISE_MODELS", "/elsewhere")
+    assert Settings().models == (Path("models/checkpoints"), Path("models"))
+    assert Settings().hashes is None
+
+
+def test_own_variables_come_first() -> None:
+    found = settings.read({"FROMNOISE_MODELS": "/big disk", "FROMNOISE_CACHE": "/fast"})
+    assert found.models[0] == Path("/big disk")
+    assert found.hashes == Path("/fast/hashes.json")
+
+
+@pytest.mark.parametrize(
+    ("environment", "platform", "expected"),
+    [
+        ({"HOME": "/home/a"}, "linux", Path("/home/a/.cache/fromnoise")),
+        ({"HOME": "/home/a", "XDG_CACHE_HOME": "/c"}, "linux", Path("/c/fromnoise")),
+        ({"HOME": "/Users/a"}, "darwin", Path("/Users/a/Library/Caches/fromnoise")),
+        ({"LOCALAPPDATA": "/l"}, "win32", Path("/l/fromnoise/cache")),
+        ({}, "linux", None),
+        ({}, "win32", None),
+    ],
+)
+def test_each_system_has_its_own_place(environment: dict[str, str], platform: str, expected: Path | None) -> None:
+    assert settings.cache_folder(environment, platform) == expected
