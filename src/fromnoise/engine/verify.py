@@ -1,0 +1,200 @@
+"""A picture checked against its own metadata: made again, and compared value by value.
+
+Two correct runs on other batches, thread counts or machines differ by the rounding errors of their sums, about 1e-5
+of the latents, which turns a few values that lie between two grey levels to the other side. So each stored value is
+compared with the real number that was rounded, give or take the rounding error, which is measured by a second run on
+other batches. What is left is not rounding: somebody changed the picture.
+"""
+
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, JpegImagePlugin
+
+from fromnoise.engine.executor import Executor
+from fromnoise.engine.generate import Generated, Job
+from fromnoise.engine.images import open_image
+from fromnoise.engine.library import Model
+from fromnoise.engine.metadata.draft import Imported
+from fromnoise.engine.metadata.read import read_any
+from fromnoise.engine.recipe import ImageRef, Recipe
+from fromnoise.errors import FileError, FromnoiseError
+
+Load = Callable[[Recipe], Model]  # the model of a recipe, in its dtype; FileError where there is none
+Levels: TypeAlias = NDArray[np.float64]  # (h w 3) in [0, 255]
+Verdict = Literal["identical", "equal within rounding", "edited", "different", "not checked"]
+
+LEAST_ROUNDING = {"float32": 0.005, "float16": 0.5, "bfloat16": 4.0}  # levels, where the second run happens to agree
+JPEG_ROUNDING = 4.0  # levels: one coefficient on the other side moves a whole block
+SAFETY = 4  # times the difference of two runs is the most that rounding explains
+EDITED_SHARE = 0.5  # of the pixels: where more differ, the whole picture is another
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A file that the picture was made from."""
+
+    field: str  # init or mask
+    path: str  # where it was
+    sha256: str
+    reason: str  # why it can't be used
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What came of the check. Differences are in levels of 0 to 255."""
+
+    imported: Imported
+    verdict: Verdict
+    reason: str = ""  # why it was not checked
+    model_hash: str | None = None  # of the model that was found, all of its SHA-256
+    model_matches: bool | None = None  # None where the picture names no hash, or no model was found
+    missing: tuple[Missing, ...] = ()
+    largest: float | None = None  # difference of a value beyond rounding
+    mean: float | None = None
+    rounded: int = 0  # values that rounding turned to the next level
+    changed: int = 0  # pixels beyond rounding
+    box: tuple[int, int, int, int] | None = None  # left, upper, right and lower edge of what was changed
+    again: Image.Image | None = None  # the picture as it was made again
+
+
+def again(path: Path, load: Load, changes: Mapping[str, object] | None = None) -> Generated:
+    """Make a picture of any tool again from its metadata, with some fields of the recipe changed.
+
+    FileError where the picture carries no recipe, or where its model or start picture is not there; UserError where a
+    change is no legal value.
+    """
+    recipe = read_any(path).recipe.but(**(changes or {}))
+    recipe, missing = with_files(recipe, path.parent)
+    if missing:
+        raise FileError(f"{missing[0].path}: {missing[0].reason}; it was the {missing[0].field} of {path}")
+    model = load(recipe)
+    if not matches(recipe, model):
+        raise FileError(
+            f"{path}: made with another model than {recipe.model} here: its SHA-256 begins {recipe.model_hash}, "
+            f"not {model.sha256[:10]}; choose one with --model"
+        )
+    return made_again(model, recipe.but(model_hash=None), max_batch=8)[0]
+
+
+def verify(path: Path, load: Load) -> Verification:
+    """Make a picture again from its own metadata and compare. FileError where it is unreadable or carries none."""
+    imported = read_any(path)
+    recipe, missing = with_files(imported.recipe, path.parent)
+    try:
+        model = load(recipe)
+    except FromnoiseError as error:
+        return Verification(imported, "not checked", str(error), missing=missing)
+    found = Verification(imported, "not checked", "", model.sha256, matches(recipe, model), missing)
+    if not found.model_matches and recipe.model_hash:
+        return replace(found, reason=f"{recipe.model} is another model: the picture needs {recipe.model_hash}")
+    if missing:
+        return replace(found, reason=f"{missing[0].path}: {missing[0].reason}")
+    try:
+        return compared(found, model, recipe.but(model_hash=None), path)
+    except FromnoiseError as error:
+        return replace(found, reason=str(error))
+
+
+def matches(recipe: Recipe, model: Model) -> bool | None:
+    """Whether the model is the recipe's, whose hash may be the beginning of one; None where it has none."""
+    return model.sha256.startswith(recipe.model_hash) if recipe.model_hash else None
+
+
+def with_files(recipe: Recipe, folder: Path) -> tuple[Recipe, tuple[Missing, ...]]:
+    """The recipe with its start picture and mask where they are now: in their place, or in `folder`."""
+    missing: list[Missing] = []
+    places: dict[str, ImageRef] = {}
+    for field in ("init", "mask"):
+        reference: ImageRef | None = getattr(recipe, field)
+        if reference is None:
+            continue
+        here = [path for path in candidates(reference, folder) if path.is_file()]
+        same = next((path for path in here if ImageRef.of(path).sha256 == reference.sha256), None)
+        if same is None:
+            reason = "has changed since the picture was made" if here else "is not there"
+            missing.append(Missing(field, reference.path, reference.sha256, reason))
+        else:
+            places[field] = ImageRef(path=str(same), sha256=reference.sha256)
+    return recipe.but(**places), tuple(missing)
+
+
+def candidates(reference: ImageRef, folder: Path) -> list[Path]:
+    """Where a file may be: as recorded, and by its name in `folder`."""
+    name = reference.path.replace("\\", "/").rpartition("/")[2]
+    return [Path(reference.path), folder / name]
+
+
+@torch.inference_mode()
+def made_again(model: Model, recipe: Recipe, max_batch: int) -> tuple[Generated, Levels]:
+    """The picture, and the real numbers that were rounded to it."""
+    job, executor = Job(model, recipe), Executor[int](model, max_batch)
+    executor.add(0, job.picture(None, None))
+    latents = dict(executor.run())[0]
+    image = job.finish(latents)
+    levels = as_levels(image)
+    real = ((model.decode(latents)[0].float().clamp(-1, 1) + 1) * 127.5).permute(1, 2, 0).cpu().double().numpy()
+    rounded = np.abs(real - levels) <= 0.5 + 1e-4  # elsewhere the start picture's own pixels came back
+    return Generated(0, job.recipe, image), np.where(rounded, real, levels)
+
+
+def as_levels(image: Image.Image) -> Levels:
+    return np.asarray(image.convert("RGB"), dtype=np.float64)
+
+
+def compared(found: Verification, model: Model, recipe: Recipe, path: Path) -> Verification:
+    """The verdict on the picture in `path`."""
+    made, real = made_again(model, recipe, max_batch=8)
+    stored, losses = as_levels(open_image(path)), jpeg_of(path, made.image)
+    if stored.shape != real.shape:
+        sides = [f"{s.shape[1]}x{s.shape[0]}" for s in (stored, real)]
+        return replace(found, verdict="different", reason=f"it has {sides[0]} pixels, and {sides[1]} when made again")
+    raw = np.abs(stored - (np.rint(real) if losses is None else losses))
+    rounding = 0.0
+    if losses is not None:
+        real, rounding = losses, JPEG_ROUNDING
+    elif raw.any():
+        other = made_again(model, recipe, max_batch=1)[1]
+        rounding = max(LEAST_ROUNDING.get(recipe.dtype, 0.0), SAFETY * float(np.abs(other - real).max()))
+    return replace(judged(found, stored, real, raw, rounding), again=made.image)
+
+
+def jpeg_of(path: Path, image: Image.Image) -> Levels | None:
+    """`image` after the losses of the JPEG in `path`: compressed with its tables; None where it is no JPEG."""
+    with Image.open(path) as picture:
+        if not isinstance(picture, JpegImagePlugin.JpegImageFile):
+            return None
+        sampling = JpegImagePlugin.get_sampling(picture)
+        buffer = io.BytesIO()
+        image.save(buffer, "JPEG", qtables=picture.quantization, subsampling=sampling if sampling >= 0 else 0)
+        return as_levels(Image.open(buffer))
+
+
+def judged(found: Verification, stored: Levels, real: Levels, raw: Levels, rounding: float) -> Verification:
+    """Call a difference of `raw` levels rounding where `real` lies within `rounding` of the value's own interval."""
+    beyond = np.where(np.abs(stored - real) <= 0.5 + rounding, 0.0, raw)
+    changed = beyond.max(axis=2) > 0
+    verdict: Verdict = "equal within rounding" if raw.any() else "identical"
+    if changed.any():
+        verdict = "edited" if changed.mean() <= EDITED_SHARE else "different"
+    return replace(
+        found,
+        verdict=verdict,
+        largest=float(beyond.max()),
+        mean=float(beyond.mean()),
+        rounded=int(np.count_nonzero(raw) - np.count_nonzero(beyond)),
+        changed=int(changed.sum()),
+        box=around(changed),
+    )
+
+
+def around(changed: NDArray[np.bool_]) -> tuple[int, int, int, int] | None:
+    """The smallest box (left, upper, right, lower) about the true ones of (h w); None where there are none."""
+    rows, columns = (np.nonzero(changed.any(axis=axis))[0] for axis in (1, 0))
+    return (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1) if len(rows) else None
