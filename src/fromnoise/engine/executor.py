@@ -4,6 +4,7 @@ Pictures at different steps, with different samplers and guidance, share a batch
 """
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -83,10 +84,14 @@ class Executor(Generic[Name]):
         if place.channels_last:
             shown = shown.contiguous(memory_format=torch.channels_last)
         y = torch.cat([c.cond.y for c in calls if c.cond.y is not None]) if calls[0].cond.y is not None else None
-        out = model.unet(
-            shown.to(place.dtype),
-            model.table.timestep(sigma),
-            torch.cat([call.cond.context for call in calls]).to(place.dtype),
-            None if y is None else y.to(place.dtype),
-        )
-        return to_denoised(out.to(x.dtype), x, scalings)
+        with ExitStack() as stack:
+            for variant in calls[0].variants:
+                stack.enter_context(variant.applied(model.unet))
+            out = model.unet(
+                shown.to(place.dtype),
+                model.table.timestep(sigma),
+                torch.cat([call.cond.context for call in calls]).to(place.dtype),
+                None if y is None else y.to(place.dtype),
+            ).to(x.dtype)
+        denoised, readings = out[:, : x.shape[1]], out[:, x.shape[1] :]
+        return torch.cat((to_denoised(denoised, x, scalings), readings), dim=1)

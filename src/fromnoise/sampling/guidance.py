@@ -5,11 +5,12 @@ that they can share a batch), is sent their answers, and returns `denoised`. Gui
 """
 
 from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fromnoise.sampling.samplers import Evaluate, Sampler
 
@@ -23,18 +24,33 @@ class Cond:
     concat: Tensor | None = None  # (1 c h w)
 
 
+class NetworkVariant(Protocol):
+    """A change of the network for some calls only (`nn.hooks`): a frozen dataclass, equal where the change is equal."""
+
+    def applied(self, network: nn.Module) -> AbstractContextManager[None]:
+        """`network` is changed inside the block and as it was before after it."""
+        ...
+
+    def __hash__(self) -> int: ...
+
+
 class NetworkCall(NamedTuple):
-    """What guidance asks of the network, and is answered with the network's guess of the clean latents (1 c h w)."""
+    """What guidance asks of the network, and is answered with the network's guess of the clean latents (1 c h w).
+
+    A variant may make the network tell more: channels after the first c are its readings, handed on as they are.
+    """
 
     x: Tensor  # (1 c h w)
     sigma: Tensor  # ()
     cond: Cond
+    variants: tuple[NetworkVariant, ...] = ()  # in this order; the last one is nearest to the network
 
     @property
     def key(self) -> tuple[object, ...]:
         """Calls of the same key may share a batch."""
         cond = self.cond
-        return tuple(None if t is None else tuple(t.shape) for t in (self.x, cond.context, cond.y, cond.concat))
+        shapes = (None if t is None else tuple(t.shape) for t in (self.x, cond.context, cond.y, cond.concat))
+        return (*shapes, self.variants)
 
 
 Guiding: TypeAlias = Generator[Sequence[NetworkCall], Sequence[Tensor], Tensor]
@@ -43,16 +59,17 @@ Picture: TypeAlias = Generator[Sequence[NetworkCall], Sequence[Tensor], Tensor] 
 Watch: TypeAlias = Callable[[int, Tensor, Tensor, Tensor], None]  # (evaluation, x, sigma, denoised)
 
 
-def drive(sampler: Sampler, guide: Guidance, watch: Watch | None = None) -> Picture:
+def drive(sampler: Sampler, guide: Guidance, watch: Watch | None = None, first: int = 0) -> Picture:
     """A sampler and its guidance as one coroutine of network calls.
 
-    `watch` is told of each evaluation once it is answered: its number from 0, `x`, `sigma` and the guided `denoised`.
+    `watch` is told of each evaluation once it is answered: its number, `x`, `sigma` and the guided `denoised`.
+    `first` is the number of the first evaluation: for a resumed sampler, that of the answers it was sent before.
     """
     try:
         ask = next(sampler)
-        evaluation = 0
+        evaluation = first
         while True:
-            answer = yield from guide(ask)
+            answer = yield from guide(ask._replace(number=evaluation))
             if watch is not None:
                 watch(evaluation, ask.x, ask.sigma, answer[0] if ask.split else answer)
             evaluation += 1
@@ -106,7 +123,7 @@ def keep(guide: Guidance, latents: Tensor, mask: Tensor, noise: Tensor | None) -
 
     def kept(ask: Evaluate) -> Guiding:
         x = ask.x if noise is None else torch.lerp(latents + noise * ask.sigma, ask.x, mask)
-        answer = yield from guide(Evaluate(x, ask.sigma, ask.split))
+        answer = yield from guide(ask._replace(x=x))
         return torch.lerp(latents.expand_as(answer), answer, mask.expand_as(answer))
 
     return kept

@@ -36,6 +36,7 @@ class Evaluate(NamedTuple):
     x: Tensor  # (1 c h w)
     sigma: Tensor  # ()
     split: bool = False
+    number: int = 0  # of the evaluation, counted by `drive` for guidance that changes as the picture grows
 
 
 Sampler: TypeAlias = Generator[Evaluate, Tensor, Tensor]  # yields questions, is sent answers, returns the latents
