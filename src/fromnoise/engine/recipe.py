@@ -5,21 +5,38 @@ Command line, HTTP bodies, workflow nodes, picture metadata and job tables all c
 
 import hashlib
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from fromnoise.engine.recipe_parts import (
+    MAX_SEED,
+    MAX_SIDE,
+    Hires,
+    Inpaint,
+    Noise,
+    Refiner,
+    Scale,
+    Seed,
+    Share,
+    Side,
+    Sizes,
+    Steps,
+    Text,
+    Variation,
+    in_eights,
+)
 from fromnoise.errors import UserError
+from fromnoise.sampling.profiles import PROFILES
+from fromnoise.text.encode import Emphasis
 
-MAX_SIDE = 16384  # pixels
-MAX_SEED = 2**64 - 1
+__all__ = ["BUILTIN", "MAX_SEED", "MAX_SIDE", "ImageRef", "Recipe", "explain"]
+
 BUILTIN = "builtin"
-
-Side = Annotated[int, Field(ge=8, le=MAX_SIDE)]
 
 
 class ImageRef(BaseModel):
-    """A picture that a recipe starts from: where it was, and what it was."""
+    """A file that a recipe starts from, a picture or latents saved by ComfyUI: where it was, and what it was."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -37,43 +54,75 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    prompt: str = Field("", max_length=100_000, description="What to see.")
-    negative: str = Field("", max_length=100_000, description="What not to see.")
+    prompt: Text = Field("", description="What to see.")
+    negative: Text = Field("", description="What not to see.")
     model: str = Field(BUILTIN, description="Name or path of the checkpoint.")
-    model_hash: str | None = Field(None, description="SHA-256 of the checkpoint; filled in when the picture is made.")
-    seed: int = Field(0, ge=0, le=MAX_SEED, description="Chooses the noise the picture comes from.")
+    model_hash: str | None = Field(
+        None, description="SHA-256 of the checkpoint, or its beginning; filled in when the picture is made."
+    )
+    seed: Seed = Field(0, description="Chooses the noise the picture comes from.")
     width: Side = Field(512, description="Pixels; a multiple of 8.")
     height: Side = Field(512, description="Pixels; a multiple of 8.")
-    steps: int = Field(20, ge=1, le=10_000, description="Steps from noise to picture.")
-    guidance_scale: float = Field(7.0, ge=0, le=100, description="How closely to follow the prompt; 1 is not at all.")
+    steps: Steps = Field(20, description="Steps from noise to picture.")
+    guidance_scale: Scale = Field(7.0, description="How closely to follow the prompt; 1 is not at all.")
     sampler: str = Field("dpmpp_2m", description="How to walk from noise to picture.")
     schedule: str | None = Field(None, description="Which noise levels to step on; by default the sampler's own.")
     sampler_options: dict[str, float | int | str | bool] = Field(
         default_factory=dict, description="Options of the sampler, such as eta."
     )
+    profile: str = Field("native", description="Whose numerics to follow: native, a1111, comfyui or diffusers.")
+
     clip_skip: int | None = Field(
         None, ge=1, le=12, description="Take the text encoder's states this far from its end."
     )
-    init: ImageRef | None = Field(None, description="A picture to start from.")
-    strength: float = Field(1.0, ge=0, le=1, description="How much of the start picture to replace by noise.")
-    mask: ImageRef | None = Field(None, description="White where the start picture may change.")
-    image_guidance_scale: float = Field(
-        1.5, ge=0, le=100, description="How closely an instruct-pix2pix model follows the start picture."
+    emphasis: Emphasis | None = Field(
+        None,
+        description="How weights in prompts act: native, comfyui, no norm or ignore; by default as the profile does.",
     )
+    old_prompt_timing: bool = Field(
+        False, description="In [a:b:when], a number below 1 is a share of the steps and any other a step."
+    )
+    sizes: Sizes | None = Field(None, description="The sizes that SDXL is told.")
+
+    variation: Variation | None = Field(None, description="A second seed, mixed into the first.")
+    noise: Noise | None = Field(None, description="Where noise comes from.")
+
+    init: ImageRef | None = Field(None, description="A picture to start from.")
+    strength: Share = Field(1.0, description="How much of the start picture to replace by noise.")
+    exact_steps: bool = Field(False, description="a1111: take all steps whatever the strength.")
+    resize: Literal["crop", "stretch", "fill", "latent"] = Field(
+        "crop", description="How a start picture of another size becomes as large: cut, distorted, with more edge, or "
+        "distorted after encoding."
+    )  # fmt: skip
+    match_colours: bool = Field(False, description="Give the result the colours of the start picture.")
+    mask: ImageRef | None = Field(None, description="White where the start picture may change.")
+    inpaint: Inpaint | None = Field(None, description="How the mask is used.")
+    image_guidance_scale: Scale = Field(
+        1.5, description="How closely an instruct-pix2pix model follows the start picture."
+    )
+
+    hires: Hires | None = Field(None, description="A second pass on the enlarged picture.")
+    refiner: Refiner | None = Field(None, description="Another model for the last steps.")
     dtype: str = Field("float32", description="What the network computed in: float32, bfloat16 or float16.")
 
-    @field_validator("width", "height")
+    _eights = field_validator("width", "height")(in_eights)
+
+    @field_validator("profile")
     @classmethod
-    def _multiple_of_8(cls, side: int) -> int:
-        if side % 8:
-            below, above = side // 8 * 8, side // 8 * 8 + 8
-            raise ValueError(f"{side} is not a multiple of 8; the nearest sizes are {below} and {above}")
-        return side
+    def _known_profile(cls, name: str) -> str:
+        try:
+            return PROFILES.canonical(name)
+        except UserError as error:
+            raise ValueError(str(error)) from None
 
     @model_validator(mode="after")
-    def _mask_needs_picture(self) -> Self:
+    def _parts_fit(self) -> Self:
         if self.mask and not self.init:
             raise ValueError("a mask needs a start picture: give one with --init")
+        if self.hires and self.init:
+            raise ValueError("a second pass follows pictures made from noise: leave out the start picture or hires")
+        if self.noise and self.noise.index >= self.noise.batch:
+            raise ValueError(f"noise: picture {self.noise.index} is not in a batch of {self.noise.batch}")
         return self
 
     def but(self, **changes: Any) -> Self:

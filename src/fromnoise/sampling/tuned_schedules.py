@@ -159,3 +159,15 @@ def gits(table: NoiseTable, steps: int) -> Tensor:
     if steps > 20:
         sigmas = log_interpolated(sigmas.tolist(), steps + 1)
     return append_zero(sigmas[:-1])
+
+
+@schedule(
+    "leading",
+    label="Leading",
+    good_for="Every n-th training timestep from the second on: what diffusers takes for Stable Diffusion.",
+    good_for_zh="从第二个训练时间步起等距取点；diffusers 对 Stable Diffusion 的默认做法。",
+)
+def leading(table: NoiseTable, steps: int) -> Tensor:
+    """Lin et al. (2023), table 2, "leading" with an offset of 1; it starts below the highest noise."""
+    stride = max(1, len(table.sigmas) // steps)
+    return append_zero(table.sigmas[1 : 1 + steps * stride : stride].flip(0))
