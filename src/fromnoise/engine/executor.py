@@ -24,6 +24,7 @@ class Executor(Generic[Name]):
 
     model: Model
     max_batch: int = 8  # network calls in one batch
+    refiner: Model | None = None  # answers the calls that ask for it
     batches: int = 0  # sent so far
     waiting: dict[Name, tuple[Picture, Sequence[NetworkCall]]] = field(default_factory=dict)
     finished: dict[Name, Tensor] = field(default_factory=dict)  # handed out by the next step
@@ -74,7 +75,8 @@ class Executor(Generic[Name]):
     def _denoise(self, calls: Sequence[NetworkCall]) -> Tensor:
         """One batch through the network: float32 latents in, float32 guesses out, whatever it computes in."""
         self.batches += 1
-        model, place = self.model, self.model.placement
+        model = self.refiner if calls[0].cond.refiner and self.refiner else self.model
+        place = model.placement
         x = torch.cat([call.x for call in calls]).to(place.device)
         sigma = torch.stack([call.sigma for call in calls]).float().to(place.device)
         scalings = model.scalings(sigma)
@@ -89,7 +91,7 @@ class Executor(Generic[Name]):
                 stack.enter_context(variant.applied(model.unet))
             out = model.unet(
                 shown.to(place.dtype),
-                model.table.timestep(sigma),
+                torch.stack([model.table.timestep(s, c.cond.timestep) for s, c in zip(sigma, calls, strict=True)]),
                 torch.cat([call.cond.context for call in calls]).to(place.dtype),
                 None if y is None else y.to(place.dtype),
             ).to(x.dtype)

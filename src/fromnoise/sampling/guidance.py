@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from fromnoise.sampling.samplers import Evaluate, Sampler
+from fromnoise.sampling.schedules import TimestepRule
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class Cond:
     context: Tensor  # (1 n d)
     y: Tensor | None = None  # (1 v)
     concat: Tensor | None = None  # (1 c h w)
+    timestep: TimestepRule = "nearest"  # which one the network is told for a noise level
+    refiner: bool = False  # asks the executor's second model
 
 
 class NetworkVariant(Protocol):
@@ -50,7 +53,7 @@ class NetworkCall(NamedTuple):
         """Calls of the same key may share a batch."""
         cond = self.cond
         shapes = (None if t is None else tuple(t.shape) for t in (self.x, cond.context, cond.y, cond.concat))
-        return (*shapes, self.variants)
+        return (*shapes, cond.refiner, self.variants)
 
 
 Guiding: TypeAlias = Generator[Sequence[NetworkCall], Sequence[Tensor], Tensor]
