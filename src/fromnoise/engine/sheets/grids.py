@@ -1,0 +1,108 @@
+"""Grids of recipes: X/Y/Z plots and prompt matrices."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from fromnoise.engine.recipe import MAX_SEED, Recipe
+from fromnoise.engine.sheets.axes import Point, points_of
+from fromnoise.errors import UserError
+
+MAX_CELLS = 10_000
+MAX_PARTS = 10  # of a prompt matrix, besides the first: 1024 pictures
+
+SPLIT = re.compile(r"(\\.)|([\[{(<])|([\]})>])|(\|)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Recipes in layers (z) of rows (y) of columns (x), and what to write beside them; no labels: one of its kind."""
+
+    columns: tuple[str, ...]
+    rows: tuple[str, ...]
+    layers: tuple[str, ...]
+    cells: tuple[Recipe, ...]  # layer by layer, row by row
+
+    def index(self, layer: int, row: int, column: int) -> int:
+        """Of a cell in `cells`."""
+        return (layer * len(self.rows) + row) * len(self.columns) + column
+
+    def by_model(self) -> list[int]:
+        """The indices of the cells, those of the same model one after the other: loading is what takes long."""
+        first = {recipe.model: i for i, recipe in reversed(list(enumerate(self.cells)))}
+        return sorted(range(len(self.cells)), key=lambda i: first[self.cells[i].model])
+
+
+Axis = tuple[str, str] | None  # name and values
+
+
+def xyz(recipe: Recipe, x: Axis = None, y: Axis = None, z: Axis = None) -> Grid:
+    """`recipe` with every combination of values. Samplers and prompts are changed before what is set in them.
+
+    UserError or UnknownName where an axis, a value or a combination is wrong.
+    """
+    axes = [points_of(*axis) if axis else [Point("", lambda same: same)] for axis in (x, y, z)]
+    count = len(axes[0]) * len(axes[1]) * len(axes[2])
+    if count > MAX_CELLS:
+        raise UserError(f"{count} pictures; a sheet has {MAX_CELLS} at most")
+    cells = tuple(changed(recipe, (column, row, layer)) for layer in axes[2] for row in axes[1] for column in axes[0])
+    columns, rows, layers = (tuple(point.label for point in points) for points in axes)
+    return Grid(columns, rows, layers, cells)
+
+
+def changed(recipe: Recipe, points: Sequence[Point]) -> Recipe:
+    for point in points:
+        recipe = point.change(recipe)
+    return recipe
+
+
+def matrix(
+    recipe: Recipe,
+    *,
+    side: Literal["prompt", "negative"] = "prompt",
+    at_start: bool = False,
+    delimiter: str = ", ",
+    different_seeds: bool = False,
+) -> Grid:
+    """AUTOMATIC1111's prompt matrix: of `always|this|that`, the first part with every choice of the others.
+
+    A bar inside brackets belongs to the prompt. `at_start` puts the chosen parts before the first one.
+    """
+    always, *parts = split_bars(getattr(recipe, side))
+    if not parts:
+        raise UserError(f"the {side} has no parts; write them as always|this|that")
+    if len(parts) > MAX_PARTS:
+        raise UserError(f"{len(parts)} parts make {2 ** len(parts)} pictures; give {MAX_PARTS} at most")
+    labels = [part.strip().strip(",").strip() for part in parts]
+    across = (len(parts) + 1) // 2  # the first half of the parts changes along the columns
+    cells = []
+    for number in range(2 ** len(parts)):
+        chosen = [label for bit, label in enumerate(labels) if number >> bit & 1]
+        text = delimiter.join([*chosen, always] if at_start else [always, *chosen])
+        seed = (recipe.seed + number * different_seeds) % (MAX_SEED + 1)
+        cells.append(recipe.but(**{side: text, "seed": seed}))
+    return Grid(combinations(labels[:across]), combinations(labels[across:]), ("",), tuple(cells))
+
+
+def combinations(labels: Sequence[str]) -> tuple[str, ...]:
+    """What each column or row has of `labels`; the first has none.
+
+    >>> combinations(["a", "b"])
+    ('-', 'a', 'b', 'a + b')
+    """
+    if not labels:
+        return ("",)
+    chosen = ([label for bit, label in enumerate(labels) if n >> bit & 1] for n in range(2 ** len(labels)))
+    return tuple(" + ".join(some) or "-" for some in chosen)
+
+
+def split_bars(prompt: str) -> list[str]:
+    """The parts of `prompt` between bars that stand outside all brackets."""
+    parts, start, depth = [], 0, 0
+    for match in SPLIT.finditer(prompt):
+        depth = max(0, depth + bool(match[2]) - bool(match[3]))
+        if match[4] and depth == 0:
+            parts.append(prompt[start : match.start()])
+            start = match.end()
+    return [*parts, prompt[start:]]
