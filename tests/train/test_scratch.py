@@ -99,6 +99,28 @@ def test_a_snapshot_of_a_finished_run_is_its_checkpoint(run: Path) -> None:
     assert scratch.snapshot(run / "tiny.toml").read_bytes() == before
 
 
+def test_training_goes_on_from_a_checkpoint(run: Path) -> None:
+    again = CONFIG.replace("seed = 0", 'seed = 0\nstart = "{folder}/emoji.safetensors"').replace("/run", "/again")
+    (run / "again.toml").write_text(again.format(folder=run.as_posix()))
+    config = scratch.read_config(run / "again.toml")
+    data, model = EmojiSet(config.data), load_checkpoint(run / "emoji.safetensors", dtype=torch.float32)
+    vae = scratch.train_autoencoder(config, data)
+    assert model.vae is not None
+    assert torch.equal(vae.decoder.conv_in.weight, model.vae.decoder.conv_in.weight)
+    task = scratch.drawing_task(config, data, vae)
+    for name, weight in model.unet.state_dict().items():
+        assert torch.equal(task.drawer.unet.state_dict()[name], weight)
+    assert not (run / "again/autoencoder").exists()
+
+
+def test_a_checkpoint_of_another_shape_is_no_start(run: Path) -> None:
+    other = CONFIG.replace("seed = 0", 'seed = 0\nstart = "{folder}/emoji.safetensors"').replace("/run", "/other")
+    other = other.replace("model_channels = 32", "model_channels = 64")
+    (run / "other.toml").write_text(other.format(folder=run.as_posix()))
+    with pytest.raises(UserError, match="has another shape than the configuration says"):
+        scratch.run(run / "other.toml")
+
+
 def test_what_the_network_learns_is_v(run: Path) -> None:
     """A network that answers with the true v has no loss, whatever the timestep."""
     config = scratch.read_config(run / "tiny.toml")

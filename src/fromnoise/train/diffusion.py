@@ -55,6 +55,7 @@ def cache_latents(
         images = np.stack([data.draw(scene) for scene in pool[start : start + batch]]).astype(np.float32) / 127.5 - 1
         mean, _ = vae.moments(torch.from_numpy(images).to(device, memory_format=torch.channels_last))
         parts.append(mean.half().cpu().numpy())
+    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".part.npy")
     np.save(partial, np.concatenate(parts))
     partial.replace(path)

@@ -1,14 +1,16 @@
 """A model from nothing, in stages that each resume: autoencoder, text encoder, U-Net and text encoder, decoder."""
 
 import tomllib
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
+import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import nn
 
 from fromnoise.checkpoints.detect import ModelFacts
-from fromnoise.checkpoints.load import Checkpoint
+from fromnoise.checkpoints.load import Checkpoint, load_checkpoint
 from fromnoise.checkpoints.save import save_checkpoint
 from fromnoise.engine.memory import best_device
 from fromnoise.engine.recipe import explain
@@ -64,6 +66,7 @@ class Scratch(BaseModel):
     folder: Path
     output: Path
     seed: int
+    start: Path | None = None  # a checkpoint of the same shape to begin with instead of random weights
     autoencoder: AutoencoderSection
     decoder: Section
     text: TextSection
@@ -106,7 +109,15 @@ def snapshot(path: Path) -> Path:
 
 
 def train_autoencoder(config: Scratch, data: EmojiSet) -> AutoencoderKL:
-    """Stage 1; its latents are scaled to zero mean and unit variance at the end."""
+    """Stage 1; its latents are scaled to zero mean and unit variance at the end.
+
+    A model to start from brings its own, and the latents that its U-Net has learnt.
+    """
+    if config.start:
+        vae = beginning(config.start).vae
+        if vae is None:
+            raise FileError(f"{config.start} holds no autoencoder; start from a whole checkpoint")
+        return vae.to(best_device())
     section = config.autoencoder
     shape = VAEConfig(section.channels, section.channel_mult, section.res_blocks, groups=section.groups)
     task = AutoencoderTask(data, shape, batch=section.batch, kl=section.kl, seed=config.seed, device=best_device())
@@ -123,6 +134,8 @@ def drawing_task(config: Scratch, data: EmojiSet, vae: AutoencoderKL) -> Diffusi
     pool = Pool(data, scenes, latents, vae.config.scale_factor)
     shape = CLIPConfig(text.dim, text.layers, text.heads)
     lesson = TextTask(pool, shape, batch=text.batch, seed=config.seed, device=device)
+    if config.start:
+        copy_weights(beginning(config.start).text[0], lesson.reader.text, config.start)
     train(lesson, text.loop, config.folder / "text")
     unet = UNet(
         UNetConfig.uniform(
@@ -134,6 +147,8 @@ def drawing_task(config: Scratch, data: EmojiSet, vae: AutoencoderKL) -> Diffusi
         )
     )
     initialise(unet, config.seed)
+    if config.start:
+        copy_weights(beginning(config.start).unet, unet, config.start)
     return DiffusionTask(
         pool,
         lesson.reader.text,
@@ -169,6 +184,22 @@ def export(config: Scratch, vae: AutoencoderKL, text: CLIPText, unet: UNet) -> P
         text=(text.config,),
     )
     return save_checkpoint(config.output, Checkpoint(config.output, facts, unet, vae, (text,), {}))
+
+
+@cache
+def beginning(path: Path) -> Checkpoint:
+    """The checkpoint to start from, in float32."""
+    return load_checkpoint(path, dtype=torch.float32)
+
+
+def copy_weights(source: nn.Module, target: nn.Module, path: Path) -> None:
+    """Make the weights of `target` those of `source`; a UserError names the first that differs in shape."""
+    given, wanted = source.state_dict(), target.state_dict()
+    for name, weight in wanted.items():
+        if name not in given or given[name].shape != weight.shape:
+            shape = tuple(weight.shape)
+            raise UserError(f"{path} has another shape than the configuration says: {name} is not {shape}")
+    target.load_state_dict(given)
 
 
 M = TypeVar("M", bound=nn.Module)
