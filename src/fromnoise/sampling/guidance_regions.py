@@ -1,0 +1,143 @@
+"""Prompts for parts of the picture: each is asked about its area, the answers are averaged by weight where they meet.
+
+As ComfyUI composes them. A region's weight is its strength, times its mask, or fading over up to eight latents at those
+sides of its area that are not the picture's own.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from fromnoise.sampling.guidance import Cond, Guidance, Guiding, NetworkCall
+from fromnoise.sampling.samplers import Evaluate
+
+FADE = 8  # latents over which an area fades, but at most a quarter of its side
+SMALLEST = 8  # side of the area around a mask
+NOTHING = 1e-37  # keeps places without a region at 0
+
+
+@dataclass(frozen=True)
+class Area:
+    """A rectangle of latents; what lies outside the picture is cut off."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    @classmethod
+    def shares(cls, top: float, left: float, height: float, width: float, of: tuple[int, int]) -> "Area":
+        """From shares of the picture's height and width, `of` latents."""
+        down, across = of
+        return cls(round(top * down), round(left * across), max(1, round(height * down)), max(1, round(width * across)))
+
+    @classmethod
+    def around(cls, mask: Tensor) -> "Area":
+        """The smallest one around all of `mask` (1 1 h w) that is not 0, at least 8 x 8; an empty mask's is at 0."""
+        rows, columns = mask[0, 0].abs().nonzero().unbind(1)
+        if len(rows) == 0:
+            return cls(0, 0, SMALLEST, SMALLEST)
+        top, left = int(rows.min()), int(columns.min())
+        return cls(top, left, max(SMALLEST, int(rows.max()) - top + 1), max(SMALLEST, int(columns.max()) - left + 1))
+
+    def of(self, x: Tensor) -> Tensor:
+        """That part of x (1 c h w)."""
+        return x[..., self.top : self.top + self.height, self.left : self.left + self.width]
+
+    def holds(self, other: "Area") -> bool:
+        """Whether `other` lies within."""
+        return (
+            self.top <= other.top
+            and self.left <= other.left
+            and self.top + self.height >= other.top + other.height
+            and self.left + self.width >= other.left + other.width
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """A condition and where, how much and when it counts."""
+
+    cond: Cond
+    area: Area | None = None  # None: the whole picture
+    mask: Tensor | None = None  # (1 1 h w) in the size of the latents, from 0 to 1
+    strength: float = 1.0
+    first: float = float("inf")  # noise levels from and to which it counts
+    last: float = 0.0
+
+    def weight(self, x: Tensor) -> Tensor:
+        """(1 1 h' w') for its area of x (1 c h w)."""
+        if self.mask is not None:
+            return (self.mask if self.area is None else self.area.of(self.mask)) * self.strength
+        part = x[:, :1] if self.area is None else self.area.of(x[:, :1])
+        weight = torch.full_like(part, self.strength)
+        return weight if self.area is None else weight * faded(self.area, part, x)
+
+    def call(self, ask: Evaluate) -> NetworkCall:
+        """What to ask of the network for it."""
+        if self.area is None:
+            return NetworkCall(ask.x, ask.sigma, self.cond)
+        concat = None if self.cond.concat is None else self.area.of(self.cond.concat)
+        return NetworkCall(self.area.of(ask.x), ask.sigma, replace(self.cond, concat=concat))
+
+
+def faded(area: Area, part: Tensor, x: Tensor) -> Tensor:
+    """(h' w'): 1, falling linearly to the inner sides of `area`, which is `part` of `x`."""
+    sides = zip((area.top, area.left), part.shape[-2:], x.shape[-2:], strict=True)
+    down, across = (_ramp(start, length, whole, x) for start, length, whole in sides)
+    return down[:, None] * across
+
+
+def _ramp(start: int, length: int, whole: int, x: Tensor) -> Tensor:
+    fade = min(FADE, length // 4)
+    rising = ((torch.arange(length, device=x.device, dtype=x.dtype) + 1) / max(1, fade)).clamp_max(1)
+    first = rising if start > 0 else torch.ones_like(rising)
+    return first * rising.flip(0) if start + length < whole else first
+
+
+def regional(regions: Sequence[Region]) -> Guidance:
+    """The answers of all regions that count at this noise level, averaged by weight; 0 where there is none."""
+
+    def guide(ask: Evaluate) -> Guiding:
+        active = [region for region in regions if region.last <= float(ask.sigma) <= region.first]
+        answers = yield [region.call(ask) for region in active]
+        total, weights = torch.zeros_like(ask.x), torch.full_like(ask.x, NOTHING)
+        for region, answer in zip(active, answers, strict=True):
+            weight = region.weight(ask.x)
+            area = region.area or Area(0, 0, *ask.x.shape[-2:])
+            area.of(total).add_(answer * weight)
+            area.of(weights).add_(weight)
+        denoised = total / weights
+        return torch.stack((denoised, denoised)) if ask.split else denoised
+
+    return guide
+
+
+def opposed(conds: Sequence[Region], unconds: Sequence[Region]) -> tuple[list[Region], list[Region]]:
+    """Both sides of guidance, with regions added so that each area has its counterpart on the other side: as large and
+    as strong, with the condition of the smallest region there that holds it, as ComfyUI adds them."""
+    sides = [list(conds), list(unconds)]
+    for mine, other in (sides, sides[::-1]):
+        for region in list(mine):
+            counterpart = _counterpart(region, other)
+            if counterpart is not None:
+                other.append(counterpart)
+    return sides[0], sides[1]
+
+
+def _counterpart(region: Region, others: Sequence[Region]) -> Region | None:
+    area = region.area
+    if area is None:
+        return None
+    holding = [other for other in others if other.area is not None and other.area.holds(area)]
+    whole = [other for other in others if other.area is None]
+    found = min(holding, key=lambda other: _size(other.area), default=None) or next(iter(whole), None)
+    if found is None or found.area == area:
+        return None
+    return replace(region, cond=found.cond)
+
+
+def _size(area: Area | None) -> int:
+    return 0 if area is None else area.height * area.width
