@@ -14,7 +14,9 @@ from fromnoise.engine.metadata.comfyui_write import graph
 from fromnoise.engine.metadata.infotext_read import PLAIN, read_infotext
 from fromnoise.engine.metadata.read import read_any
 from fromnoise.engine.recipe import MAX_SEED, ImageRef, Recipe
+from fromnoise.engine.recipe_parts import Hires, Inpaint, Noise, Refiner, Sizes, SoftInpaint, Variation
 from fromnoise.errors import FileError
+from fromnoise.sampling.profiles import PROFILES
 from fromnoise.sampling.samplers import SAMPLERS
 from fromnoise.sampling.schedules import SCHEDULES
 
@@ -50,6 +52,50 @@ def options(draw: st.DrawFn, sampler: str) -> dict[str, float | int | str | bool
     return chosen
 
 
+UNIT, SIDES, STEPS = st.floats(0, 1), st.integers(1, 300).map(lambda n: 8 * n), st.integers(1, 10_000)
+VARIATIONS = st.builds(Variation, seed=st.integers(0, MAX_SEED), strength=UNIT)
+NOISES = st.builds(
+    Noise,
+    source=st.sampled_from([None, "cpu", "nv", "philox"]),
+    from_size=st.none() | st.tuples(SIDES, SIDES),
+    seed_delta=st.integers(0, 2**32),
+    multiplier=st.floats(0, 10),
+    extra=st.floats(0, 10),
+)
+INPAINTS = st.builds(
+    Inpaint,
+    content=st.sampled_from(["original", "fill", "noise", "nothing"]),
+    blur=st.floats(0, 256),
+    invert=st.booleans(),
+    only_masked=st.booleans(),
+    padding=st.integers(0, 1024),
+    gradual=st.booleans(),
+    soft=st.none() | st.builds(SoftInpaint, bias=st.floats(0, 8), preservation=st.floats(0, 8)),
+    masked_image_weight=UNIT,
+)
+REFINERS = st.builds(
+    Refiner, model=st.sampled_from(["refiner", "x: y, z"]), model_hash=HASHES, switch_at=UNIT.filter(lambda x: x != 1)
+)
+
+
+@st.composite
+def second_passes(draw: st.DrawFn, text: st.SearchStrategy[str]) -> Hires:
+    """Any second pass."""
+    return Hires(
+        scale=draw(st.floats(1, 8)),
+        width=draw(st.none() | SIDES),
+        height=draw(st.none() | SIDES),
+        upscaler=draw(st.sampled_from(["latent", "4x-UltraSharp", "Latent (nearest-exact)"])),
+        strength=draw(UNIT),
+        steps=draw(st.none() | STEPS),
+        guidance_scale=draw(st.none() | st.floats(0, 100)),
+        sampler=draw(st.none() | st.sampled_from(list(SAMPLERS))),
+        schedule=draw(st.none() | st.sampled_from(list(SCHEDULES))),
+        prompt=draw(st.none() | text),
+        negative=draw(st.none() | text),
+    )
+
+
 @st.composite
 def recipes(draw: st.DrawFn, text: st.SearchStrategy[str] = TEXT) -> Recipe:
     """Any recipe."""
@@ -74,20 +120,37 @@ def recipes(draw: st.DrawFn, text: st.SearchStrategy[str] = TEXT) -> Recipe:
         mask=draw(st.none() | IMAGES) if init else None,
         image_guidance_scale=draw(st.floats(0, 100)),
         dtype=draw(st.sampled_from(["float32", "bfloat16", "float16"])),
+        profile=draw(st.sampled_from(list(PROFILES))),
+        emphasis=draw(st.sampled_from([None, "native", "comfyui", "no norm", "ignore"])),
+        old_prompt_timing=draw(st.booleans()),
+        variation=draw(st.none() | VARIATIONS),
+        noise=draw(st.none() | NOISES),
+        inpaint=draw(st.none() | INPAINTS),
+        hires=None if init else draw(st.none() | second_passes(text)),
+        refiner=draw(st.none() | REFINERS),
+        exact_steps=draw(st.booleans()),
+        sizes=draw(st.none() | st.builds(Sizes, crop=st.tuples(st.integers(0, 99), st.integers(0, 99)))),
     )
 
 
 def carried(recipe: Recipe) -> Recipe:
     """What of `recipe` AUTOMATIC1111's text has a place for."""
-    last = recipe.model.replace("\\", "/").split("/")[-1].removesuffix(".safetensors")
+    last = recipe.model.split("/")[-1].removesuffix(".safetensors")
+    noise, inpaint, hires, refiner = recipe.noise, recipe.inpaint if recipe.mask else None, recipe.hires, recipe.refiner
     return recipe.but(
         init=None,
         mask=None,
         dtype="float32",
+        exact_steps=False,
+        sizes=None,
         model=last,
         model_hash=recipe.model_hash and recipe.model_hash[:10],
         strength=recipe.strength if recipe.init else 1.0,
         image_guidance_scale=recipe.image_guidance_scale if recipe.init else 1.5,
+        noise=None if noise == Noise() else noise,
+        inpaint=inpaint and inpaint.model_copy(update={"gradual": False}),
+        hires=hires and hires.model_copy(update={"scale": 2.0} if hires.width or hires.height else {}),
+        refiner=refiner and refiner.model_copy(update={"model_hash": refiner.model_hash and refiner.model_hash[:10]}),
     )
 
 
@@ -159,7 +222,7 @@ def test_infotext_is_what_automatic1111_writes() -> None:
         prompt="a red apple\non a table", negative="blurry", seed=7, model="sd/v1-5.safetensors",
         model_hash="6ce0161689" + "0" * 54,
         sampler="euler_ancestral", guidance_scale=7.5, sampler_options={"eta": 0.5}, clip_skip=2, strength=0.75,
-        init=ImageRef(path="x.png", sha256="0" * 64),
+        init=ImageRef(path="x.png", sha256="0" * 64), profile="a1111",
     )  # fmt: skip
     text = infotext.parameters(recipe)
     assert text.rpartition(", Version: ")[0] == (

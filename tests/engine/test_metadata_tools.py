@@ -16,6 +16,7 @@ from fromnoise.engine.metadata.infotext_read import read_infotext
 from fromnoise.engine.metadata.novelai import weighted
 from fromnoise.engine.metadata.read import read_any
 from fromnoise.engine.recipe import ImageRef, Recipe
+from fromnoise.engine.recipe_parts import Hires, Inpaint, Noise, Refiner, SoftInpaint, Variation
 from fromnoise.errors import FileError
 
 WORKFLOWS = json.loads((Path(__file__).parents[1] / "golden/metadata/comfyui_workflows.json").read_text())
@@ -103,14 +104,54 @@ def test_every_sampler(label: str) -> None:
     assert not read_infotext(text).not_understood
 
 
-def test_hires_fix_is_not_taken_for_a_start_picture() -> None:
+def test_hires_fix() -> None:
     text = (
         "a\nSteps: 20, Sampler: Euler, CFG scale: 7, Seed: 1, Size: 512x512, Denoising strength: 0.55, "
-        'Hires upscale: 2, Hires steps: 10, Hires upscaler: 4x-UltraSharp, Hires prompt: "a, b: c"'
+        "Hires upscale: 1.5, Hires steps: 10, Hires upscaler: 4x-UltraSharp, Hires sampler: DPM++ 2M, "
+        'Hires schedule type: Karras, Hires prompt: "a, b: c", Hires checkpoint: other, Version: v1.10.1'
     )
     read = read_infotext(text)
-    assert (read.recipe.strength, read.recipe.init) == (1.0, None)
-    assert not any("--init" in warning for warning in read.warnings)
+    assert read.recipe.hires == Hires(
+        scale=1.5, steps=10, upscaler="4x-UltraSharp", strength=0.55, prompt="a, b: c", sampler="dpmpp_2m",
+        schedule="karras",
+    )  # fmt: skip
+    assert (read.recipe.strength, dict(read.not_understood), read.warnings) == (1.0, {"Hires checkpoint": "other"}, ())
+    read = read_infotext(text.replace("Hires upscale: 1.5", "Hires resize: 0x1000"))
+    assert read.recipe.hires is not None
+    assert (read.recipe.hires.width, read.recipe.hires.height) == (None, 1000)
+
+
+def test_variation_and_noise() -> None:
+    text = (
+        "a\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1, Size: 512x512, Variation seed: 9, "
+        "Variation seed strength: 0.2, Seed resize from: 512x768, ENSD: 31337, RNG: CPU, Noise multiplier: 1.1, "
+        "Extra noise: 0.1, Emphasis: No norm, Refiner: sd_xl_refiner_1.0 [7440042bbd], Refiner switch at: 0.7"
+    )
+    read = read_infotext(text)
+    assert read.recipe.variation == Variation(seed=9, strength=0.2)
+    assert read.recipe.noise == Noise(source="cpu", from_size=(512, 768), seed_delta=31337, multiplier=1.1, extra=0.1)
+    assert read.recipe.refiner == Refiner(model="sd_xl_refiner_1.0", model_hash="7440042bbd", switch_at=0.7)
+    assert (read.recipe.emphasis, read.recipe.profile, dict(read.not_understood)) == ("no norm", "a1111", {})
+
+
+def test_inpainting() -> None:
+    text = (
+        "a\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1, Size: 512x512, Denoising strength: 0.75, "
+        "Mask blur: 4, Masked content: latent noise, Inpaint area: Only masked, Masked area padding: 16, "
+        "Mask mode: Inpaint not masked, Soft inpainting enabled: True, Soft inpainting schedule bias: 2"
+    )
+    read = read_infotext(text)
+    soft = SoftInpaint(bias=2)
+    assert read.recipe.inpaint == Inpaint(
+        content="noise", blur=4, invert=True, only_masked=True, padding=16, soft=soft
+    )  # fmt: skip
+    assert len(read.warnings) == 2
+
+
+@pytest.mark.parametrize(("version", "old"), [("v1.5.2", True), ("v1.6.0", False), ("v1.10.1", False)])
+def test_prompt_editing_of_old_versions(version: str, old: bool) -> None:
+    text = f"[a:b:3]\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1, Size: 64x64, Version: {version}"
+    assert read_infotext(text).recipe.old_prompt_timing is old
 
 
 def test_a_start_picture_is_asked_for() -> None:

@@ -25,6 +25,7 @@ from fromnoise.engine.metadata.draft import Imported
 from fromnoise.engine.metadata.read import read_any
 from fromnoise.engine.recipe import ImageRef, Recipe
 from fromnoise.errors import FileError, FromnoiseError
+from fromnoise.sampling.profiles import PROFILES
 
 Load = Callable[[Recipe], Model]  # the model of a recipe, in its dtype; FileError where there is none
 Levels: TypeAlias = NDArray[np.float64]  # (h w 3) in [0, 255]
@@ -133,13 +134,14 @@ def candidates(reference: ImageRef, folder: Path) -> list[Path]:
 
 @torch.inference_mode()
 def made_again(model: Model, recipe: Recipe, max_batch: int) -> tuple[Generated, Levels]:
-    """The picture, and the real numbers that were rounded to it."""
+    """The picture, and the real numbers that were rounded to it (less a half where the profile rounds down)."""
     job, executor = Job(model, recipe), Executor[int](model, max_batch)
     executor.add(0, job.picture(None, None))
     latents = dict(executor.run())[0]
     image = job.finish(latents)
     levels = as_levels(image)
     real = ((model.decode(latents)[0].float().clamp(-1, 1) + 1) * 127.5).permute(1, 2, 0).cpu().double().numpy()
+    real -= 0.0 if PROFILES[recipe.profile].round_pixels else 0.5
     rounded = np.abs(real - levels) <= 0.5 + 1e-4  # elsewhere the start picture's own pixels came back
     return Generated(0, job.recipe, image), np.where(rounded, real, levels)
 
@@ -155,7 +157,7 @@ def compared(found: Verification, model: Model, recipe: Recipe, path: Path) -> V
     if stored.shape != real.shape:
         sides = [f"{s.shape[1]}x{s.shape[0]}" for s in (stored, real)]
         return replace(found, verdict="different", reason=f"it has {sides[0]} pixels, and {sides[1]} when made again")
-    raw = np.abs(stored - (np.rint(real) if losses is None else losses))
+    raw = np.abs(stored - (as_levels(made.image) if losses is None else losses))
     rounding = 0.0
     if losses is not None:
         real, rounding = losses, JPEG_ROUNDING

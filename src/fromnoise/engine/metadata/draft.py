@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
+from pydantic import BaseModel
+
 from fromnoise.engine.recipe import Recipe
 from fromnoise.errors import FileError, UnknownName, UserError
 from fromnoise.sampling.samplers import SAMPLERS, resolve
@@ -57,6 +59,12 @@ class Draft:
             return False
         self.fields[name] = getattr(checked, name)
         return True
+
+    def part(self, name: str, inner: str, value: object, key: str) -> bool:
+        """Set a field of a part of the recipe: `part("hires", "steps", "12", "Hires steps")`."""
+        known = self.fields.get(name)
+        fields = known.model_dump(exclude_unset=True) if isinstance(known, BaseModel) else {}
+        return self.set(name, {**fields, inner: value}, key)
 
     def option(self, name: str, value: object, key: str) -> bool:
         """Set an option of the sampler, a number or a word, where the sampler has it."""
@@ -142,8 +150,7 @@ class Draft:
 
     def profile(self, name: str) -> None:
         """Follow the numerics of a tool."""
-        if "profile" in Recipe.model_fields:
-            self.set("profile", name, "profile")
+        self.set("profile", name, "profile")
 
     def build(self, source: str) -> Imported:
         """The import; FileError where the fields contradict each other."""

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from fromnoise import __version__
 from fromnoise.engine.recipe import Recipe
+from fromnoise.engine.recipe_parts import Hires, Inpaint
 from fromnoise.sampling.samplers import SAMPLERS
 from fromnoise.sampling.schedules import SCHEDULES
 
@@ -37,8 +38,11 @@ WRITTEN_OPTIONS = {
     "s_tmax": "Sigma tmax",
     "s_noise": "Sigma noise",
 }
+WRITTEN_SOURCES = {"cpu": "CPU", "nv": "NV", "philox": "Philox"}
+WRITTEN_CONTENTS = {"fill": "fill", "noise": "latent noise", "nothing": "latent nothing"}
 UNIPC_OPTIONS = {"order": "UniPC order", "variant": "UniPC variant"}
 OPTION = "Sampler option "  # ours, for options that AUTOMATIC1111 does not know
+PROFILE = "Profile"  # ours; absent where it is AUTOMATIC1111's
 
 
 class Parsed(NamedTuple):
@@ -68,14 +72,92 @@ def written_fields(recipe: Recipe) -> Iterator[tuple[str, str]]:
     yield "Size", f"{recipe.width}x{recipe.height}"
     if recipe.model_hash:
         yield "Model hash", recipe.model_hash[:HASH_LENGTH]
-    yield "Model", Path(recipe.model).name.removesuffix(".safetensors").removesuffix(".ckpt")
-    if recipe.init:
-        yield "Denoising strength", number(recipe.strength)
+    yield "Model", model_name(recipe.model)
+    yield from noise_fields(recipe)
+    if recipe.init or recipe.hires:
+        yield "Denoising strength", number(recipe.hires.strength if recipe.hires else recipe.strength)
     if recipe.clip_skip:
         yield "Clip skip", str(recipe.clip_skip)
     for name, value in recipe.sampler_options.items():
         yield option_key(recipe.sampler, name), number(value) if isinstance(value, float) else str(value)
+    if recipe.mask and recipe.inpaint:
+        yield from inpaint_fields(recipe.inpaint)
+    if recipe.hires:
+        yield from hires_fields(recipe.hires)
+    if recipe.refiner:
+        digest = recipe.refiner.model_hash
+        yield "Refiner", model_name(recipe.refiner.model) + (f" [{digest[:HASH_LENGTH]}]" if digest else "")
+        yield "Refiner switch at", number(recipe.refiner.switch_at)
+    if recipe.old_prompt_timing:
+        yield "Old prompt editing timelines", "True"
+    if recipe.emphasis:
+        yield "Emphasis", recipe.emphasis.capitalize()
+    if recipe.profile != "a1111":
+        yield PROFILE, recipe.profile
     yield "Version", f"fromnoise {__version__}"
+
+
+def noise_fields(recipe: Recipe) -> Iterator[tuple[str, str]]:
+    """Variation seed, seed resize, ENSD and the generator."""
+    if recipe.variation:
+        yield "Variation seed", str(recipe.variation.seed)
+        yield "Variation seed strength", number(recipe.variation.strength)
+    if recipe.noise is None:
+        return
+    if recipe.noise.from_size:
+        yield "Seed resize from", "{}x{}".format(*recipe.noise.from_size)
+    if recipe.noise.seed_delta:
+        yield "ENSD", str(recipe.noise.seed_delta)
+    if recipe.noise.source:
+        yield "RNG", WRITTEN_SOURCES[recipe.noise.source]
+    if recipe.noise.multiplier != 1:
+        yield "Noise multiplier", number(recipe.noise.multiplier)
+    if recipe.noise.extra:
+        yield "Extra noise", number(recipe.noise.extra)
+
+
+def inpaint_fields(inpaint: Inpaint) -> Iterator[tuple[str, str]]:
+    """How a mask was used. The mask itself has no place."""
+    if inpaint.masked_image_weight != 1:
+        yield "Conditional mask weight", number(inpaint.masked_image_weight)
+    if inpaint.content != "original":
+        yield "Masked content", WRITTEN_CONTENTS[inpaint.content]
+    yield "Mask blur", number(inpaint.blur)
+    if inpaint.invert:
+        yield "Mask mode", "Inpaint not masked"
+    if inpaint.only_masked:
+        yield "Inpaint area", "Only masked"
+    yield "Masked area padding", str(inpaint.padding)
+    if inpaint.soft:
+        yield "Soft inpainting enabled", "True"
+        yield "Soft inpainting schedule bias", number(inpaint.soft.bias)
+        yield "Soft inpainting preservation strength", number(inpaint.soft.preservation)
+        yield "Soft inpainting transition contrast boost", number(inpaint.soft.contrast)
+
+
+def hires_fields(hires: Hires) -> Iterator[tuple[str, str]]:
+    """The second pass; what is as in the first has no field."""
+    if hires.width or hires.height:
+        yield "Hires resize", f"{hires.width or 0}x{hires.height or 0}"
+    else:
+        yield "Hires upscale", number(hires.scale)
+    if hires.steps:
+        yield "Hires steps", str(hires.steps)
+    yield "Hires upscaler", "Latent" if hires.upscaler == "latent" else hires.upscaler
+    if hires.guidance_scale is not None:
+        yield "Hires CFG Scale", number(hires.guidance_scale)
+    if hires.sampler:
+        yield "Hires sampler", SAMPLERS[hires.sampler].label
+    if hires.schedule:
+        yield "Hires schedule type", schedule_label(hires.schedule)
+    if hires.prompt is not None:
+        yield "Hires prompt", hires.prompt
+    if hires.negative is not None:
+        yield "Hires negative prompt", hires.negative
+
+
+def model_name(model: str) -> str:
+    return Path(model).name.removesuffix(".safetensors").removesuffix(".ckpt")
 
 
 def schedule_label(schedule: str | None) -> str:

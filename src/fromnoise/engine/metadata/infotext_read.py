@@ -3,8 +3,17 @@
 import re
 from collections.abc import Mapping
 
-from fromnoise.engine.metadata.draft import Draft, Imported
-from fromnoise.engine.metadata.infotext import OPTION, UNIPC_OPTIONS, WRITTEN_OPTIONS, Parsed, parse
+from fromnoise.engine.metadata.draft import MAX_SHOWN, Draft, Imported
+from fromnoise.engine.metadata.infotext import (
+    OPTION,
+    PROFILE,
+    UNIPC_OPTIONS,
+    WRITTEN_CONTENTS,
+    WRITTEN_OPTIONS,
+    Parsed,
+    parse,
+)
+from fromnoise.engine.recipe_parts import Inpaint
 from fromnoise.errors import FileError
 
 PLAIN = {  # fields that are one of ours under another name
@@ -18,8 +27,37 @@ OPTIONS = {
     **{key: option for option, key in (WRITTEN_OPTIONS | UNIPC_OPTIONS).items()},
     "Eta DDIM": "eta",
 }
-SILENT = {"Version", "User", "App"}  # they change no pixel
+PARTS = {  # fields that are one of a part of the recipe
+    "Variation seed": ("variation", "seed"),
+    "Variation seed strength": ("variation", "strength"),
+    "ENSD": ("noise", "seed_delta"),
+    "Noise multiplier": ("noise", "multiplier"),
+    "Extra noise": ("noise", "extra"),
+    "Mask blur": ("inpaint", "blur"),
+    "Masked area padding": ("inpaint", "padding"),
+    "Conditional mask weight": ("inpaint", "masked_image_weight"),
+    "Hires upscale": ("hires", "scale"),
+    "Hires steps": ("hires", "steps"),
+    "Hires prompt": ("hires", "prompt"),
+    "Hires negative prompt": ("hires", "negative"),
+    "Hires CFG Scale": ("hires", "guidance_scale"),
+}
+CHOICES: Mapping[str, tuple[str, str, Mapping[str, object]]] = {  # the same, with words for values
+    "RNG": ("noise", "source", {"CPU": "cpu", "NV": "nv", "GPU": None, "Philox": "philox", "cuda": "nv"}),
+    "Masked content": ("inpaint", "content", {shown: name for name, shown in WRITTEN_CONTENTS.items()}),
+    "Mask mode": ("inpaint", "invert", {"Inpaint not masked": True, "Inpaint masked": False}),
+    "Inpaint area": ("inpaint", "only_masked", {"Only masked": True, "Whole picture": False}),
+}
+SOFT = {
+    "Soft inpainting schedule bias": "bias",
+    "Soft inpainting preservation strength": "preservation",
+    "Soft inpainting transition contrast boost": "contrast",
+}
+SILENT = {"Version", "User", "App", "Soft inpainting enabled"}  # they change no pixel by themselves
 HIRES = ("Hires upscale", "Hires upscaler", "Hires resize", "Hires steps")
+MASKED = ("Mask blur", "Masked content", "Inpaint area", "Masked area padding", "Mask mode")
+NAMED = re.compile(r"(.*?)(?: \[([0-9a-f]{8,64})\])?")  # a model and its hash
+PAIR = re.compile(r"(\d{1,6})x(\d{1,6})")
 
 SCHEDULES: Mapping[str, str | None] = {  # AUTOMATIC1111's labels that are not ours, in lower case
     "automatic": None,
@@ -40,6 +78,7 @@ CPP_SAMPLERS = {  # stable-diffusion.cpp's names
 }
 CPP_SUFFIX = re.compile(r"(.*\S) (karras|exponential|ays|gits|sgm_uniform|simple|discrete|kl_optimal|lcm|smoothstep)")
 KEEP_OWN_SCHEDULE = {"ddim", "plms", "uni_pc", "lcm", "euler_cfg_pp", "restart", "dpm_fast", "dpm_adaptive"}
+ANCIENT_VERSION = re.compile(r"v?[01]\.[0-5](\.|$|-)")
 OLD_VERSION = re.compile(r"v?[01]\.[0-8](\.|$|-)")  # before 1.9 a sampler without a schedule in its name used Uniform
 
 AUTOMATIC1111, FORGE, SD_NEXT = "AUTOMATIC1111", "Forge", "SD.Next"
@@ -77,11 +116,15 @@ def understood(parsed: Parsed, tool: str) -> Imported:
         fields |= {"Template": template} if template else {}
     draft.set("prompt", prompt, "Prompt")
     draft.set("negative", negative, "Negative prompt")
-    if tool != OURS:
-        draft.profile(PROFILES.get(tool, "a1111"))
+    draft.profile(PROFILES.get(tool, "a1111"))
+    if PROFILE in fields:
+        draft.set("profile", fields.pop(PROFILE), PROFILE)
     take_sampler(draft, fields, tool)
     take_model(draft, fields)
     take_strength(draft, fields)
+    take_hires(draft, fields)
+    take_refiner(draft, fields)
+    take_words(draft, fields, tool)
     if "Size" in fields:
         draft.size(fields.pop("Size"), "Size")
     for key, value in fields.items():
@@ -93,6 +136,16 @@ def take(draft: Draft, key: str, value: str, tool: str) -> None:
     """One field."""
     if key in PLAIN:
         draft.set(PLAIN[key], value, key)
+    elif key in PARTS:
+        draft.part(*PARTS[key], value, key)
+    elif key in CHOICES and value in CHOICES[key][2]:
+        name, inner, values = CHOICES[key]
+        if values[value] is not None:
+            draft.part(name, inner, values[value], key)
+    elif key in SOFT:
+        take_soft(draft, SOFT[key], value, key)
+    elif key == "Seed resize from" and (found := PAIR.fullmatch(value)):
+        draft.part("noise", "from_size", (int(found[1]), int(found[2])), key)
     elif key in OPTIONS:
         if not (key == "Sigma tmax" and tool != OURS and value == "0"):  # there 0 means no limit
             draft.option(OPTIONS[key], value, key)
@@ -100,6 +153,69 @@ def take(draft: Draft, key: str, value: str, tool: str) -> None:
         draft.option(key.removeprefix(OPTION), value, key)
     elif key not in SILENT:
         draft.keep(key, value)
+
+
+def take_soft(draft: Draft, inner: str, value: str, key: str) -> None:
+    """A field of soft inpainting, which is a part of a part."""
+    inpaint = draft.fields.get("inpaint")
+    known = inpaint.soft.model_dump() if isinstance(inpaint, Inpaint) and inpaint.soft else {}
+    draft.part("inpaint", "soft", {**known, inner: value}, key)
+
+
+def take_hires(draft: Draft, fields: dict[str, str]) -> None:
+    """The second pass: what is more than a number."""
+    if not any(key in fields for key in HIRES):
+        return
+    if "Denoising strength" in fields:
+        draft.part("hires", "strength", fields.pop("Denoising strength"), "Denoising strength")
+    if found := PAIR.fullmatch(fields.get("Hires resize", "")):
+        key = "Hires resize"
+        del fields[key]
+        for side, length in (("width", int(found[1])), ("height", int(found[2]))):
+            if length:
+                draft.part("hires", side, length // 8 * 8, key)
+    if "Hires upscaler" in fields:
+        name = fields.pop("Hires upscaler")
+        draft.part("hires", "upscaler", "latent" if name == "Latent" else name, "Hires upscaler")
+    take_hires_sampler(draft, fields)
+
+
+def take_hires_sampler(draft: Draft, fields: dict[str, str]) -> None:
+    """Sampler and schedule of the second pass, by the rules of the first."""
+    second = Draft()
+    if "Hires sampler" in fields:
+        second.sampler(fields.pop("Hires sampler"), "Hires sampler", CPP_SAMPLERS)
+    if "Hires schedule type" in fields:
+        second.schedule(fields.pop("Hires schedule type"), "Hires schedule type", SCHEDULES)
+    for name, value in second.fields.items():
+        if value is not None:
+            draft.part("hires", name, value, f"Hires {name}")
+    draft.not_understood |= second.not_understood
+    draft.warnings += second.warnings
+
+
+def take_refiner(draft: Draft, fields: dict[str, str]) -> None:
+    """The model that takes over, written as "name [hash]"."""
+    found = NAMED.fullmatch(fields.get("Refiner", ""))
+    if found is None or not found[1]:
+        return
+    whole, switch = fields.pop("Refiner"), fields.pop("Refiner switch at", "0.8")
+    last = re.split(r"[/\\]", found[1])[-1]
+    digest = {"model_hash": found[2]} if found[2] and len(found[2]) > 8 else {}
+    draft.set("refiner", {"model": last, "switch_at": switch, **digest}, f"Refiner {whole}"[:MAX_SHOWN])
+
+
+def take_words(draft: Draft, fields: dict[str, str], tool: str) -> None:
+    """How prompts are read. Before version 1.6 moments in [from:to:when] were counted in another way."""
+    ancient = tool == AUTOMATIC1111 and ANCIENT_VERSION.match(fields.get("Version", ""))
+    old = fields.pop("Old prompt editing timelines", "")
+    if old == "True" or (ancient and "[" in str(draft.fields.get("prompt"))):
+        draft.set("old_prompt_timing", True, "Old prompt editing timelines")
+    emphasis = fields.pop("Emphasis", "Original")
+    if emphasis != "Original":
+        draft.set("emphasis", emphasis.lower(), "Emphasis")
+    if any(key in fields for key in MASKED):
+        draft.warn("made under a mask, which is not in the file: give it with --mask")
 
 
 def take_sampler(draft: Draft, fields: dict[str, str], tool: str) -> None:
