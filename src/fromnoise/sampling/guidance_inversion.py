@@ -28,12 +28,11 @@ def inversion(latents: Tensor, sigmas: Tensor, adjusted: bool = False) -> Sample
         at = sigma if adjusted else sigma_next
         denoised = yield Evaluate(x, at)
         x = x + (x - denoised) / at * (sigma_next - sigma)
-    size: Tensor = sigmas[-1] if adjusted else x.std()
-    return x / size
+    return x / (sigmas[-1] if adjusted else x.std())
 
 
 def start_noise(found: Tensor, fresh: Tensor, latents: Tensor, sigma: Tensor, randomness: float = 0.0) -> Tensor:
     """The noise (1 c h w) to add to `latents` at the highest level `sigma` so that only noise is there: `found` by
     `inversion`, mixed with `fresh` noise as far as `randomness` (0 to 1) and brought back to unit size."""
-    size = (randomness**2 + (1 - randomness) ** 2) ** 0.5
+    size: float = (randomness**2 + (1 - randomness) ** 2) ** 0.5
     return (found * (1 - randomness) + fresh * randomness) / size - latents / sigma

@@ -67,13 +67,18 @@ def projected(scale: float, eta: float = 0.0, threshold: float = 0.0, momentum: 
         if momentum is not None and momentum.share != 0:
             guidance = momentum.add(guidance, float(ask.sigma))
         if threshold > 0:
-            guidance = guidance * (threshold / guidance.norm(dim=WHOLE, keepdim=True)).clamp_max(1)
-        axis: Tensor = cond / cond.norm(dim=WHOLE, keepdim=True).clamp_min(1e-12)
+            guidance = guidance * (threshold / norm(guidance)).clamp_max(1)
+        axis = cond / norm(cond).clamp_min(1e-12)
         parallel = (guidance * axis).sum(dim=WHOLE, keepdim=True) * axis
-        update: Tensor = guidance - parallel * (1 - eta)
-        return cond + update * (scale - 1)
+        return cond + (guidance - parallel * (1 - eta)) * (scale - 1)
 
     return guided
+
+
+def norm(x: Tensor) -> Tensor:
+    """Euclidean, of each picture (1 c h w): (1 1 1 1)."""
+    length: Tensor = torch.linalg.vector_norm(x, dim=WHOLE, keepdim=True)
+    return length
 
 
 def zero_star(scale: float, of: Literal["slope", "denoised"] = "slope") -> Rule:
@@ -86,7 +91,7 @@ def zero_star(scale: float, of: Literal["slope", "denoised"] = "slope") -> Rule:
 
     def guided(ask: Evaluate, cond: Tensor, uncond: Tensor) -> Tensor:
         v, base = ask.x - cond, ask.x - uncond
-        s = (v * base).sum(dim=WHOLE, keepdim=True) / ((base * base).sum(dim=WHOLE, keepdim=True) + 1e-8)
+        s = (v * base).sum(dim=WHOLE, keepdim=True) / (base * base).sum(dim=WHOLE, keepdim=True).clamp_min(1e-8)
         if of == "denoised":
             return s * uncond + (cond - s * uncond) * scale
         return ask.x - (s * base + (v - s * base) * scale)
