@@ -23,9 +23,9 @@ def test_own_variables_come_first() -> None:
 @pytest.mark.parametrize(
     ("environment", "platform", "expected"),
     [
-        ({"HOME": "/home/a"}, "linux", Path("/home/a/.cache/fromnoise")),
-        ({"HOME": "/home/a", "XDG_CACHE_HOME": "/c"}, "linux", Path("/c/fromnoise")),
-        ({"HOME": "/Users/a"}, "darwin", Path("/Users/a/Library/Caches/fromnoise")),
+        ({"HOME": "/h"}, "linux", Path("/h/.cache/fromnoise")),
+        ({"HOME": "/h", "XDG_CACHE_HOME": "/c"}, "linux", Path("/c/fromnoise")),
+        ({"HOME": "/u"}, "darwin", Path("/u/Library/Caches/fromnoise")),
         ({"LOCALAPPDATA": "/l"}, "win32", Path("/l/fromnoise/cache")),
         ({}, "linux", None),
         ({}, "win32", None),
