@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from fromnoise import __version__
-from fromnoise.cli import failures
+from fromnoise.cli import failures, more
 from fromnoise.cli.messages import say
 
 WHAT, HOW = say("The picture"), say("How it is made")
@@ -235,6 +235,9 @@ def snapshot(
     print(write(config))
 
 
+more.add_to(app)
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run one command; returns the exit status."""
     command = get_command(app)
@@ -260,6 +263,6 @@ def spelled_out(arguments: Sequence[str]) -> list[list[str]]:
 
 def names() -> list[str]:
     """Of all commands."""
-    return [command.callback.__name__ for command in app.registered_commands if command.callback] + [
+    return [command.name or command.callback.__name__ for command in app.registered_commands if command.callback] + [
         group.name for group in app.registered_groups if group.name
     ]

@@ -76,6 +76,62 @@ OURS = {
     "stopped": "已停止",
     "stopped; nothing was written": "已停止，没有写入任何文件",
     "stopped; {written} of {wanted} pictures are finished": "已停止，{wanted} 张图中完成了 {written} 张",
+    # again, verify and sheets
+    "A picture with its recipe in it, of any tool.": "带有生成参数的图片，出自哪个工具都可以。",
+    "Another model than the picture names.": "改用另一个模型，而不是图片里写的那个。",
+    "A font for the labels of the sheet.": "拼图标签所用的字体文件。",
+    "Also write every picture of the sheet by itself.": "拼图中的每张图片也单独存一份。",
+    "Make a picture again from what is written in it.": "按图片里的生成参数重新生成它。",
+    "Check a picture against what its metadata makes: was it changed?": "按元数据重新生成并比对：图片被改动过吗？",
+    "Draw a sheet of pictures that differ along one to three axes.": "画一张 X/Y/Z 对比图：沿一到三个轴变化参数。",
+    "Draw a sheet of every choice of the parts of a prompt: always|this|that.": (
+        "提示词矩阵：画出 always|this|that 各部分的所有组合。"
+    ),
+    "Make a picture for each line of a file.": "文件里每一行提示词生成一张图。",
+    "Make a picture, then another from it, and so on, and draw a sheet of them.": (
+        "回送：每张图都以前一张为起点，并拼成一张图。"
+    ),
+    'What changes along the columns: "steps=10-30 [3]", "sampler=Euler, DPM++ 2M".': (
+        '各列变化的参数："steps=10-30 [3]"、"sampler=Euler, DPM++ 2M"。'
+    ),
+    "What changes along the rows.": "各行变化的参数。",
+    "What changes from sheet to sheet, side by side.": "各张并排的子图之间变化的参数。",
+    "Take the parts of the negative prompt instead.": "改为组合反向提示词的各部分。",
+    "Put the chosen parts before the first one.": "把选中的部分放在第一部分之前。",
+    "Each picture has a seed of its own.": "每张图用不同的种子。",
+    'A prompt on each line, or options such as --prompt "a cat" --steps 5.': (
+        '每行一个提示词，或 --prompt "a cat" --steps 5 这样的选项。'
+    ),
+    "Each line has the next seed.": "每一行的种子依次加一。",
+    "How many pictures.": "生成几张图：循环次数。",
+    "The strength of the last picture.": "最后一张图的重绘幅度。",
+    "How the strength goes from the first to the last.": "重绘幅度从第一张到最后一张的变化曲线。",
+    "note: {warning}": "注意：{warning}",
+    "not understood: {fields}": "没有读懂的字段：{fields}",
+    "identical: every pixel is what the recipe makes": "完全一致：每个像素都与重新生成的结果相同",
+    "equal within rounding: nobody changed it": "在舍入误差内一致：没有被改动",
+    "edited: parts of it are not what the recipe makes": "被编辑过：有些部分与重新生成的结果不同",
+    "different: its recipe makes another picture here": "不同：按它的参数在这里生成的是另一张图",
+    "not checked: {reason}": "无法检查：{reason}",
+    "largest difference {largest:g} of 255, mean {mean:.3g}": "最大差值 {largest:g}（满值 255），平均 {mean:.3g}",
+    "values that rounding turned to the next level: {count}": "因舍入落到相邻级的数值：{count} 个",
+    "changed pixels: {count}, between ({left}, {upper}) and ({right}, {lower})": (
+        "被改动的像素：{count} 个，位于 ({left}, {upper}) 到 ({right}, {lower}) 之间"
+    ),
+    "it needs a model whose SHA-256 begins {needed}, which is not here": (
+        "它需要 SHA-256 以 {needed} 开头的模型，这里没有"
+    ),
+    "the model it was made with": "生成它所用的模型",
+    "not known to be its model": "不能确定是生成它所用的模型",
+    "{path}: {reason}; SHA-256 {sha256}": "{path}：{reason}；SHA-256 为 {sha256}",
+    "give an axis, such as --x {example}; there are {known}": "请给出一个轴，如 --x {example}；可用的轴有：{known}",
+    "axis {text}: write it as NAME=VALUES, such as {example}": "轴 {text}：请写成 名字=取值，如 {example}",
+    "{path}: can't be read ({reason})": "{path}：无法读取（{reason}）",
+    "{path}: is not text in UTF-8": "{path}：不是 UTF-8 编码的文本",
+    "{count} pictures": "共 {count} 张图",
+    "no font here has {letters}: they show as boxes; install one, such as Noto Sans CJK, or give --font": (
+        "这里没有包含 {letters} 的字体，它们会显示为方框；请安装 Noto Sans CJK 之类的字体，或用 --font 指定"
+    ),
     # failures
     "out of memory; try a smaller --size, --batch 1, --dtype bfloat16 or --device cpu": (
         "内存不足；请减小 --size，或用 --batch 1、--dtype bfloat16、--device cpu"

@@ -76,7 +76,7 @@ def again(path: Path, load: Load, changes: Mapping[str, object] | None = None) -
     if missing:
         raise FileError(f"{missing[0].path}: {missing[0].reason}; it was the {missing[0].field} of {path}")
     model = load(recipe)
-    if not matches(recipe, model):
+    if matches(recipe, model) is False:
         raise FileError(
             f"{path}: made with another model than {recipe.model} here: its SHA-256 begins {recipe.model_hash}, "
             f"not {model.sha256[:10]}; choose one with --model"
@@ -93,7 +93,7 @@ def verify(path: Path, load: Load) -> Verification:
     except FromnoiseError as error:
         return Verification(imported, "not checked", str(error), missing=missing)
     found = Verification(imported, "not checked", "", model.sha256, matches(recipe, model), missing)
-    if not found.model_matches and recipe.model_hash:
+    if found.model_matches is False:
         return replace(found, reason=f"{recipe.model} is another model: the picture needs {recipe.model_hash}")
     if missing:
         return replace(found, reason=f"{missing[0].path}: {missing[0].reason}")

@@ -184,8 +184,12 @@ def number(value: float) -> str:
 
 
 def quoted(value: str) -> str:
-    """As JSON where a comma, a colon or a line break would take the line apart."""
-    return json.dumps(value, ensure_ascii=False) if any(c in value for c in ",:\n") else value
+    """As JSON where a comma, a colon or a line break would take the line apart, as AUTOMATIC1111 does.
+
+    Besides, where outer blanks would go, and where a quote or bracket at the start would be taken for JSON.
+    """
+    takes_apart = any(c in value for c in ",:\n") or value != value.strip() or value[:1] in ('"', "{", "[")
+    return json.dumps(value, ensure_ascii=False) if takes_apart and value else value
 
 
 def parse(text: str) -> Parsed | None:

@@ -1,0 +1,115 @@
+"""`fromnoise again` and `fromnoise verify`: pictures made from what is written in them."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from fromnoise import settings
+from fromnoise.cli.make import reference
+from fromnoise.cli.messages import say, translated
+from fromnoise.cli.output import Destination
+from fromnoise.cli.progress import note
+from fromnoise.engine import library
+from fromnoise.engine.images import save_png
+from fromnoise.engine.memory import place
+from fromnoise.engine.metadata.draft import Imported
+from fromnoise.engine.metadata.own import OURS, texts
+from fromnoise.engine.metadata.read import read_any
+from fromnoise.engine.recipe import Recipe
+from fromnoise.engine.verify import Verification, again, verify
+
+
+def make_again(
+    file: Path, model: str | None, seed: int | None, init: Path | None, mask: Path | None, out: str | None, quiet: bool,
+    device: str | None, dtype: str | None,
+) -> None:  # fmt: skip
+    """Make a picture of any tool again and print its path."""
+    imported = read_any(file)
+    destination = Destination.of(out)
+    destination.check()
+    changes: dict[str, object] = {"model": model, "seed": seed, "init": reference(init), "mask": reference(mask)}
+    changes = {name: value for name, value in changes.items() if value is not None}
+    if model is not None:
+        changes["model_hash"] = None
+    tell(imported, quiet)
+    made = again(file, loader(device, dtype_of(imported, dtype)), changes)
+    with destination.claimed(destination.stem(made.recipe.prompt, made.recipe.seed, None)) as path:
+        save_png(made.image, path, texts(made.recipe, place(device).device))
+    print(path)
+
+
+def check(file: Path, model: str | None, device: str | None) -> bool:
+    """Print how a picture compares with what its metadata makes; whether it agrees."""
+    load = loader(device, None)
+
+    def chosen(recipe: Recipe) -> library.Model:
+        return load(recipe if model is None else recipe.but(model=model))
+
+    found = verify(file, chosen)
+    tell(found.imported, quiet=False)
+    print("\n".join(report(found)))
+    return found.verdict in ("identical", "equal within rounding")
+
+
+def loader(device: str | None, dtype: str | None) -> Callable[[Recipe], library.Model]:
+    """Loads the model of a recipe, in its own dtype if none is given."""
+
+    def load(recipe: Recipe) -> library.Model:
+        return library.load(recipe.model, place(device, dtype or recipe.dtype), settings=settings.read())
+
+    return load
+
+
+def dtype_of(imported: Imported, dtype: str | None) -> str | None:
+    """The dtype that was asked for; for pictures of other tools, which don't name it, what is fast here."""
+    return dtype or (None if imported.source == OURS else place().dtype_name)
+
+
+def tell(imported: Imported, quiet: bool) -> None:
+    """Notes on what could not be taken over."""
+    note(say("made by {tool}", tool=imported.source), quiet)
+    for warning in imported.warnings:
+        note(say("note: {warning}", warning=translated(warning)), quiet)
+    if imported.not_understood:
+        note(say("not understood: {fields}", fields=", ".join(imported.not_understood)), quiet)
+
+
+def report(found: Verification) -> list[str]:
+    """The verdict, the differences, the model and the files."""
+    lines = [verdict(found)]
+    if found.largest is not None and found.mean is not None:
+        lines.append(
+            say("largest difference {largest:g} of 255, mean {mean:.3g}", largest=found.largest, mean=found.mean)
+        )
+    if found.rounded:
+        lines.append(say("values that rounding turned to the next level: {count}", count=found.rounded))
+    if found.box:
+        left, upper, right, lower = found.box
+        lines.append(
+            say(
+                "changed pixels: {count}, between ({left}, {upper}) and ({right}, {lower})",
+                count=found.changed, left=left, upper=upper, right=right - 1, lower=lower - 1,
+            )
+        )  # fmt: skip
+    needed = found.imported.recipe.model_hash
+    if needed and found.model_hash is None:
+        lines.append(say("it needs a model whose SHA-256 begins {needed}, which is not here", needed=needed[:16]))
+    elif found.model_hash:
+        state = say("the model it was made with") if found.model_matches else say("not known to be its model")
+        lines.append(f"{found.imported.recipe.model} ({found.model_hash[:10]}): {state}")
+    for file in found.missing:
+        reason = translated(file.reason)
+        lines.append(say("{path}: {reason}; SHA-256 {sha256}", path=file.path, reason=reason, sha256=file.sha256))
+    return lines
+
+
+def verdict(found: Verification) -> str:
+    """In the user's language."""
+    if found.verdict == "identical":
+        return say("identical: every pixel is what the recipe makes")
+    if found.verdict == "equal within rounding":
+        return say("equal within rounding: nobody changed it")
+    if found.verdict == "edited":
+        return say("edited: parts of it are not what the recipe makes")
+    if found.verdict == "different":
+        return say("different: its recipe makes another picture here")
+    return say("not checked: {reason}", reason=translated(found.reason))
