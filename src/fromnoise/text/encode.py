@@ -74,6 +74,35 @@ def encode(
     return encode_chunks(chunks, encoder, tokenizer, layer=layer, emphasis=emphasis, vectors=vectors, dtype=dtype)
 
 
+def encode_together(
+    prompts: Sequence[Sequence[Piece]],
+    encoder: CLIPText,
+    tokenizer: Tokenizer,
+    *,
+    layer: LayerRule = LAST,
+    emphasis: Emphasis = "native",
+    dialect: Dialect = "native",
+    embeddings: Mapping[str, Tensor] | None = None,
+    dtype: torch.dtype | None = None,
+) -> list[Encoded]:
+    """Encode what a prompt says at its stages in one call of `encoder`, each as long as the longest.
+
+    This is how AUTOMATIC1111 encodes an edited prompt. It restores the mean over all stages, so that they touch each
+    other where weights are used. A single stage comes out as from `encode`.
+    """
+    vectors = {name: v.reshape(-1, v.shape[-1]) for name, v in (embeddings or {}).items()}
+    sizes = {name: len(v) for name, v in vectors.items()}
+    stages = [chunk_pieces(pieces, tokenizer, dialect, sizes) for pieces in prompts]
+    empty = chunk_pieces([], tokenizer, dialect)
+    longest = max(map(len, stages))
+    chunks = [chunk for stage in stages for chunk in [*stage, *empty * (longest - len(stage))]]
+    encoded = encode_chunks(
+        chunks, encoder, tokenizer, layer=layer, emphasis=emphasis, vectors=vectors, dtype=dtype, prompts=len(stages)
+    )
+    contexts = encoded.context.reshape(len(stages), -1, encoded.context.shape[-1])
+    return [Encoded(contexts[i : i + 1], encoded.pooled[i : i + 1]) for i in range(len(stages))]
+
+
 def encode_chunks(
     chunks: Sequence[Chunk],
     encoder: CLIPText,
@@ -83,8 +112,13 @@ def encode_chunks(
     emphasis: Emphasis = "native",
     vectors: Mapping[str, Tensor] | None = None,
     dtype: torch.dtype | None = None,
+    prompts: int = 1,
 ) -> Encoded:
-    """Encode chunks made by `chunk_pieces`; the rest as in `encode`."""
+    """Encode chunks made by `chunk_pieces`; the rest as in `encode`.
+
+    `prompts` of them may follow each other, with equally many chunks: then their states do, and there is a pooled
+    state of each.
+    """
     device = encoder.text_model.embeddings.token_embedding.weight.device
     weights = torch.tensor([chunk.weights for chunk in chunks], device=device)[..., None]
     weighted = emphasis != "ignore" and bool((weights != 1).any())
@@ -96,8 +130,9 @@ def encode_chunks(
     states = _take(encoder, output.hidden_states, output.last, layer)
     states, empty = states[: len(chunks)], states[len(chunks) :]
     if weighted:
-        states = _emphasise(states, weights, emphasis, empty)
-    return Encoded(states.reshape(1, -1, states.shape[-1]), output.pooled[:1])
+        states = _emphasise(states, weights, emphasis, empty, prompts)
+    pooled = output.pooled[: len(chunks) : len(chunks) // prompts]
+    return Encoded(states.reshape(1, -1, states.shape[-1]), pooled)
 
 
 def join(first: Encoded, second: Encoded) -> Encoded:
@@ -131,18 +166,24 @@ def _take(encoder: CLIPText, hidden_states: list[Tensor], last: Tensor, layer: L
     return normed
 
 
-def _emphasise(states: Tensor, weights: Tensor, emphasis: Emphasis, empty: Tensor) -> Tensor:
+def _emphasise(states: Tensor, weights: Tensor, emphasis: Emphasis, empty: Tensor, prompts: int) -> Tensor:
     """states (chunks, 77, d), weights (chunks, 77, 1), empty (1, 77, d) or none; in float32 at least."""
     z = states.to(torch.promote_types(states.dtype, torch.float32))
     if emphasis == "comfyui":
         z = torch.where(weights == 1, z, empty + (z - empty) * weights)
     else:
-        before = z.mean(dim=(1, 2), keepdim=True)
+        before = _chunk_means(z, prompts)
         z = z * weights
-        after = z.mean(dim=(1, 2), keepdim=True)
+        after = _chunk_means(z, prompts)
         if emphasis == "native":
             z = z * torch.where(after == 0, torch.ones_like(after), before / after)
     return z.to(states.dtype)
+
+
+def _chunk_means(z: Tensor, prompts: int) -> Tensor:
+    """(chunks, 1, 1): the mean of each chunk together with those at the same place in the other prompts."""
+    means: Tensor = z.reshape(prompts, -1, *z.shape[1:]).mean(dim=(0, 2, 3))
+    return means.repeat(prompts)[:, None, None]
 
 
 @contextmanager
