@@ -1,68 +1,235 @@
-"""What steers the network, from a recipe's prompts: token states, and for SDXL sizes and pooled states."""
+"""What steers the network, from a recipe's prompts: token states, and for SDXL sizes and pooled states.
 
+A prompt may say other things at other steps, and several things at once (AND): `spoken` gives a list of `Prompts`, each
+from one step on. Whatever is said twice is encoded once.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
 from fromnoise.engine.library import Model
 from fromnoise.engine.recipe import Recipe
+from fromnoise.engine.recipe_parts import Sizes
+from fromnoise.errors import UserError
 from fromnoise.nn.unet import timestep_embedding
 from fromnoise.sampling.guidance import Cond
-from fromnoise.text.encode import Encoded, LayerRule, clip_skip, encode, join, match_chunks
-from fromnoise.text.prompt_weights import parse_weights
+from fromnoise.sampling.profiles import PROFILES, Profile
+from fromnoise.text.encode import Encoded, LayerRule, encode_together, join, match_chunks
+from fromnoise.text.prompt import Piece, Prompt, Timing, parse, schedule
+from fromnoise.text.prompt_tree import changes
 from fromnoise.text.tokenizer import Tokenizer
 
-AESTHETIC_SCORE, NEGATIVE_AESTHETIC_SCORE = 6.0, 2.5  # what the refiner's cond and uncond ask for
+WINDOW = Tokenizer.window
+
+Pieces: TypeAlias = tuple[Piece, ...]
+Embeddings: TypeAlias = Sequence[Mapping[str, Tensor]]  # for each text encoder: name to vectors (n d)
+
+
+@dataclass(frozen=True)
+class Words:
+    """What one pass is told, and what its steps are counted by."""
+
+    prompt: str
+    negative: str
+    width: int  # pixels of the pass
+    height: int
+    steps: int
+    first_pass: int | None = None  # steps of the pass before, if there is one
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> "Words":
+        """Those of a recipe's first pass, counted by its steps."""
+        return cls(recipe.prompt, recipe.negative, recipe.width, recipe.height, recipe.steps)
+
+    def over(self, steps: int) -> "Words":
+        """The same, counted by that many steps."""
+        return replace(self, steps=steps)
+
+    def times(self, factor: int) -> "Words":
+        """The same, with so many counts for each step."""
+        return replace(self, steps=self.steps * factor, first_pass=self.first_pass and self.first_pass * factor)
 
 
 @dataclass(frozen=True)
 class Prompts:
-    """Both sides of classifier-free guidance."""
+    """Both sides of guidance from one step on."""
 
-    cond: Cond
+    conds: tuple[tuple[Cond, float], ...]  # what stands between ANDs, with its weight
     uncond: Cond
+    start: int  # counted as in `words`
+    words: Words  # what they were made of
+
+    @property
+    def cond(self) -> Cond:
+        """The first subprompt, mostly the only one."""
+        return self.conds[0][0]
 
     def with_concat(self, concat: Tensor) -> "Prompts":
         """Both with extra input channels (1 c h w)."""
-        return Prompts(replace(self.cond, concat=concat), replace(self.uncond, concat=concat))
+        conds = tuple((replace(cond, concat=concat), weight) for cond, weight in self.conds)
+        return replace(self, conds=conds, uncond=replace(self.uncond, concat=concat))
 
 
 def encode_prompts(model: Model, recipe: Recipe) -> Prompts:
-    """The prompt and the negative prompt, with contexts of equal length so that they share batches."""
-    cond, uncond, empty = (encode_text(model, text, recipe.clip_skip) for text in (recipe.prompt, recipe.negative, ""))
-    cond, uncond = match_chunks([cond, uncond], empty)
-    return Prompts(
-        Cond(cond.context, vector(model, cond, recipe, AESTHETIC_SCORE)),
-        Cond(uncond.context, vector(model, uncond, recipe, NEGATIVE_AESTHETIC_SCORE)),
-    )
+    """What the prompts of a recipe say at its first step."""
+    return spoken(model, recipe, Words.of(recipe))[0]
 
 
-def encode_text(model: Model, text: str, skip: int | None) -> Encoded:
-    """One prompt through all of the model's text encoders."""
-    pieces = parse_weights(text)
-    states = []
-    for encoder in model.text:
-        tokenizer = Tokenizer(pad=Tokenizer.end if encoder.config.act == "quick_gelu" else 0)
-        rule = clip_skip(skip) if skip else layer_rule(model)
-        states.append(encode(pieces, encoder, tokenizer, layer=rule, dtype=model.placement.dtype))
-    return states[0] if len(states) == 1 else join(*states)
+def spoken(
+    model: Model, recipe: Recipe, words: Words, *, refiner: bool = False, embeddings: Embeddings = ()
+) -> list[Prompts]:
+    """What `words` say from each step on at which they say something new, encoded for `model`.
+
+    `refiner` marks the conds for the executor's second model, which `model` is then.
+    """
+    profile = PROFILES[recipe.profile]
+    timing = _timing(recipe, words)
+    positive = parse(words.prompt, profile.dialect, weights=profile.weights)
+    negative = parse(words.negative, profile.dialect, compose=False, weights=profile.weights)
+    for prompt in (positive, negative):
+        refuse_networks(prompt)
+    encoder = Encoder(model, recipe, profile, embeddings)
+    starts = sorted({start for prompt in (positive, negative) for start in _starts(prompt, timing)})
+    told, told_not = (encoder.parts(prompt, timing, starts) for prompt in (positive, negative))
+    sizes = recipe.sizes or Sizes()
+
+    def cond(encoded: Encoded, score: float) -> Cond:
+        y = vector(model, encoded, words, sizes, score)
+        return Cond(encoded.context, y, timestep=profile.timestep, refiner=refiner)
+
+    found = []
+    for start in starts:
+        subprompts = _at(positive, start, timing)
+        states = [part[pieces] for part, (pieces, _) in zip(told, subprompts, strict=True)]
+        without = told_not[0][_at(negative, start, timing)[0][0]]
+        if profile.zero_empty_negative and not words.negative and model.facts.family.startswith("sdxl"):
+            without = Encoded(*(torch.zeros_like(state) for state in without))
+        *states, without = encoder.fitted([*states, without])
+        conds = [
+            (cond(state, sizes.aesthetic_score), weight) for state, (_, weight) in zip(states, subprompts, strict=True)
+        ]
+        found.append(Prompts(tuple(conds), cond(without, sizes.negative_aesthetic_score), start, words))
+    return found
 
 
-def layer_rule(model: Model) -> LayerRule:
-    """Which layer the U-Net was trained on."""
-    return LayerRule(model.facts.text_layer, model.facts.text_final_norm)
+def refuse_networks(prompt: Prompt) -> None:
+    """A UserError for tags such as <lora:name:0.8>, which nothing can apply yet."""
+    for network in prompt.networks:
+        raise UserError(
+            f"<{network.kind}:{network.name}>: networks in prompts can't be used yet; take the tag out of the prompt"
+        )
 
 
-def vector(model: Model, encoded: Encoded, recipe: Recipe, aesthetic_score: float) -> Tensor | None:
+class Encoder:
+    """A model's text encoders as one recipe wants them; remembers what it has encoded."""
+
+    def __init__(self, model: Model, recipe: Recipe, profile: Profile, embeddings: Embeddings = ()) -> None:
+        self.model, self.profile, self.embeddings = model, profile, embeddings
+        self.emphasis = recipe.emphasis or profile.emphasis
+        self.layer = layer_rule(model, profile, recipe.clip_skip)
+        self.known: dict[tuple[Pieces, ...], list[Encoded]] = {}
+
+    def parts(self, prompt: Prompt, timing: Timing, starts: Sequence[int]) -> list[dict[Pieces, Encoded]]:
+        """For each subprompt, the states of everything that it says at the steps `starts`."""
+        if self.profile.emphasis_together:
+            stages = [_stages(prompt, index, timing) for index in range(len(prompt.parts))]
+            return [dict(zip(said, self.encode(*said), strict=True)) for said in stages]
+        said_at = [_at(prompt, start, timing) for start in starts]
+        return [
+            {pieces: self.encode(pieces)[0] for pieces in dict.fromkeys(said[index][0] for said in said_at)}
+            for index in range(len(prompt.parts))
+        ]
+
+    def encode(self, *stages: Pieces) -> list[Encoded]:
+        """The states of some texts; where weights are restored over stages, together."""
+        if stages not in self.known:
+            self.known[stages] = self._encode(stages)
+        return self.known[stages]
+
+    def fitted(self, states: list[Encoded]) -> list[Encoded]:
+        """Contexts of the conds and, last, of the uncond, made as long as they have to be."""
+        if self.profile.pad_prompts:
+            return match_chunks(states, self.encode((Piece(""),))[0])
+        *conds, uncond = states
+        if self.profile.dialect != "a1111":
+            return states
+        longest = max(state.context.shape[1] for state in conds)
+        return [*(_last_repeated(state, longest) for state in conds), uncond]
+
+    def _encode(self, stages: Sequence[Pieces]) -> list[Encoded]:
+        by_encoder = []
+        for index, encoder in enumerate(self.model.text):
+            encoded = encode_together(
+                stages,
+                encoder,
+                Tokenizer(pad=Tokenizer.end if encoder.config.act == "quick_gelu" else 0),
+                layer=self.layer,
+                emphasis=self.emphasis,
+                dialect=self.profile.dialect,
+                embeddings=self.embeddings[index] if self.embeddings else None,
+                dtype=self.model.placement.dtype,
+            )
+            by_encoder.append([self._cut(state) for state in encoded])
+        return [states[0] if len(states) == 1 else join(*states) for states in zip(*by_encoder, strict=True)]
+
+    def _cut(self, encoded: Encoded) -> Encoded:
+        return encoded._replace(context=encoded.context[:, :WINDOW]) if self.profile.first_chunk_only else encoded
+
+
+def layer_rule(model: Model, profile: Profile, skip: int | None) -> LayerRule:
+    """Which states the U-Net is given: those it was trained on, or, counted from the end, those of clip skip."""
+    facts = model.facts
+    if skip is None or facts.family not in profile.clip_skip_families:
+        return LayerRule(facts.text_layer, facts.text_final_norm)
+    missing = facts.family == "sd2" and facts.text_layer == 1  # the file has no last layer
+    return LayerRule(max(1, skip - missing), facts.text_final_norm)
+
+
+def vector(model: Model, encoded: Encoded, words: Words, sizes: Sizes, aesthetic_score: float) -> Tensor | None:
     """SDXL's y (1 v): pooled states, then original size, crop and target size, or the refiner's aesthetic score.
 
     Podell et al. (2023), section 2.2: each number as 256 sinusoids.
     """
     if model.unet.config.vector_dim is None:
         return None
-    height, width = float(recipe.height), float(recipe.width)
-    numbers = [height, width, 0.0, 0.0]
-    numbers += [aesthetic_score] if model.facts.family == "sdxl_refiner" else [height, width]
-    pooled = encoded.pooled.float()
-    return torch.cat((pooled, timestep_embedding(torch.tensor(numbers, device=pooled.device), 256).reshape(1, -1)), 1)
+    here = words.width, words.height
+    (width, height), (left, top), (target_width, target_height) = (
+        sizes.original or here,
+        sizes.crop,
+        sizes.target or here,
+    )
+    last = [aesthetic_score] if model.facts.family == "sdxl_refiner" else [target_height, target_width]
+    numbers = torch.tensor([height, width, top, left, *last], dtype=torch.float32, device=encoded.pooled.device)
+    return torch.cat((encoded.pooled.float(), timestep_embedding(numbers, 256).reshape(1, -1)), 1)
+
+
+def _timing(recipe: Recipe, words: Words) -> Timing:
+    if recipe.old_prompt_timing:  # it knows no second pass
+        return Timing(words.first_pass or words.steps, None, True)
+    return Timing(words.steps, words.first_pass)
+
+
+def _starts(prompt: Prompt, timing: Timing) -> list[int]:
+    found = schedule(prompt, timing.steps, first_pass=timing.first_pass, old_rule=timing.old_rule)
+    return [start for start, _ in found]
+
+
+def _at(prompt: Prompt, step: int, timing: Timing) -> list[tuple[Pieces, float]]:
+    said = prompt.at(step, timing.steps, first_pass=timing.first_pass, old_rule=timing.old_rule)
+    return [(subprompt.pieces, subprompt.weight) for subprompt in said]
+
+
+def _stages(prompt: Prompt, index: int, timing: Timing) -> list[Pieces]:
+    """What the subprompt `index` says between its changes, in order."""
+    inside = {change for change in changes(prompt.parts[index].tree, timing) if 1 <= change <= timing.steps}
+    return [_at(prompt, step, timing)[index][0] for step in sorted(inside | {timing.steps})]
+
+
+def _last_repeated(encoded: Encoded, length: int) -> Encoded:
+    """The context lengthened by its last vector, as AUTOMATIC1111 stacks subprompts."""
+    missing = length - encoded.context.shape[1]
+    return encoded._replace(context=torch.cat((encoded.context, encoded.context[:, -1:].expand(-1, missing, -1)), 1))

@@ -8,23 +8,29 @@ Recipe -> generate -> sampler        yields  Evaluate(x, sigma)       and is sen
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from fromnoise.engine.conditioning import Prompts, encode_prompts
+from fromnoise.engine.enlarge import (
+    LATENT_UPSCALERS,
+    enlarged_image,
+    enlarged_latents,
+    upscaler,
+)
 from fromnoise.engine.executor import Executor
-from fromnoise.engine.images import fitted, mask_tensor, open_image, to_image, to_tensor
+from fromnoise.engine.images import to_image, to_tensor
 from fromnoise.engine.library import Model
-from fromnoise.engine.recipe import ImageRef, Recipe
-from fromnoise.errors import FileError, UserError
-from fromnoise.sampling.guidance import Guidance, Picture, classifier_free, drive, instruct_pix2pix, keep
-from fromnoise.sampling.noise import NativeNoise, Purpose, philox_normal
+from fromnoise.engine.passes import Pass, orders
+from fromnoise.engine.prepare import Preparation, in_order
+from fromnoise.engine.recipe import Recipe
+from fromnoise.engine.start import begun
+from fromnoise.errors import UserError
+from fromnoise.sampling.guidance import Picture, drive
+from fromnoise.sampling.profiles import PROFILES
 from fromnoise.sampling.resume import Recording, resumable
-from fromnoise.sampling.samplers import SAMPLERS
-from fromnoise.sampling.schedules import sigmas_for
+from fromnoise.sampling.samplers import Sampler
 
 
 @dataclass(frozen=True)
@@ -55,16 +61,18 @@ def generate(
     model: Model,
     recipes: Sequence[Recipe],
     *,
+    refiner: Model | None = None,
     watch: Watch | None = None,
     recordings: Sequence[Recording] | None = None,
     max_batch: int = 8,
 ) -> Iterator[Generated]:
     """Make the pictures side by side; each is yielded as it is finished.
 
-    `watch` is told of every evaluation. `recordings`, one a recipe, make pictures that can be stopped and resumed.
+    `refiner` is the second model of recipes that name one. `watch` is told of every evaluation. `recordings`, one a
+    recipe, make pictures that can be stopped and resumed.
     """
-    executor = Executor[int](model, max_batch)
-    jobs = [Job(model, recipe) for recipe in recipes]
+    executor = Executor[int](model, max_batch, refiner)
+    jobs = [Job(model, recipe, refiner) for recipe in recipes]
     for i, job in enumerate(jobs):
         recording = recordings[i] if recordings else None
         executor.add(i, job.picture(None if watch is None else partial(watch, i), recording))
@@ -75,118 +83,96 @@ def generate(
 class Job:
     """One recipe on one model: its inputs as tensors, and what to do with its latents."""
 
-    def __init__(self, model: Model, recipe: Recipe) -> None:
-        check(model, recipe)
-        self.model = model
+    def __init__(self, model: Model, recipe: Recipe, refiner: Model | None = None) -> None:
+        check(model, recipe, refiner)
+        self.model, self.refiner = model, refiner
+        first = orders(recipe)[0]
         self.recipe = recipe.but(
             model_hash=model.sha256,
             dtype=model.placement.dtype_name,
-            schedule=recipe.schedule or model.schedule(recipe.sampler),
+            schedule=Preparation(model, recipe).schedule(first),
         )
-        factor = model.vae.config.downscale
-        self.shape = (1, model.vae.config.latent_channels, recipe.height // factor, recipe.width // factor)
-        self.init = opened(recipe.init, recipe)
-        self.mask = opened(recipe.mask, recipe)
-        self.latents = self._encoded(to_tensor(self.init)) if self.init else None
+        if refiner is not None and recipe.refiner is not None:
+            self.recipe = self.recipe.but(
+                refiner=recipe.refiner.model_copy(update={"model_hash": refiner.sha256}).model_dump()
+            )
+        self.start = begun(model, self.recipe, Preparation(model, self.recipe).seeding(first))
+
+    @property
+    def latents(self) -> Tensor | None:
+        """(1 c h w), the start picture's; None where the picture starts from noise."""
+        return None if self.start is None else self.start.latents
 
     def picture(self, watch: Callable[[Step], None] | None, recording: Recording | None) -> Picture:
         """The coroutine of network calls that ends in the picture's latents."""
-        recipe, spec = self.recipe, SAMPLERS[self.recipe.sampler]
-        sigmas = sigmas_for(
-            recipe.schedule or self.model.schedule(recipe.sampler),
-            self.model.table,
-            recipe.steps,
-            recipe.strength if recipe.init else 1.0,
-            drop_penultimate=spec.drop_penultimate,
-        )
-        noise = philox_normal(self.shape, recipe.seed, Purpose.INITIAL_LATENTS)
-        if len(sigmas) == 0:  # strength 0
-            return finished(self.latents if self.latents is not None else noise)
-        x = noise * (1 + sigmas[0] ** 2).sqrt() if self.latents is None else self.latents + noise * sigmas[0]
-        sampler = spec.start(x, sigmas, NativeNoise(self.shape, recipe.seed), recipe.sampler_options)
+        preparation = Preparation(self.model, self.recipe, self.refiner)
+        passes = in_order(orders(self.recipe), preparation, self.start)
+        sampler = self._sampler(passes, preparation)
+        answered = 0
         if recording is not None:
+            answered = len(recording.answers)
             sampler = resumable(sampler, recording)
-        count = max(1, (len(sigmas) - 1) * spec.evaluations - (spec.evaluations - 1))
+        count = sum(one.evaluations for one in passes)
+        guide = preparation.progress.guide
 
         def observe(index: int, x: Tensor, sigma: Tensor, denoised: Tensor) -> None:
             if watch is not None:
                 watch(Step(index, count, x, sigma, denoised))
 
-        return drive(sampler, self._guidance(noise), observe)
+        return drive(sampler, guide, observe, answered)
 
     def finish(self, latents: Tensor) -> Image.Image:
         """Decode; where the mask is black, the start picture's own pixels come back."""
-        image = to_image(self.model.decode(latents))
-        if self.mask is None or self.init is None:
-            return image
-        return Image.composite(image, self.init.convert("RGB"), self._pixel_mask())
+        image = self._decoded(latents)
+        return image if self.start is None else self.start.finished(image, self.recipe)
 
-    def _guidance(self, noise: Tensor) -> Guidance:
-        recipe, channels = self.recipe, self.model.unet.config.in_channels
-        prompts = encode_prompts(self.model, recipe)
-        if channels == 2 * self.shape[1] and self.latents is not None:
-            return self._instructed(prompts)
-        if channels == 2 * self.shape[1] + 1:
-            prompts = prompts.with_concat(self._inpaint_channels())
-        guide = classifier_free(prompts.cond, prompts.uncond, recipe.guidance_scale)
-        if self.mask is None or self.latents is None:
-            return guide
-        return keep(guide, self.latents, self._latent_mask(), noise)
+    def _sampler(self, passes: Sequence[Pass], preparation: Preparation) -> Sampler:
+        """All passes as one sampler, so that a stopped picture goes on in whichever it was."""
+        first, *later = passes
+        latents = yield from first.sampler(self.latents, preparation.progress)
+        for one in later:
+            latents = yield from one.sampler(self._enlarged(latents), preparation.progress)
+        return latents
 
-    def _instructed(self, prompts: Prompts) -> Guidance:
-        """Brooks et al. (2023): the picture's latents, unscaled, as extra channels; zeros where it is unseen."""
-        assert self.latents is not None
-        picture = self.latents / self.model.vae.config.scale_factor
-        seen, unseen = prompts.with_concat(picture), prompts.with_concat(torch.zeros_like(picture))
-        recipe = self.recipe
-        return instruct_pix2pix(
-            seen.cond, seen.uncond, unseen.uncond, recipe.guidance_scale, recipe.image_guidance_scale
-        )
+    def _enlarged(self, latents: Tensor) -> Tensor:
+        """Latents of the second pass's size."""
+        hires = self.recipe.hires
+        assert hires is not None
+        name, factor = upscaler(hires.upscaler), self.model.vae.config.downscale
+        width, height = hires.size(self.recipe.width, self.recipe.height)
+        if name in LATENT_UPSCALERS:
+            return enlarged_latents(latents, height // factor, width // factor, name)
+        image = enlarged_image(self._decoded(latents), height, width, name)
+        preparation = Preparation(self.model, self.recipe)
+        return preparation.encoded(to_tensor(image), orders(self.recipe)[1].words)
+
+    def _decoded(self, latents: Tensor) -> Image.Image:
+        return to_image(self.model.decode(latents), down=not PROFILES[self.recipe.profile].round_pixels)
 
     def _inpaint_channels(self) -> Tensor:
-        """(1 c+1 h w): the mask, then the latents of the picture with the masked part in mid gray."""
-        if self.init is None or self.mask is None:  # everything may change
-            gray = self._encoded(torch.zeros(1, 3, self.recipe.height, self.recipe.width))
-            return torch.cat((torch.ones_like(gray[:, :1]), gray), dim=1)
-        hole = mask_tensor(self.mask).round()
-        return torch.cat((self._latent_mask().round(), self._encoded(to_tensor(self.init) * (1 - hole))), dim=1)
-
-    def _latent_mask(self) -> Tensor:
-        """(1 1 h/8 w/8) in [0, 1]."""
-        assert self.mask is not None
-        return torch.nn.functional.interpolate(mask_tensor(self.mask), size=self.shape[-2:], mode="area")
-
-    def _pixel_mask(self) -> Image.Image:
-        """Grey levels; 0 keeps a pixel of the start picture exactly."""
-        assert self.mask is not None
-        return Image.fromarray((mask_tensor(self.mask)[0, 0] * 255).round().to(torch.uint8).numpy())
-
-    def _encoded(self, image: Tensor) -> Tensor:
-        """Latents (1 c h w), the same draw of the posterior for the same seed."""
-        return self.model.encode(image, philox_normal(self.shape, self.recipe.seed, Purpose.IMAGE_ENCODING))
+        """(1 c+1 h w): what an inpainting model is shown besides the noisy latents."""
+        return Preparation(self.model, self.recipe).inpaint_channels(orders(self.recipe)[0].words, self.start)
 
 
-def finished(latents: Tensor) -> Picture:
-    """A picture that needs no network."""
-    yield from ()
-    return latents
-
-
-def check(model: Model, recipe: Recipe) -> None:
-    """What a recipe can't know without the model."""
+def check(model: Model, recipe: Recipe, refiner: Model | None = None) -> None:
+    """What a recipe can't know without the models."""
     factor = model.vae.config.downscale
     for side in (recipe.width, recipe.height):
         if side % factor:
             raise UserError(f"{side} is not a multiple of {factor}, which {recipe.model} needs")
-    if recipe.model_hash not in (None, model.sha256):
-        raise UserError(f"{recipe.model}: not the file of the recipe (its SHA-256 begins {model.sha256[:10]})")
+    check_hash(model, recipe.model, recipe.model_hash)
+    if recipe.hires is not None:
+        upscaler(recipe.hires.upscaler)
+    if recipe.refiner is None:
+        return
+    if refiner is None:
+        raise UserError(f"the recipe is finished by the model {recipe.refiner.model}: load it, too")
+    check_hash(refiner, recipe.refiner.model, recipe.refiner.model_hash)
+    if refiner.vae.config.latent_channels != model.vae.config.latent_channels:
+        raise UserError(f"{recipe.refiner.model} can't finish what {recipe.model} begins: their latents differ")
 
 
-def opened(reference: ImageRef | None, recipe: Recipe) -> Image.Image | None:
-    """The referenced picture in the recipe's size; FileError where the file has changed."""
-    if reference is None:
-        return None
-    image = open_image(Path(reference.path))
-    if ImageRef.of(Path(reference.path)).sha256 != reference.sha256:
-        raise FileError(f"{reference.path}: has changed since the recipe was written")
-    return fitted(image, recipe.width, recipe.height)
+def check_hash(model: Model, name: str, wanted: str | None) -> None:
+    """UserError where `model` is not the one whose SHA-256, or the beginning of it, is `wanted`."""
+    if wanted is not None and not model.sha256.startswith(wanted.lower()):
+        raise UserError(f"{name}: not the file of the recipe (its SHA-256 begins {model.sha256[:10]})")

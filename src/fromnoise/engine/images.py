@@ -34,11 +34,6 @@ def open_image(path: Path) -> Image.Image:
         raise FileError(f"{path}: not a readable picture ({error}); give a PNG, JPEG or WebP file") from error
 
 
-def fitted(image: Image.Image, width: int, height: int) -> Image.Image:
-    """`image` scaled and cropped about its centre to exactly this size; unchanged where it has it."""
-    return image if image.size == (width, height) else ImageOps.fit(image, (width, height), Image.Resampling.LANCZOS)
-
-
 def to_tensor(image: Image.Image) -> Tensor:
     """(1 3 h w) in [-1, 1]; transparency shows white."""
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
@@ -48,18 +43,10 @@ def to_tensor(image: Image.Image) -> Tensor:
     return (pixels / 127.5 - 1)[None].permute(0, 3, 1, 2).contiguous()
 
 
-def mask_tensor(image: Image.Image) -> Tensor:
-    """(1 1 h w) in [0, 1]: white, or transparent, is 1, where the picture may change."""
-    if image.mode in ("RGBA", "LA") and image.getchannel("A").getextrema() != (255, 255):
-        pixels = 255 - np.array(image.getchannel("A"), dtype=np.float32)
-    else:
-        pixels = np.array(image.convert("L"), dtype=np.float32)
-    return torch.from_numpy(pixels / 255)[None, None]
-
-
-def to_image(tensor: Tensor) -> Image.Image:
-    """(1 3 h w) in [-1, 1], clamped and rounded to nearest, as PIL."""
-    pixels = ((tensor[0].float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+def to_image(tensor: Tensor, *, down: bool = False) -> Image.Image:
+    """(1 3 h w) in [-1, 1], clamped and rounded to nearest or `down`, as PIL."""
+    levels = (tensor[0].float().clamp(-1, 1) + 1) * 127.5
+    pixels = (levels if down else levels.round()).to(torch.uint8)
     return Image.fromarray(pixels.permute(1, 2, 0).cpu().numpy())
 
 

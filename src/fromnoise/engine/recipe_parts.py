@@ -33,48 +33,48 @@ class Part(BaseModel):
 class Variation(Part):
     """A second seed, whose noise is mixed into that of the first."""
 
-    seed: Seed = Field(0, description="Chooses the noise that is mixed in.")
-    strength: Share = Field(0.0, description="0: only the first seed counts; 1: only this one.")
+    seed: Seed = Field(default=0, description="Chooses the noise that is mixed in.")
+    strength: Share = Field(default=0.0, description="0: only the first seed counts; 1: only this one.")
 
 
 class Noise(Part):
     """Where noise comes from, where that is not what the profile does by itself."""
 
     source: Literal["philox", "cpu", "nv"] | None = Field(
-        None,
+        default=None,
         description="The generator: philox (native), cpu (PyTorch's) or nv (that of NVIDIA GPUs); by default the "
         "profile's. With comfyui the starting noise is always the CPU's, and this is where the sampler ran.",
     )
     from_size: tuple[Side, Side] | None = Field(
-        None,
+        default=None,
         description="Width and height for which the seed makes its noise; it is put into the middle of the picture's.",
     )
     seed_delta: int = Field(
-        0,
+        default=0,
         ge=0,
         le=2**32,
         description="Added to the seed for the noise of the sampler's steps (ENSD); a1111 and native.",
     )
-    multiplier: float = Field(1.0, ge=0, le=10, description="Of the noise on a start picture.")
-    extra: float = Field(0.0, ge=0, le=10, description="More noise on a start picture, of this many units.")
-    index: int = Field(0, ge=0, lt=MAX_BATCH, description="Which picture of a batch this is, from 0; comfyui.")
-    batch: int = Field(1, ge=1, le=MAX_BATCH, description="Pictures that share one stream of noise; comfyui.")
+    multiplier: float = Field(default=1.0, ge=0, le=10, description="Of the noise on a start picture.")
+    extra: float = Field(default=0.0, ge=0, le=10, description="More noise on a start picture, of this many units.")
+    index: int = Field(default=0, ge=0, lt=MAX_BATCH, description="Which picture of a batch this is, from 0; comfyui.")
+    batch: int = Field(default=1, ge=1, le=MAX_BATCH, description="Pictures that share one stream of noise; comfyui.")
 
 
 class Hires(Part):
     """A second pass on the enlarged picture. Every None means: as in the first pass."""
 
-    scale: float = Field(2.0, ge=1, le=8, description="Times the size of the first pass.")
-    width: Side | None = Field(None, description="Pixels instead of `scale`; alone it keeps the proportions.")
-    height: Side | None = Field(None, description="Pixels instead of `scale`; alone it keeps the proportions.")
-    upscaler: str = Field("latent", description="How the picture is enlarged.")
-    strength: Share = Field(0.7, description="How much of the enlarged picture to replace by noise.")
-    steps: Steps | None = Field(None, description="Steps of the second pass.")
-    guidance_scale: Scale | None = Field(None, description="How closely the second pass follows the prompt.")
-    sampler: str | None = Field(None, description="Of the second pass.")
-    schedule: str | None = Field(None, description="Of the second pass.")
-    prompt: Text | None = Field(None, description="Of the second pass.")
-    negative: Text | None = Field(None, description="Of the second pass.")
+    scale: float = Field(default=2.0, ge=1, le=8, description="Times the size of the first pass.")
+    width: Side | None = Field(default=None, description="Pixels instead of `scale`; alone it keeps the proportions.")
+    height: Side | None = Field(default=None, description="Pixels instead of `scale`; alone it keeps the proportions.")
+    upscaler: str = Field(default="latent", description="How the picture is enlarged.")
+    strength: Share = Field(default=0.7, description="How much of the enlarged picture to replace by noise.")
+    steps: Steps | None = Field(default=None, description="Steps of the second pass.")
+    guidance_scale: Scale | None = Field(default=None, description="How closely the second pass follows the prompt.")
+    sampler: str | None = Field(default=None, description="Of the second pass.")
+    schedule: str | None = Field(default=None, description="Of the second pass.")
+    prompt: Text | None = Field(default=None, description="Of the second pass.")
+    negative: Text | None = Field(default=None, description="Of the second pass.")
 
     _eights = field_validator("width", "height")(lambda side: side if side is None else in_eights(side))
 
@@ -92,43 +92,49 @@ class Refiner(Part):
     """Another model that takes over at low noise."""
 
     model: str = Field(description="Name or path of its checkpoint.")
-    model_hash: str | None = Field(None, description="SHA-256 of its checkpoint; filled in when the picture is made.")
-    switch_at: Share = Field(0.8, description="Share of the timesteps after which it takes over.")
+    model_hash: str | None = Field(
+        default=None, description="SHA-256 of its checkpoint; filled in when the picture is made."
+    )
+    switch_at: Share = Field(default=0.8, description="Share of the timesteps after which it takes over.")
 
 
 class SoftInpaint(Part):
     """Repaint in proportion to the mask's grey, and let both pictures flow into each other."""
 
-    bias: float = Field(1.0, ge=0, le=8, description="How late in the run the mask gives way; more is later.")
-    preservation: float = Field(0.5, ge=0, le=8, description="How strongly half-masked content is kept.")
-    contrast: float = Field(4.0, ge=1, le=32, description="Keeps contrast where both pictures blend.")
+    bias: float = Field(default=1.0, ge=0, le=8, description="How late in the run the mask gives way; more is later.")
+    preservation: float = Field(default=0.5, ge=0, le=8, description="How strongly half-masked content is kept.")
+    contrast: float = Field(default=4.0, ge=1, le=32, description="Keeps contrast where both pictures blend.")
 
 
 class Inpaint(Part):
     """How a mask is used."""
 
     content: Literal["original", "fill", "noise", "nothing"] = Field(
-        "original",
+        default="original",
         description="What is under the mask at first: the picture, its surroundings' colours, noise, or zeros.",
     )
-    blur: float = Field(0.0, ge=0, le=256, description="Standard deviation in pixels that the mask is blurred with.")
-    invert: bool = Field(False, description="Repaint what is black instead.")
-    only_masked: bool = Field(False, description="Repaint the mask's surroundings alone, at the full size.")
-    padding: int = Field(32, ge=0, le=1024, description="Pixels around the mask that are looked at then.")
-    gradual: bool = Field(
-        False, description="Grey parts of the mask join later the darker they are (differential diffusion)."
+    blur: float = Field(
+        default=0.0, ge=0, le=256, description="Standard deviation in pixels that the mask is blurred with."
     )
-    soft: SoftInpaint | None = Field(None, description="AUTOMATIC1111's soft inpainting.")
+    invert: bool = Field(default=False, description="Repaint what is black instead.")
+    only_masked: bool = Field(default=False, description="Repaint the mask's surroundings alone, at the full size.")
+    padding: int = Field(default=32, ge=0, le=1024, description="Pixels around the mask that are looked at then.")
+    gradual: bool = Field(
+        default=False, description="Grey parts of the mask join later the darker they are (differential diffusion)."
+    )
+    soft: SoftInpaint | None = Field(default=None, description="AUTOMATIC1111's soft inpainting.")
     masked_image_weight: Share = Field(
-        1.0, description="How much of the picture under the mask an inpainting model is not shown."
+        default=1.0, description="How much of the picture under the mask an inpainting model is not shown."
     )
 
 
 class Sizes(Part):
     """SDXL: the sizes that the picture is said to have; None is the size it has."""
 
-    original: tuple[int, int] | None = Field(None, description="Width and height before cropping.")
-    crop: tuple[int, int] = Field((0, 0), description="Pixels cut off at the left and the top.")
-    target: tuple[int, int] | None = Field(None, description="Width and height asked for.")
-    aesthetic_score: float = Field(6.0, ge=0, le=10, description="Refiner: how beautiful the prompt's picture is.")
-    negative_aesthetic_score: float = Field(2.5, ge=0, le=10, description="Refiner: and the negative prompt's.")
+    original: tuple[int, int] | None = Field(default=None, description="Width and height before cropping.")
+    crop: tuple[int, int] = Field(default=(0, 0), description="Pixels cut off at the left and the top.")
+    target: tuple[int, int] | None = Field(default=None, description="Width and height asked for.")
+    aesthetic_score: float = Field(
+        default=6.0, ge=0, le=10, description="Refiner: how beautiful the prompt's picture is."
+    )
+    negative_aesthetic_score: float = Field(default=2.5, ge=0, le=10, description="Refiner: and the negative prompt's.")

@@ -78,10 +78,8 @@ class Seeding:
         return self._of_batch(TorchStream((self.seed + 1) % (MAX_SEED + 1))).randn(self.shape)
 
     def posterior(self) -> Tensor:
-        """Unit noise of `shape` for the encoding of a start picture, the same for the same seed."""
-        if self.profile.posterior_first:
-            return self._new_stream(self.seed).randn(self.shape)
-        return philox_normal(self.shape, self.seed, Purpose.IMAGE_ENCODING)
+        """Unit noise of `shape` for the encoding of a start picture."""
+        return posterior_noise(self.profile, self.seed, self.shape)
 
     def masked_content(self) -> Tensor:
         """Unit noise to fill what is under a mask."""
@@ -171,6 +169,16 @@ class Later:
 
     def __call__(self, step: int, sigma: Tensor, sigma_next: Tensor, draw: int = 0) -> Tensor:
         return self.noise(self.first + step, sigma, sigma_next, draw)
+
+
+def posterior_noise(profile: Profile, seed: int, shape: Shape) -> Tensor:
+    """Unit noise of `shape` for the draw of an autoencoder's posterior, the same for the same seed.
+
+    AUTOMATIC1111 and ComfyUI draw it from a generator that nobody seeds: there nothing can be followed.
+    """
+    if profile.posterior_first:
+        return new_stream(profile.source, seed).randn(shape)
+    return philox_normal(shape, seed, Purpose.IMAGE_ENCODING)
 
 
 def new_stream(source: Source, seed: int) -> Stream:

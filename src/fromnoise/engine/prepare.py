@@ -1,0 +1,176 @@
+"""From the orders of a recipe to passes that are ready to run, as the recipe's profile wants them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from fromnoise.engine.conditioning import Prompts, Words, spoken
+from fromnoise.engine.guiding import (
+    StepOf,
+    changing,
+    handed_over,
+    keep_gradually,
+    keep_softly,
+    shown_clean,
+    step_by_level,
+)
+from fromnoise.engine.images import to_tensor
+from fromnoise.engine.library import Model
+from fromnoise.engine.passes import Order, Pass, Progress
+from fromnoise.engine.plan import Plan, chosen_schedule, make_plan
+from fromnoise.engine.recipe import Recipe
+from fromnoise.engine.recipe_parts import Inpaint, Noise
+from fromnoise.engine.seeding import Seeding, posterior_noise
+from fromnoise.engine.start import Start, pixels_of
+from fromnoise.sampling.guidance import Guidance, composed, instruct_pix2pix, keep
+from fromnoise.sampling.noise import no_noise
+from fromnoise.sampling.profiles import PROFILES, Profile
+from fromnoise.sampling.samplers import SAMPLERS, SamplerSpec
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """Makes the passes of one recipe on one model."""
+
+    model: Model
+    recipe: Recipe
+    refiner: Model | None = None
+    progress: Progress = field(default_factory=Progress)
+
+    @property
+    def profile(self) -> Profile:
+        return PROFILES[self.recipe.profile]
+
+    @property
+    def inpaint(self) -> Inpaint:
+        return self.recipe.inpaint or Inpaint()
+
+    def shape(self, words: Words) -> tuple[int, ...]:
+        """Of the latents of a pass: (1 c h w)."""
+        vae = self.model.vae.config
+        return 1, vae.latent_channels, words.height // vae.downscale, words.width // vae.downscale
+
+    def seeding(self, order: Order) -> Seeding:
+        """The noise of a pass."""
+        recipe = self.recipe
+        return Seeding(
+            self.profile,
+            recipe.seed,
+            self.shape(order.words),
+            recipe.noise or Noise(),
+            recipe.variation,
+            second_pass=order.second,
+            encoded=recipe.init is not None,
+            downscale=self.model.vae.config.downscale,
+        )
+
+    def schedule(self, order: Order) -> str:
+        """The name of the schedule of a pass."""
+        own, spec = self.model.schedule(order.sampler), SAMPLERS[order.sampler]
+        return chosen_schedule(self.profile, order.schedule, spec.name, self.model.facts.family, own)
+
+    def prepared(self, order: Order, start: Start | None = None, *, refined: bool = True) -> Pass:
+        """A pass that is ready to run; `start` is what the first one starts from, if anything."""
+        recipe, profile, spec = self.recipe, self.profile, SAMPLERS[order.sampler]
+        plan = make_plan(
+            profile,
+            self.model.table,
+            spec,
+            self.schedule(order),
+            order.words.steps,
+            order.strength,
+            exact_steps=order.exact_steps,
+        )
+        seeding, noise = self.seeding(order), recipe.noise or Noise()
+        starting = seeding.starting()
+        guide = self._guide(order, plan, spec, start, refined=refined)
+        kept = None
+        if start is not None and start.mask is not None:
+            guide = self._masked(guide, plan, spec, seeding.kept(spec.name, starting), start.latents, start.mask)
+            if profile.mask == "clean" and self.inpaint.soft is None:
+                kept = start.latents, start.mask
+        return Pass(
+            plan,
+            spec,
+            profile.options(spec.name, recipe.sampler_options if order.sampler == recipe.sampler else {}),
+            starting * noise.multiplier if recipe.init else starting,
+            noise.extra,
+            seeding.steps(spec, plan.sigmas, plan.planned) if plan.steps else no_noise,
+            guide,
+            kept,
+        )
+
+    def _guide(self, order: Order, plan: Plan, spec: SamplerSpec, start: Start | None, *, refined: bool) -> Guidance:
+        """Prompts that change, perhaps with another model at the end."""
+        words, step_of = self._counted(order.words, plan, spec)
+        scale = order.guidance_scale / self.profile.guidance_divisors.get(spec.name, 1.0)
+        stages = [
+            (prompts.start, self._classifier_free(prompts, scale, start))
+            for prompts in spoken(self.model, self.recipe, words)
+        ]
+        guide = changing(stages, step_of)
+        if self.recipe.refiner is None or self.refiner is None or not refined:
+            return guide
+        refining = [
+            (prompts.start, composed(prompts.conds, prompts.uncond, scale))
+            for prompts in spoken(self.refiner, self.recipe, words, refiner=True)
+        ]
+        return handed_over(guide, changing(refining, step_of), self.model.table, self.recipe.refiner.switch_at)
+
+    def _counted(self, words: Words, plan: Plan, spec: SamplerSpec) -> tuple[Words, StepOf]:
+        """What the moments in prompts are measured by, and which of them it is when a question is asked."""
+        if self.profile.count_evaluations:
+            return words.times(2 if spec.evaluations == 2 else 1), self.progress.step
+        return words.over(max(1, plan.steps)), step_by_level(plan.sigmas)
+
+    def _classifier_free(self, prompts: Prompts, scale: float, start: Start | None) -> Guidance:
+        channels, latent_channels = self.model.unet.config.in_channels, self.model.vae.config.latent_channels
+        if channels == 2 * latent_channels and start is not None:
+            return self._instructed(prompts, scale, start.latents)
+        if channels == 2 * latent_channels + 1:
+            prompts = prompts.with_concat(self.inpaint_channels(prompts.words, start))
+        return composed(prompts.conds, prompts.uncond, scale)
+
+    def _instructed(self, prompts: Prompts, scale: float, latents: Tensor) -> Guidance:
+        """Brooks et al. (2023): the picture's latents, unscaled, as extra channels; zeros where it is unseen."""
+        picture = latents / self.model.vae.config.scale_factor
+        seen, unseen = prompts.with_concat(picture), prompts.with_concat(torch.zeros_like(picture))
+        return instruct_pix2pix(seen.cond, seen.uncond, unseen.uncond, scale, self.recipe.image_guidance_scale)
+
+    def inpaint_channels(self, words: Words, start: Start | None) -> Tensor:
+        """(1 c+1 h w): the mask, then the latents of the picture with the masked part in mid gray."""
+        if start is None or start.mask is None or start.image is None or start.pixel_mask is None:  # all may change
+            gray = self.encoded(torch.zeros(1, 3, words.height, words.width), words)
+            return torch.cat((torch.ones_like(gray[:, :1]), gray), dim=1)
+        hole = pixels_of(start.pixel_mask).round() * self.inpaint.masked_image_weight
+        shown = self.encoded(to_tensor(start.image) * (1 - hole), words)
+        return torch.cat((start.mask.round(), shown), dim=1)
+
+    def encoded(self, image: Tensor, words: Words) -> Tensor:
+        """Latents of a picture (1 3 h w) of a pass's size, the same draw of the posterior for the same seed."""
+        noise = posterior_noise(self.profile, self.recipe.seed, self.shape(words))
+        return self.model.encode(image, noise)
+
+    def _masked(
+        self, guide: Guidance, plan: Plan, spec: SamplerSpec, noise: Tensor, latents: Tensor, mask: Tensor
+    ) -> Guidance:
+        """`guide` under a mask, by the rule of the profile or, if the recipe names one, another."""
+        shown = noise if self.profile.mask == "noised" else None
+        if self.inpaint.soft is not None:
+            return keep_softly(guide, latents, mask, self.inpaint.soft)
+        if spec.name in self.profile.timestep_samplers:
+            return shown_clean(guide, latents, mask)
+        if self.inpaint.gradual and plan.steps:
+            return keep_gradually(guide, latents, mask, noise, self.model.table, plan.sigmas)
+        return keep(guide, latents, mask, shown)
+
+
+def in_order(orders: Sequence[Order], preparation: Preparation, start: Start | None) -> list[Pass]:
+    """The passes of a recipe; a refiner takes part in the last of them."""
+    last = len(orders) - 1
+    return [
+        preparation.prepared(order, start if index == 0 else None, refined=index == last)
+        for index, order in enumerate(orders)
+    ]
