@@ -256,11 +256,11 @@ def test_comfyui_workflows(tmp_path: Path, case: str) -> None:
         "img2img-06": "LoadLatent 20",
         "lora-08-05": "LoraLoader 11",
         "inpaint-mask": "SetLatentNoiseMask 25",
-        "batch3": "EmptyLatentImage 5",
     }
     expected = {named[case]} if case in named else set()
     assert expected <= set(read.not_understood) <= expected | {"LoadLatent 20"}
     assert read.recipe.strength == (0.6 if case == "img2img-06" else 1.0)
+    assert read.recipe.noise == (Noise(batch=3) if case == "batch3" else None)
     if case not in ("img2img-06", "inpaint-mask"):
         assert fields(read, "width", "height") == (64, 64)
 

@@ -148,8 +148,8 @@ def take_latents(draft: Draft, graph: Graph, sampler: Node) -> None:
             sized = draft.sides(width, height, f"{node.kind} size")
         batch = graph.value(node, "batch_size")
         if isinstance(batch, int) and batch > 1:
-            draft.keep(f"{node.kind} {node.id}", {"batch_size": batch})
-            draft.warn(f"made in a batch of {batch}: only its first picture has the noise of the seed")
+            draft.part("noise", "batch", batch, f"{node.kind}.batch_size")
+            draft.warn(f"made in a batch of {batch}: taken for its first picture")
     if not started and denoise not in (None, 1, 1.0):
         draft.keep("denoise", denoise)
 
