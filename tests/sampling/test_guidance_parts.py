@@ -2,19 +2,20 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from fromnoise.sampling.guidance import NetworkCall, classifier_free, composed, drive
+from fromnoise.sampling.guidance import Cond, NetworkCall, classifier_free, composed, drive
 from fromnoise.sampling.guidance_parts import (
     asking,
     contrasted,
     either,
     gather,
+    identity,
     linear,
     negative_minimum_sigma,
     perp_neg,
@@ -74,6 +75,22 @@ def test_gather_asks_for_the_same_once() -> None:
     ]
     assert torch.equal(results[0], results[2])
     assert torch.equal(results[1], pretend(NetworkCall(ask.x, ask.sigma, B)))
+
+
+def test_calls_of_the_same_memory_are_the_same() -> None:
+    x, sigma = question().x, torch.tensor(1.0)
+    call = NetworkCall(x, sigma, Cond(A.context, concat=x))
+    same = [NetworkCall(x, sigma, Cond(A.context, concat=x)), call._replace(x=x[...])]
+    assert {identity(call)} == {identity(other) for other in same}
+    others = [
+        call._replace(x=x.clone()),
+        call._replace(x=x[..., :3]),
+        call._replace(x=x.transpose(2, 3)),
+        call._replace(sigma=sigma + 1),
+        call._replace(variants=(Named("a"),)),
+        *(call._replace(cond=replace(call.cond, **change)) for change in ({"refiner": True}, {"concat": None})),  # type: ignore[arg-type]
+    ]
+    assert len({identity(call), *map(identity, others)}) == 1 + len(others)
 
 
 def test_gather_runs_rounds_of_different_number() -> None:

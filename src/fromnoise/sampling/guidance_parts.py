@@ -56,10 +56,9 @@ def gather(*askings: Asking[Result]) -> Asking[tuple[Result, ...]]:
 
 
 def identity(call: NetworkCall) -> tuple[object, ...]:
-    """Equal for calls of the same tensors in memory, seen in the same way."""
-    cond = call.cond
-    tensors = (call.x, call.sigma, cond.context, cond.y, cond.concat)
-    places = (None if t is None else (t.data_ptr(), t.shape, t.stride()) for t in tensors)
+    """Equal for calls that ask the same of the same tensors in memory."""
+    parts = (call.x, call.sigma, *vars(call.cond).values())
+    places = ((p.data_ptr(), p.shape, p.stride()) if isinstance(p, Tensor) else p for p in parts)
     return (*places, call.variants)
 
 
