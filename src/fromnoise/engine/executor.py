@@ -73,7 +73,7 @@ class Executor(Generic[Name]):
         return [answers[i] for i in range(len(calls))]
 
     def _denoise(self, calls: Sequence[NetworkCall]) -> Tensor:
-        """One batch through the network: float32 latents in, float32 guesses out, whatever it computes in."""
+        """One batch through the network: float32 latents in, float32 guesses out where they came from."""
         self.batches += 1
         model = self.refiner if calls[0].cond.refiner and self.refiner else self.model
         place = model.placement
@@ -82,7 +82,8 @@ class Executor(Generic[Name]):
         scalings = model.scalings(sigma)
         shown = network_input(x, scalings)
         if calls[0].cond.concat is not None:
-            shown = torch.cat((shown, torch.cat([c.cond.concat for c in calls if c.cond.concat is not None])), dim=1)
+            extra = torch.cat([c.cond.concat for c in calls if c.cond.concat is not None])
+            shown = torch.cat((shown, extra.to(place.device)), dim=1)
         if place.channels_last:
             shown = shown.contiguous(memory_format=torch.channels_last)
         y = torch.cat([c.cond.y for c in calls if c.cond.y is not None]) if calls[0].cond.y is not None else None
@@ -92,8 +93,8 @@ class Executor(Generic[Name]):
             out = model.unet(
                 shown.to(place.dtype),
                 torch.stack([model.table.timestep(s, c.cond.timestep) for s, c in zip(sigma, calls, strict=True)]),
-                torch.cat([call.cond.context for call in calls]).to(place.dtype),
-                None if y is None else y.to(place.dtype),
+                torch.cat([call.cond.context for call in calls]).to(place.device, place.dtype),
+                None if y is None else y.to(place.device, place.dtype),
             ).to(x.dtype)
         denoised, readings = out[:, : x.shape[1]], out[:, x.shape[1] :]
-        return torch.cat((to_denoised(denoised, x, scalings), readings), dim=1)
+        return torch.cat((to_denoised(denoised, x, scalings), readings), dim=1).to(calls[0].x.device)
