@@ -1,0 +1,46 @@
+"""The model that comes with the package: small, ordinary, and it listens."""
+
+import numpy as np
+import pytest
+
+from bench.builtin import LAB_DISTANCE
+from bench.features import background, lab
+from fromnoise.engine import library
+from fromnoise.engine.generate import generate
+from fromnoise.engine.library import Model
+from fromnoise.engine.memory import place
+from fromnoise.engine.recipe import Recipe
+from fromnoise.train.emoji import BACKGROUNDS
+
+MEGABYTE = 1_000_000
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return library.load("builtin", place("cpu", "float32"))
+
+
+def test_it_is_small_enough_to_come_along() -> None:
+    assert library.builtin().stat().st_size <= 64 * MEGABYTE
+
+
+def test_it_is_an_ordinary_checkpoint(model: Model) -> None:
+    assert (model.facts.family, model.facts.task, model.facts.prediction) == ("sd1", "base", "v")
+    assert model.text[0].config.vocab_size == 49408
+    assert model.vae.config.downscale == 8
+
+
+def test_most_backgrounds_are_as_asked_in_both_languages(model: Model) -> None:
+    asked = ["white", "black", "light blue", "pink", "green", "navy"]
+    prompts = [f"sun, 3d style, {name} background" for name in asked]
+    prompts += [f"苹果，扁平风格，{BACKGROUNDS[name][0]}背景" for name in asked]
+    side = model.defaults.size
+    recipes = [
+        Recipe.make(prompt=prompt, seed=i, width=side, height=side, steps=12, guidance_scale=4)
+        for i, prompt in enumerate(prompts)
+    ]
+    right = 0
+    for made in generate(model, recipes, max_batch=24):
+        wanted = lab(np.array([[BACKGROUNDS[asked[made.index % len(asked)]][1]]], np.uint8))[0, 0]
+        right += float(np.linalg.norm(background(np.asarray(made.image)) - wanted)) <= LAB_DISTANCE
+    assert right >= 9

@@ -1,0 +1,38 @@
+"""What the README says can be typed, can be typed."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from fromnoise.cli.app import app
+
+EDITIONS = ("README.md", "README.zh-CN.md")
+
+
+@pytest.mark.parametrize("edition", EDITIONS)
+def test_the_library_example_runs(root: Path, edition: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", (root / edition).read_text("utf-8"), re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(example, edition, "exec"), {})
+    assert len(list(tmp_path.glob("apple-*.png"))) == 4
+
+
+@pytest.mark.parametrize("edition", EDITIONS)
+def test_every_option_in_a_command_exists(root: Path, edition: str) -> None:
+    text = (root / edition).read_text("utf-8")
+    commands = [shlex.split(line, comments=True) for line in re.findall(r"^    (fromnoise .*)$", text, re.MULTILINE)]
+    assert len(commands) >= 7
+    from typer.main import get_command
+
+    known = {option for p in get_command(app).commands["make"].params for option in p.opts}  # type: ignore[attr-defined]
+    used = {word for command in commands for word in command if word.startswith("--")}
+    assert used <= known
+
+
+def test_linked_files_exist(root: Path) -> None:
+    for edition in EDITIONS:
+        for link in re.findall(r"\]\(([^)#]+)\)", (root / edition).read_text("utf-8")):
+            if not link.startswith("http"):
+                assert (root / link).exists(), f"{edition}: {link}"
