@@ -106,8 +106,9 @@ class Preparation:
         """Prompts that change, perhaps with another model at the end."""
         words, step_of = self._counted(order.words, plan, spec)
         scale = order.guidance_scale / self.profile.guidance_divisors.get(spec.name, 1.0)
+        concat = self._concat(words, start)
         stages = [
-            (prompts.start, self._classifier_free(prompts, scale, start))
+            (prompts.start, self._classifier_free(prompts, scale, concat))
             for prompts in spoken(self.model, self.recipe, words)
         ]
         guide = changing(stages, step_of)
@@ -125,18 +126,20 @@ class Preparation:
             return words.times(2 if spec.evaluations == 2 else 1), self.progress.step
         return words.over(max(1, plan.steps)), step_by_level(plan.sigmas)
 
-    def _classifier_free(self, prompts: Prompts, scale: float, start: Start | None) -> Guidance:
-        channels, latent_channels = self.model.unet.config.in_channels, self.model.vae.config.latent_channels
-        if channels == 2 * latent_channels and start is not None:
-            return self._instructed(prompts, scale, start.latents)
-        if channels == 2 * latent_channels + 1:
-            prompts = prompts.with_concat(self.inpaint_channels(prompts.words, start))
-        return composed(prompts.conds, prompts.uncond, scale)
+    def _concat(self, words: Words, start: Start | None) -> Tensor | None:
+        """What the model is shown besides the noisy latents (1 c h w)."""
+        more = self.model.unet.config.in_channels - self.model.vae.config.latent_channels
+        if more == self.model.vae.config.latent_channels and start is not None:
+            return start.latents / self.model.vae.config.scale_factor
+        return self.inpaint_channels(words, start) if more == self.model.vae.config.latent_channels + 1 else None
 
-    def _instructed(self, prompts: Prompts, scale: float, latents: Tensor) -> Guidance:
-        """Brooks et al. (2023): the picture's latents, unscaled, as extra channels; zeros where it is unseen."""
-        picture = latents / self.model.vae.config.scale_factor
-        seen, unseen = prompts.with_concat(picture), prompts.with_concat(torch.zeros_like(picture))
+    def _classifier_free(self, prompts: Prompts, scale: float, concat: Tensor | None) -> Guidance:
+        if concat is None:
+            return composed(prompts.conds, prompts.uncond, scale)
+        seen = prompts.with_concat(concat)
+        if concat.shape[1] > self.model.vae.config.latent_channels:
+            return composed(seen.conds, seen.uncond, scale)
+        unseen = prompts.with_concat(torch.zeros_like(concat))  # Brooks et al. (2023): zeros where it is unseen
         return instruct_pix2pix(seen.cond, seen.uncond, unseen.uncond, scale, self.recipe.image_guidance_scale)
 
     def inpaint_channels(self, words: Words, start: Start | None) -> Tensor:
