@@ -90,6 +90,8 @@ class Executor(Generic[Name]):
         with ExitStack() as stack:
             for variant in calls[0].variants:
                 stack.enter_context(variant.applied(model.unet))
+            for alike in zip(*(call.cond.attached for call in calls), strict=True):
+                stack.enter_context(alike[0].applied(model.unet, alike))
             out = model.unet(
                 shown.to(place.dtype),
                 torch.stack([model.table.timestep(s, c.cond.timestep) for s, c in zip(sigma, calls, strict=True)]),

@@ -4,16 +4,33 @@ A guide is a generator function too. It is given an `Evaluate`, yields the netwo
 that they can share a batch), is sent their answers, and returns `denoised`. Guides wrap guides.
 """
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Hashable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, Protocol, Self, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from fromnoise.sampling.samplers import Evaluate, Sampler
 from fromnoise.sampling.schedules import TimestepRule
+
+
+class Attachment(Protocol):
+    """What a call brings along besides the prompt: a ControlNet with its picture, a picture as a prompt, boxes.
+
+    Frozen, and equal in `key` where calls may share a batch: the same networks, and tensors of the same shapes.
+    """
+
+    @property
+    def key(self) -> Hashable: ...
+
+    def applied(self, network: nn.Module, batch: Sequence[Self]) -> AbstractContextManager[None]:
+        """`network` heeds the attachments of a batch, one for each of its calls, inside the block alone.
+
+        The batch is in the order of the calls, and this attachment is its first.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -25,6 +42,7 @@ class Cond:
     concat: Tensor | None = None  # (1 c h w)
     timestep: TimestepRule = "nearest"  # which one the network is told for a noise level
     refiner: bool = False  # asks the executor's second model
+    attached: tuple[Attachment, ...] = ()  # applied in this order; the last one is nearest to the network
 
 
 class NetworkVariant(Protocol):
@@ -53,7 +71,7 @@ class NetworkCall(NamedTuple):
         """Calls of the same key may share a batch."""
         cond = self.cond
         shapes = (None if t is None else tuple(t.shape) for t in (self.x, cond.context, cond.y, cond.concat))
-        return (*shapes, cond.refiner, self.variants)
+        return (*shapes, cond.refiner, self.variants, tuple(attachment.key for attachment in cond.attached))
 
 
 Guiding: TypeAlias = Generator[Sequence[NetworkCall], Sequence[Tensor], Tensor]
