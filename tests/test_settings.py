@@ -1,5 +1,6 @@
 """Folders of this machine, from the environment and nothing else."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -10,13 +11,13 @@ from fromnoise.settings import Settings
 
 def test_defaults_read_no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FROMNOISE_MODELS", "/elsewhere")
-    assert Settings().models == (Path("models/checkpoints"), Path("models"))
+    assert Settings().models == (Path("models"),)
     assert Settings().hashes is None
 
 
 def test_own_variables_come_first() -> None:
-    found = settings.read({"FROMNOISE_MODELS": "/big disk", "FROMNOISE_CACHE": "/fast"})
-    assert found.models[0] == Path("/big disk")
+    found = settings.read({"FROMNOISE_MODELS": f"/big disk{os.pathsep}/comfy", "FROMNOISE_CACHE": "/fast"})
+    assert found.models == (Path("/big disk"), Path("/comfy"), Path("models"))
     assert found.hashes == Path("/fast/hashes.json")
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 class Settings:
     """Folders; the defaults are what a program gets that reads no environment."""
 
-    models: tuple[Path, ...] = (Path("models/checkpoints"), Path("models"))  # looked through by name, in this order
+    models: tuple[Path, ...] = (Path("models"),)  # trees of models, the first one first: engine/shelves.py
+    any_path: bool = True  # whether a model may be named by its path; if not, only what is on the shelves is opened
     cache: Path | None = None  # for what can be computed again, such as hashes; None: nothing is kept
 
     @property
@@ -21,10 +22,10 @@ class Settings:
 
 
 def read(environment: Mapping[str, str] = os.environ) -> Settings:
-    """FROMNOISE_MODELS adds a folder of models before the others; FROMNOISE_CACHE replaces the cache folder."""
-    given, cache = environment.get("FROMNOISE_MODELS"), environment.get("FROMNOISE_CACHE")
-    models = (*([Path(given)] if given else []), *Settings.models)
-    return Settings(models, Path(cache) if cache else cache_folder(environment, sys.platform))
+    """FROMNOISE_MODELS adds trees of models before the others; FROMNOISE_CACHE replaces the cache folder."""
+    given, cache = environment.get("FROMNOISE_MODELS", ""), environment.get("FROMNOISE_CACHE")
+    models = (*(Path(tree).expanduser() for tree in given.split(os.pathsep) if tree), *Settings.models)
+    return Settings(models, cache=Path(cache) if cache else cache_folder(environment, sys.platform))
 
 
 def cache_folder(environment: Mapping[str, str], platform: str) -> Path | None:

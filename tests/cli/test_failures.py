@@ -32,7 +32,7 @@ MISTAKES = [  # (arguments after the prompt, what the line says)
     (["--size", "64x99999"], "height: input should be less than or equal to 16384"),
     (["--size", "0"], "width: input should be greater than or equal to 8"),
     (["--size", "big"], "--size big: give width and height in pixels, such as 512x768"),
-    (["--model", "nowhere"], "no model 'nowhere': give the path of a checkpoint, or one of builtin"),
+    (["--model", "nowhere"], "no model 'nowhere': give its path, or one of builtin. Looked in models/checkpoints"),
     (["--init", "nothing.png"], "nothing.png: no such picture"),
     (["--init", "bad.png"], "bad.png: not a readable picture"),
     (["--init", "pictures"], "pictures is a folder, not a picture"),

@@ -202,9 +202,24 @@ ELSEWHERE = {  # sentences of the engine and of typer, which speak English only;
     "{field}: input should be less than or equal to {limit}": "{field}：不能大于 {limit}",
     "{field}: input should be greater than or equal to {limit}": "{field}：不能小于 {limit}",
     "recipe: a mask needs a start picture: give one with --init": "蒙版需要起始图片：请用 --init 给出",
-    "no model {name}: give the path of a checkpoint, or one of {there}": (
-        "没有模型 {name}：请给出模型文件的路径，或用 {there}"
+    "no model {name}: give its path, or one of {there}. Looked in {folders}": (
+        "没有模型 {name}：请给出模型文件的路径，或用 {there}。找过的文件夹：{folders}"
     ),
+    "no model {name}; did you mean {near}? Looked in {folders}": (
+        "没有模型 {name}；是不是 {near}？找过的文件夹：{folders}"
+    ),
+    "no {what} {name}: give its path, or one of {there}. Looked in {folders}": (
+        "没有 {what} {name}：请给出文件的路径，或用 {there}。找过的文件夹：{folders}"
+    ),
+    "no {what} {name}; did you mean {near}? Looked in {folders}": (
+        "没有 {what} {name}；是不是 {near}？找过的文件夹：{folders}"
+    ),
+    "no {what} {name}: put its file into {folder} or give its path": (
+        "没有 {what} {name}：请把文件放进 {folder}，或给出它的路径"
+    ),
+    "{what} {name} could be {names}: say which": "{what} {name} 可能是 {names}：请说明是哪一个",
+    "{file} is not a table of folders; see docs/library.md": "{file} 不是文件夹列表；见 docs/library.md",
+    "{file} is not YAML ({error}); see docs/library.md": "{file} 不是 YAML（{error}）；见 docs/library.md",
     "{path} holds no autoencoder; use a checkpoint that has one": "{path} 不含 VAE，请换用带 VAE 的模型",
     "{path} holds no text encoder; use a whole checkpoint": "{path} 不含文本编码器，请换用完整的模型",
     "no device {name} here; this machine has {known}": "没有设备 {name}；这台机器有 {known}",

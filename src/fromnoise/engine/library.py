@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
 import torch
@@ -11,8 +10,9 @@ from torch import Tensor
 from fromnoise.checkpoints.detect import ModelFacts, Prediction
 from fromnoise.checkpoints.files import file_hash
 from fromnoise.checkpoints.load import Checkpoint, convert, load_checkpoint
+from fromnoise.engine import shelves
 from fromnoise.engine.memory import Placement, vae_dtype
-from fromnoise.engine.recipe import BUILTIN
+from fromnoise.engine.shelves import BUILTIN, builtin
 from fromnoise.errors import FileError
 from fromnoise.nn.clip import CLIPText
 from fromnoise.nn.unet import UNet
@@ -24,7 +24,6 @@ from fromnoise.settings import Settings
 
 DEFAULTS = Settings()
 UNSUPPORTED = ("depth", "unclip")  # they need a picture encoded in ways that are not there yet
-SUFFIXES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
 
 
 @dataclass(frozen=True)
@@ -81,23 +80,9 @@ class Model:
         return x.contiguous(memory_format=torch.channels_last) if self.placement.channels_last else x
 
 
-def builtin() -> Path:
-    """The model that comes with the package."""
-    return Path(str(files("fromnoise.assets").joinpath("emoji.safetensors")))
-
-
 def find(name: str, settings: Settings = DEFAULTS) -> Path:
-    """The file of a model: the built-in one, a path, or a name in a models folder; FileError lists what there is."""
-    if name == BUILTIN:
-        return builtin()
-    if Path(name).is_file():
-        return Path(name)
-    found = sorted({p for folder in settings.models for p in folder.glob("**/*") if p.suffix in SUFFIXES})
-    for path in found:
-        if name in (path.name, path.stem):
-            return path
-    there = ", ".join([BUILTIN, *(p.stem for p in found)])
-    raise FileError(f"no model {name!r}: give the path of a checkpoint, or one of {there}")
+    """The file of a model: the built-in one, a path, or a name on the shelves; FileError says what there is."""
+    return builtin() if name == BUILTIN else shelves.find("checkpoints", name, settings)
 
 
 def load(

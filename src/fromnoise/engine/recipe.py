@@ -26,13 +26,12 @@ from fromnoise.engine.recipe_parts import (
     Variation,
     in_eights,
 )
+from fromnoise.engine.shelves import BUILTIN
 from fromnoise.errors import UserError
 from fromnoise.sampling.profiles import PROFILES
 from fromnoise.text.encode import Emphasis
 
 __all__ = ["BUILTIN", "MAX_SEED", "MAX_SIDE", "ImageRef", "Recipe", "explain"]
-
-BUILTIN = "builtin"
 
 
 class ImageRef(BaseModel):
