@@ -1,0 +1,67 @@
+"""Numbers against peers, in turns, on this machine: `python -m bench TASK --against diffusers,...`
+
+    python -m bench step --model sd15 --against diffusers,diffusers-float32
+    python -m bench decode --model sdxl --against diffusers --keep
+
+Prints medians, ratios, the share of the measured matrix peak, memory, and one JSON line; `--keep` adds the line to
+`bench/results.jsonl` and makes `bench/RESULTS.md` anew. `python -m bench.builtin` measures the built-in model.
+"""
+
+import argparse
+import json
+import sys
+
+import torch
+
+from bench import report
+from bench.contenders import CONTENDERS
+from bench.peak import matrix_peak
+from bench.turns import Failed, compete
+from bench.work import SIZES, TASKS, Job
+from fromnoise.engine.memory import DTYPES
+
+
+def main() -> int:
+    options = arguments()
+    names = [options.ours, *filter(None, options.against.split(","))]
+    unknown = [name for name in names if name not in CONTENDERS]
+    if unknown:
+        print(f"unknown contender {unknown[0]}; there are {', '.join(CONTENDERS)}", file=sys.stderr)
+        return 2
+    job = Job(options.task, options.model, options.dtype, options.steps, options.batch)
+    peak = matrix_peak(DTYPES[job.dtype])
+    try:
+        entries = compete(job, names, options.rounds, lambda text: print(text, file=sys.stderr, flush=True))
+    except Failed as error:
+        print(error, file=sys.stderr)
+        return 1
+    line = report.record(job, entries, peak, report.machine())
+    print(report.table(line))
+    print(json.dumps(line))
+    if options.keep:
+        report.keep(line)
+    return 0
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("task", choices=TASKS)
+    parser.add_argument("--model", choices=SIZES, default="sd15", help="with random weights")
+    parser.add_argument("--ours", default="fromnoise", help="the mode of fromnoise that the others are compared with")
+    parser.add_argument("--against", default="diffusers", metavar="NAMES", help=", ".join(CONTENDERS))
+    parser.add_argument("--dtype", choices=DTYPES, default="bfloat16")
+    parser.add_argument("--rounds", type=int, default=5, help="that count; one more warms up")
+    parser.add_argument("--steps", type=int, default=20, help="of a whole picture")
+    parser.add_argument("--batch", type=int, default=1, help="pictures side by side")
+    parser.add_argument("--threads", type=int, help="of torch; by default its own choice")
+    parser.add_argument("--keep", action="store_true", help="write the record into bench/results.jsonl and RESULTS.md")
+    options = parser.parse_args()
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    return options
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,50 @@
+"""Who competes: fromnoise in its modes, and the peers, each as it comes and tuned.
+
+A contender prepares a job and gives a function that does it once.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+
+from bench.work import Job
+
+Work = Callable[[], Mapping[str, float] | None]
+
+# What launch.py sets: glibc then keeps large temporaries instead of mapping them anew at each call.
+KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(32 << 30)}
+
+
+@dataclass(frozen=True)
+class Contender:
+    """`module:function` prepares a job; `options` go to it; `environment` is the process's."""
+
+    name: str
+    what: str
+    function: str
+    options: Mapping[str, object] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def prepare(self, job: Job) -> Work:
+        module, function = self.function.split(":")
+        work: Work = getattr(import_module(f"bench.contenders.{module}"), function)(job, **self.options)
+        return work
+
+
+CONTENDERS = {
+    contender.name: contender
+    for contender in (
+        Contender("fromnoise", "as it comes from launch.py", "ours:prepare", environment=KEEP_MEMORY),
+        Contender("fromnoise-float32", "the same in float32", "ours:prepare", {"dtype": "float32"}, KEEP_MEMORY),
+        Contender("diffusers", "bfloat16, channels-last", "peer_diffusers:prepare", {"channels_last": True}),
+        Contender(
+            "diffusers-malloc", "the same with fromnoise's allocator settings", "peer_diffusers:prepare",
+            {"channels_last": True}, KEEP_MEMORY,
+        ),
+        Contender("diffusers-float32", "as installed", "peer_diffusers:prepare", {"dtype": "float32"}),
+        Contender(
+            "diffusers-compiled", "bfloat16, channels-last, inductor with freezing", "peer_diffusers:prepare",
+            {"channels_last": True, "compiled": True}, {**KEEP_MEMORY, "TORCHINDUCTOR_FREEZING": "1"},
+        ),
+    )
+}  # fmt: skip

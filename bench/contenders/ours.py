@@ -1,0 +1,129 @@
+"""fromnoise's side of each job."""
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from bench.contenders import Work
+from bench.work import SIZES, Job, Size, randomise
+from fromnoise.checkpoints.detect import ModelFacts
+from fromnoise.checkpoints.load import load_checkpoint
+from fromnoise.engine.executor import Executor
+from fromnoise.engine.generate import generate
+from fromnoise.engine.library import Model
+from fromnoise.engine.memory import DTYPES, Placement, vae_dtype
+from fromnoise.engine.recipe import Recipe
+from fromnoise.nn.clip import CLIPText
+from fromnoise.nn.unet import UNet
+from fromnoise.nn.vae import AutoencoderKL
+from fromnoise.sampling.guidance import Cond, NetworkCall
+from fromnoise.sampling.parametrization import eps_scalings
+from fromnoise.sampling.schedules import NoiseTable
+
+
+def prepare(job: Job, *, dtype: str | None = None) -> Work:
+    """The job with networks in `dtype`, by default the job's."""
+    job = replace(job, dtype=dtype or job.dtype)
+    return {"step": step, "batch": step, "decode": decode, "picture": picture, "text": text, "load": load}[job.task](
+        job
+    )
+
+
+def random_model(size: Size, dtype: torch.dtype) -> Model:
+    """A model of the full size with random weights, made as a loaded one is."""
+    with torch.device("meta"):
+        unet, vae = UNet(size.unet), AutoencoderKL(size.vae)
+        encoders = tuple(CLIPText(config) for config in size.text)
+    facts = ModelFacts(
+        family="sdxl" if len(encoders) > 1 else "sd1", task="base", prediction="eps", prediction_from="caller",
+        zero_snr=False, unet=size.unet, vae=size.vae, text=size.text,
+    )  # fmt: skip
+    randomise(unet, dtype, channels_last=True)
+    randomise(vae, vae_dtype(dtype), channels_last=True)
+    for encoder in encoders:
+        randomise(encoder, dtype)
+    return Model(
+        name=size.name, path=Path(size.name), sha256="0" * 64, facts=facts, unet=unet, vae=vae, text=encoders,
+        table=NoiseTable.ldm(), scalings=eps_scalings, placement=Placement(torch.device("cpu"), dtype),
+    )  # fmt: skip
+
+
+def step(job: Job) -> Work:
+    size = SIZES[job.size]
+    executor = Executor[int](random_model(size, DTYPES[job.dtype]), max_batch=2 * job.batch)
+    x = torch.randn(1, size.vae.latent_channels, size.latent, size.latent)
+    y = None if size.unet.vector_dim is None else torch.randn(1, size.unet.vector_dim)
+    conds = [Cond(torch.randn(1, 77, size.unet.context_dim), y) for _ in range(2)]
+    calls = [NetworkCall(x, torch.tensor(5.0), cond) for _ in range(job.batch) for cond in conds]
+
+    def work() -> None:
+        executor.answer(calls)
+
+    return work
+
+
+def decode(job: Job) -> Work:
+    size = SIZES[job.size]
+    model = random_model(replace(size, unet=SIZES["tiny"].unet, text=SIZES["tiny"].text), DTYPES[job.dtype])
+    latents = torch.randn(job.batch, size.vae.latent_channels, size.latent, size.latent)
+
+    def work() -> None:
+        with torch.inference_mode():
+            model.decode(latents)
+
+    return work
+
+
+def text(job: Job) -> Work:
+    size = SIZES[job.size]
+    with torch.device("meta"):
+        encoders = [CLIPText(config) for config in size.text]
+    for encoder in encoders:
+        randomise(encoder, DTYPES[job.dtype])
+    tokens = torch.randint(0, 49_000, (2, 77))
+
+    def work() -> None:
+        with torch.inference_mode():
+            for encoder in encoders:
+                encoder(tokens)
+
+    return work
+
+
+def picture(job: Job) -> Work:
+    size = SIZES[job.size]
+    model = random_model(size, DTYPES[job.dtype])
+    recipe = Recipe.make(
+        prompt="a red apple on a table", negative="blurry", width=size.side, height=size.side, steps=job.steps,
+        sampler="euler",
+    )  # fmt: skip
+    recipes = [recipe.but(seed=seed) for seed in range(job.batch)]
+
+    def work() -> None:
+        list(generate(model, recipes))
+
+    return work
+
+
+def load(job: Job) -> Work:
+    """From a float16 file in the page cache to networks whose weights can be used."""
+    path = random_file(SIZES[job.size])
+
+    def work() -> None:
+        load_checkpoint(path)
+
+    return work
+
+
+def random_file(size: Size) -> Path:
+    """A checkpoint of random float16 weights in the original layout, made once."""
+    from fromnoise.checkpoints.load import Checkpoint
+    from fromnoise.checkpoints.save import save_checkpoint
+
+    path = Path(tempfile.gettempdir()) / f"fromnoise-bench-{size.name}.safetensors"
+    if not path.exists():
+        model = random_model(size, torch.float16)
+        save_checkpoint(path, Checkpoint(path, model.facts, model.unet, model.vae, model.text, {}))
+    return path

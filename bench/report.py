@@ -1,0 +1,129 @@
+"""Results for people and for programs: a table on the screen, a JSON line, and `bench/RESULTS.md` from all lines."""
+
+import json
+import math
+import platform
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from bench.contenders import CONTENDERS
+from bench.turns import Entry
+from bench.work import Job
+
+LINES = Path(__file__).with_name("results.jsonl")
+PAGE = Path(__file__).with_name("RESULTS.md")
+GIGA = 1e9
+HEADING = """# Results
+
+Made by `python -m bench`; every record is a line of `results.jsonl`. Contenders take turns in one run; the tables give
+medians, and differences below 10% are not findings.
+"""
+
+
+def record(job: Job, entries: Sequence[Entry], peak: float, machine: str) -> dict[str, Any]:
+    """Everything that was measured, as one JSON object. `peak` is the matrix peak in operations a second."""
+    return {
+        "bench": job.task,
+        "job": asdict(job),
+        "machine": machine,
+        "date": time.strftime("%Y-%m-%d"),
+        "matrix_peak": peak,
+        "entries": [
+            {
+                "name": entry.name,
+                "median": entry.median,
+                "seconds": entry.seconds,
+                "ratio": entry.median / entries[0].median,
+                "of_peak": job.flops / entry.median / peak if math.isfinite(job.flops) else None,
+                "peak": entry.peak,
+                "private": entry.private,
+                "prepared": entry.prepared,
+                **entry.notes,
+            }
+            for entry in entries
+        ],
+    }
+
+
+def table(line: dict[str, Any]) -> str:
+    """The entries of one record, as Markdown that can be read as it is."""
+    rows = [
+        "| who | median | times the first | of the matrix peak | resident | private | to prepare |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for entry in line["entries"]:
+        share = "" if entry["of_peak"] is None else f"{entry['of_peak']:.0%}"
+        what = CONTENDERS[entry["name"]].what
+        rows.append(
+            f"| {entry['name']}: {what} | {seconds(entry['median'])} | {entry['ratio']:.2f} | "
+            f"{share} | {entry['peak'] / GIGA:.2f} GB | {entry['private'] / GIGA:.2f} GB | {entry['prepared']:.1f} s |"
+        )
+    return "\n".join(rows)
+
+
+def title(line: dict[str, Any]) -> str:
+    job = line["job"]
+    extra = f", {job['batch']} pictures" if job["batch"] > 1 else ""
+    extra += f", {job['steps']} steps" if job["task"] == "picture" else ""
+    return f"{job['task']}: {job['size']}{extra}"
+
+
+def seconds(value: float) -> str:
+    return f"{value * 1000:.1f} ms" if value < 0.1 else f"{value:.2f} s"
+
+
+def keep(line: dict[str, Any]) -> None:
+    """Add a record to the file of all records, in place of an older one of the same job, and make the page anew."""
+    lines = [json.loads(text) for text in LINES.read_text("utf-8").splitlines()] if LINES.exists() else []
+    lines = [old for old in lines if (old["job"], old["machine"]) != (line["job"], line["machine"])] + [line]
+    write(LINES, "".join(json.dumps(one) + "\n" for one in lines))
+    write(PAGE, page(lines))
+
+
+def page(lines: Sequence[dict[str, Any]]) -> str:
+    """`RESULTS.md`."""
+    parts = [HEADING]
+    for line in lines:
+        parts.append(
+            f"## {title(line)}\n\n{line['machine']}, {line['date']}; "
+            f"matrix peak {line['matrix_peak'] / 1e12:.2f} TFLOPS in {line['job']['dtype']}; "
+            f"`python -m bench {command(line)}`\n\n{table(line)}\n"
+        )
+    return "\n".join(parts)
+
+
+def command(line: dict[str, Any]) -> str:
+    job = line["job"]
+    names = [entry["name"] for entry in line["entries"]]
+    words = [
+        job["task"],
+        "--model",
+        job["size"],
+        "--against",
+        ",".join(names[1:]),
+        "--rounds",
+        str(len(line["entries"][0]["seconds"])),
+    ]
+    words += ["--batch", str(job["batch"])] if job["batch"] > 1 else []
+    return " ".join(words)
+
+
+def write(path: Path, text: str) -> None:
+    partial = path.with_suffix(".part")
+    partial.write_text(text, "utf-8")
+    partial.replace(path)
+
+
+def machine() -> str:
+    """Processor, cores in use, torch."""
+    import torch
+
+    from fromnoise.cli.doctor import cpu_features, processor
+
+    features = ", ".join(cpu_features())
+    return (
+        f"{processor()}, {torch.get_num_threads()} threads, {features}, {platform.system()}, torch {torch.__version__}"
+    )

@@ -1,0 +1,68 @@
+"""The bench: its jobs run, its records become tables and a page that says how to make them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bench import report, turns, work
+from bench.contenders import CONTENDERS, ours
+from bench.turns import Entry, Failed
+from bench.work import Job
+
+
+@pytest.mark.parametrize("task", ["step", "decode", "text", "picture", "batch"])
+def test_our_side_of_each_job_runs(task: work.Task) -> None:
+    ours.prepare(Job(task, "tiny", "float32", steps=2, batch=2))()
+
+
+def line(**changes: object) -> dict[str, object]:
+    entries = [
+        Entry("fromnoise", 1.0, [2.0, 1.0, 3.0], peak=10**9, private=5 * 10**8),
+        Entry("diffusers", 2.0, [4.0, 3.0, 5.0], peak=2 * 10**9, private=10**9),
+    ]
+    return report.record(Job("step", "sd15"), entries, peak=1.607e12, machine="a machine") | changes
+
+
+def test_a_record_compares_medians_with_the_first_and_with_the_peak() -> None:
+    first, second = line()["entries"]  # type: ignore[misc]
+    assert (first["median"], second["median"], second["ratio"]) == (2.0, 4.0, 2.0)
+    assert first["of_peak"] == pytest.approx(0.5)
+    assert "| 4.00 s | 2.00 | 25% | 2.00 GB | 1.00 GB | 2.0 s |" in report.table(line())
+
+
+def test_a_new_record_takes_the_place_of_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "LINES", tmp_path / "results.jsonl")
+    monkeypatch.setattr(report, "PAGE", tmp_path / "RESULTS.md")
+    for date in ("2026-01-01", "2026-01-02"):
+        report.keep(line(date=date))
+    report.keep(line(machine="another machine"))
+    dates = [json.loads(text)["date"] for text in (tmp_path / "results.jsonl").read_text().splitlines()]
+    page = (tmp_path / "RESULTS.md").read_text()
+    assert dates[0] == "2026-01-02"
+    assert len(dates) == 2
+    assert "`python -m bench step --model sd15 --against diffusers --rounds 3`" in page
+
+
+def test_a_contender_that_dies_is_named() -> None:
+    with pytest.raises(Failed, match="fromnoise stopped with status"):
+        turns.compete(Job("step", "no such size"), ["fromnoise"], 1, lambda text: None)
+
+
+def test_private_memory_is_watched() -> None:
+    with turns.watched() as memory:
+        block = bytearray(64 << 20)
+        block[::4096] = b"x" * len(block[::4096])
+        turns.time.sleep(0.05)
+    assert memory.private >= len(block)
+
+
+def test_the_bench_page_of_the_project_is_what_its_records_make() -> None:
+    if not report.LINES.exists():
+        pytest.skip("no records yet")
+    lines = [json.loads(text) for text in report.LINES.read_text("utf-8").splitlines()]
+    assert report.PAGE.read_text("utf-8") == report.page(lines)
+
+
+def test_every_contender_says_what_it_is() -> None:
+    assert all(contender.what and ":" in contender.function for contender in CONTENDERS.values())
