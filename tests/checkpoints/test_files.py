@@ -1,6 +1,5 @@
 """Honest files of every kind are read, lazily and without a copy; what is no weight file gets a clear message."""
 
-import hashlib
 import json
 import os
 import pathlib
@@ -15,8 +14,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from fromnoise.checkpoints import files
-from fromnoise.checkpoints.files import Inert, file_hash, non_finite, old_hash, read, read_object
+from fromnoise.checkpoints.files import Inert, non_finite, read, read_object
 from fromnoise.errors import FileError
 
 TENSORS = {
@@ -265,37 +263,3 @@ def test_nan_is_found_on_request(tmp_path: Path) -> None:
     bad["fp8"] = torch.tensor([1.0, float("nan")]).to(torch.float8_e4m3fn)
     safetensors.torch.save_file(bad, tmp_path / "model")
     assert sorted(non_finite(read(tmp_path / "model"))) == ["fp8", "inf", "nan"]
-
-
-def test_hashes(tmp_path: Path) -> None:
-    path = tmp_path / "model"
-    path.write_bytes(b"abc")
-    assert file_hash(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    path.write_bytes(b"abcd")
-    assert file_hash(path).startswith("88d4266fd4e6338d13b8")
-    path.write_bytes(b"x" * 0x100000 + b"y" * 0x10000 + b"z" * 5)
-    assert old_hash(path) == hashlib.sha256(b"y" * 0x10000).hexdigest()[:8]
-    with pytest.raises(FileError, match="cannot be read"):
-        file_hash(tmp_path / "nothing")
-    with pytest.raises(FileError, match="cannot be read"):
-        old_hash(tmp_path / "nothing")
-
-
-def test_hashes_are_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, cache = tmp_path / "model", tmp_path / "new" / "hashes.json"
-    path.write_bytes(b"abc")
-    digest = file_hash(path, cache)
-    monkeypatch.setattr(files, "_hashes", {})  # as a new process begins
-    monkeypatch.setattr(files.hashlib, "file_digest", lambda *_: pytest.fail("the file is read again"))
-    assert file_hash(path, cache) == digest
-    monkeypatch.undo()
-    path.write_bytes(b"abcd")
-    os.utime(path, ns=(1, 1))
-    changed = file_hash(path, cache)
-    assert changed != digest
-    assert list(cache.parent.iterdir()) == [cache]
-    for damage in ("", "[]", "{", '{"a": 1}', '{"a": [1, 2]}'):
-        cache.write_text(damage)
-        monkeypatch.setattr(files, "_hashes", {})
-        assert file_hash(path, cache) == changed
-    assert file_hash(path, path / "no folder") == changed

@@ -8,13 +8,10 @@ into the map, so nothing is copied and nothing is read before it is used. Writin
 the file. Nothing in a file is ever run (`pickles.py` says how).
 """
 
-import hashlib
-import json
 import mmap
-import os
 import stat
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -177,58 +174,6 @@ def finite(tensor: Tensor) -> bool:
     if tensor.dtype.itemsize == 1:  # float8 has few operations
         tensor = tensor.to(torch.float32)
     return bool(torch.isfinite(tensor).all())
-
-
-_hashes: dict[str, tuple[int, int, str]] = {}  # path: size, time of change, SHA-256
-
-
-def file_hash(path: Path | str, cache: Path | None = None) -> str:
-    """SHA-256 of a file in hexadecimal; its first ten digits are what AUTOMATIC1111 calls the model hash.
-
-    Remembered while the file keeps its size and time of change: by this process, and in the file `cache` where one is
-    given, since hashing a checkpoint takes seconds. Raises FileError.
-    """
-    path = Path(path).resolve()
-    try:
-        status = path.stat()
-        for known in (_hashes, remembered_hashes(cache)):
-            size, changed, digest = known.get(str(path), (-1, -1, ""))
-            if (size, changed) == (status.st_size, status.st_mtime_ns):
-                return digest
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise FileError(f"{path} cannot be read ({error.strerror}); check the name and its permissions") from error
-    _hashes[str(path)] = status.st_size, status.st_mtime_ns, digest
-    if cache is not None:
-        with suppress(OSError):  # a folder that cannot be written to costs time, nothing else
-            cache.parent.mkdir(parents=True, exist_ok=True)
-            part = cache.with_name(f".{cache.name}.{os.getpid()}.part")
-            part.write_text(json.dumps(remembered_hashes(cache) | {str(path): _hashes[str(path)]}))
-            part.replace(cache)
-    return digest
-
-
-def remembered_hashes(cache: Path | None) -> dict[str, tuple[int, int, str]]:
-    """What the file `cache` knows; nothing where it is damaged or not there."""
-    try:
-        known = json.loads(cache.read_text()) if cache else {}
-        return {str(path): (int(size), int(changed), str(digest)) for path, (size, changed, digest) in known.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
-        return {}
-
-
-def old_hash(path: Path | str) -> str:
-    """The model hash of pictures made before 2023: eight digits, from the 64 KiB that follow the first MiB.
-
-    Raises FileError.
-    """
-    try:
-        with Path(path).open("rb") as file:
-            file.seek(0x100000)
-            return hashlib.sha256(file.read(0x10000)).hexdigest()[:8]
-    except OSError as error:
-        raise FileError(f"{path} cannot be read ({error.strerror}); check the name and its permissions") from error
 
 
 def state_entries(tree: object, locate: Locate, file_size: int) -> tuple[dict[str, Entry], dict[str, str]]:

@@ -92,7 +92,7 @@ def report(found: Verification) -> list[str]:
         )  # fmt: skip
     needed = found.imported.recipe.model_hash
     if needed and found.model_hash is None:
-        lines.append(say("it needs a model whose SHA-256 begins {needed}, which is not here", needed=needed[:16]))
+        lines.append(say("it needs a model with the hash {needed}, which is not here", needed=needed[:16]))
     elif found.model_hash:
         state = say("the model it was made with") if found.model_matches else say("not known to be its model")
         lines.append(f"{found.imported.recipe.model} ({found.model_hash[:10]}): {state}")

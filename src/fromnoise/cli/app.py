@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from fromnoise import __version__
-from fromnoise.cli import failures, more
+from fromnoise.cli import failures, more, weights
 from fromnoise.cli.messages import say
 
 WHAT, HOW = say("The picture"), say("How it is made")
@@ -236,6 +236,7 @@ def snapshot(
 
 
 more.add_to(app)
+weights.add_to(app)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -1,6 +1,9 @@
 """The catalogue: what the command line and the engine say, in Chinese. {names} are filled in."""
 
+from fromnoise.cli import chinese_weights
+
 OURS = {
+    **chinese_weights.OURS,
     # help; rich breaks lines at spaces only and cuts off what is longer than a line
     "Commands": "命令",
     "The picture": "画什么",
@@ -118,9 +121,7 @@ OURS = {
     "changed pixels: {count}, between ({left}, {upper}) and ({right}, {lower})": (
         "被改动的像素：{count} 个，位于 ({left}, {upper}) 到 ({right}, {lower}) 之间"
     ),
-    "it needs a model whose SHA-256 begins {needed}, which is not here": (
-        "它需要 SHA-256 以 {needed} 开头的模型，这里没有"
-    ),
+    "it needs a model with the hash {needed}, which is not here": ("它需要哈希值为 {needed} 的模型，这里没有"),
     "the model it was made with": "生成它所用的模型",
     "not known to be its model": "不能确定是生成它所用的模型",
     "{path}: {reason}; SHA-256 {sha256}": "{path}：{reason}；SHA-256 为 {sha256}",
@@ -186,6 +187,7 @@ OURS = {
 }
 
 ELSEWHERE = {  # sentences of the engine and of typer, which speak English only; the first that fits is taken
+    **chinese_weights.ELSEWHERE,
     "unknown {kind} {name}; did you mean {near}? Known: {known}": (
         "没有 {kind} {name}；是不是 {near}？可用的有：{known}"
     ),

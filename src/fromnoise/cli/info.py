@@ -7,8 +7,10 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from fromnoise.checkpoints.describe import Description
+from fromnoise import settings
 from fromnoise.checkpoints.describe import describe as describe_model
+from fromnoise.checkpoints.hashes import hashes
+from fromnoise.cli.hashing import rows
 from fromnoise.cli.messages import say
 from fromnoise.engine.images import open_image
 from fromnoise.engine.metadata.carrier import GRAPH_KEY, PARAMETERS_KEY, USER_COMMENT, read_texts
@@ -28,12 +30,13 @@ def describe(path: Path) -> str:
     """What there is to know about a file; FileError where it is neither a picture nor weights."""
     if not path.is_file():
         raise FileError(say("{path}: no such file", path=path))
-    told = describe_picture(path) if is_picture(path) else "\n".join(table(model_facts(describe_model(path))))
+    told = describe_picture(path) if is_picture(path) else "\n".join(table(weight_facts(path)))
     return CONTROL.sub("\ufffd", told)
 
 
-def model_facts(model: Description) -> dict[str, object]:
+def weight_facts(path: Path) -> dict[str, object]:
     """A weight file, field by field."""
+    model = describe_model(path)
     facts: dict[str, object] = {"file": model.path, "format": model.format, "size": megabytes(model.size)}
     facts["holds"] = f"{model.holds} ({model.remark})" if model.remark else model.holds
     if model.facts:
@@ -45,6 +48,7 @@ def model_facts(model: Description) -> dict[str, object]:
         facts["averages"] = "yes (EMA)"
     if model.unknown:
         facts["unknown names"] = f"{len(model.unknown)}: {', '.join(model.unknown[:3])} ..."
+    facts |= dict(rows(hashes(path, settings.read().hashes)))
     return facts | {f"metadata, {name}": shortened(value) for name, value in model.metadata.items()}
 
 

@@ -173,6 +173,6 @@ def check(model: Model, recipe: Recipe, refiner: Model | None = None) -> None:
 
 
 def check_hash(model: Model, name: str, wanted: str | None) -> None:
-    """UserError where `model` is not the one whose SHA-256, or the beginning of it, is `wanted`."""
-    if wanted is not None and not model.sha256.startswith(wanted.lower()):
+    """UserError where `model` is not the one that `wanted`, a hash or the beginning of one, means."""
+    if wanted is not None and not model.known_as(wanted):
         raise UserError(f"{name}: not the file of the recipe (its SHA-256 begins {model.sha256[:10]})")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from fromnoise.checkpoints.detect import ModelFacts, Prediction
-from fromnoise.checkpoints.files import file_hash
+from fromnoise.checkpoints.hashes import file_hash, hashes
 from fromnoise.checkpoints.load import Checkpoint, convert, load_checkpoint
 from fromnoise.engine import shelves
 from fromnoise.engine.memory import Placement, vae_dtype
@@ -51,6 +51,10 @@ class Model:
     table: NoiseTable
     scalings: Callable[[Tensor], Scalings]
     placement: Placement
+
+    def known_as(self, wanted: str) -> bool:
+        """Whether a hash, or the beginning of one, means this model: its SHA-256, or what older tools computed."""
+        return self.sha256.startswith(wanted.lower()) or (self.path.exists() and hashes(self.path).match(wanted))
 
     @property
     def defaults(self) -> Defaults:

@@ -78,7 +78,7 @@ def again(path: Path, load: Load, changes: Mapping[str, object] | None = None) -
     model = load(recipe)
     if matches(recipe, model) is False:
         raise FileError(
-            f"{path}: made with another model than {recipe.model} here: its SHA-256 begins {recipe.model_hash}, "
+            f"{path}: made with another model than {recipe.model} here: its hash is {recipe.model_hash}, "
             f"not {model.sha256[:10]}; choose one with --model"
         )
     return made_again(model, recipe.but(model_hash=None), max_batch=8)[0]
@@ -105,7 +105,7 @@ def verify(path: Path, load: Load) -> Verification:
 
 def matches(recipe: Recipe, model: Model) -> bool | None:
     """Whether the model is the recipe's, whose hash may be the beginning of one; None where it has none."""
-    return model.sha256.startswith(recipe.model_hash) if recipe.model_hash else None
+    return model.known_as(recipe.model_hash) if recipe.model_hash else None
 
 
 def with_files(recipe: Recipe, folder: Path) -> tuple[Recipe, tuple[Missing, ...]]:

@@ -18,7 +18,7 @@ MAX_SHOWN = 500  # characters of a value that is not understood
 MAX_NOTES = 300  # not understood fields that are kept, and warnings
 MAX_NAME = 255  # characters of a model's name
 
-SHA256 = re.compile(r"[0-9a-fA-F]{10,64}")
+HASH = re.compile(r"[0-9a-fA-F]{8,64}")
 SIZE = re.compile(r"\s*\(?'?(\d{1,6})'?\s*[x×*,]\s*'?(\d{1,6})'?\)?\s*")
 
 
@@ -136,11 +136,11 @@ class Draft:
         return self.set("model", stem, key)
 
     def hash(self, value: str, key: str) -> bool:
-        """Set the model's hash, the beginning of a SHA-256; eight digits are an older kind, of a part of the file."""
-        if SHA256.fullmatch(value):
+        """Set the model's hash: the beginning of a SHA-256, or eight digits, which may be of the older kind."""
+        if HASH.fullmatch(value):
             return self.set("model_hash", value.lower(), key)
         self.keep(key, value)
-        self.warn(f"model hash {value[:MAX_NAME]} is not the beginning of a SHA-256; the model can't be checked")
+        self.warn(f"model hash {value[:MAX_NAME]} is none that is known; the model can't be checked")
         return False
 
     def strength(self, value: object, key: str) -> bool:

@@ -201,7 +201,7 @@ def take_refiner(draft: Draft, fields: dict[str, str]) -> None:
         return
     whole, switch = fields.pop("Refiner"), fields.pop("Refiner switch at", "0.8")
     last = re.split(r"[/\\]", found[1])[-1]
-    digest = {"model_hash": found[2]} if found[2] and len(found[2]) > 8 else {}
+    digest = {"model_hash": found[2]} if found[2] else {}
     draft.set("refiner", {"model": last, "switch_at": switch, **digest}, f"Refiner {whole}"[:MAX_SHOWN])
 
 
