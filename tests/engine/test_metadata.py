@@ -13,10 +13,10 @@ from fromnoise.engine.metadata.carrier import read_texts, save_picture
 from fromnoise.engine.metadata.comfyui_write import graph
 from fromnoise.engine.metadata.infotext_read import PLAIN, read_infotext
 from fromnoise.engine.metadata.read import read_any
+from fromnoise.engine.profiles import PROFILES
 from fromnoise.engine.recipe import MAX_SEED, ImageRef, Recipe
 from fromnoise.engine.recipe_parts import Hires, Inpaint, Noise, Refiner, Sizes, SoftInpaint, Variation
 from fromnoise.errors import FileError
-from fromnoise.sampling.profiles import PROFILES
 from fromnoise.sampling.samplers import SAMPLERS
 from fromnoise.sampling.schedules import SCHEDULES
 

@@ -14,11 +14,11 @@ from fromnoise.engine.generate import Job, generate
 from fromnoise.engine.images import to_image
 from fromnoise.engine.library import Model
 from fromnoise.engine.plan import Plan, make_plan
+from fromnoise.engine.profiles import PROFILES
 from fromnoise.engine.recipe import ImageRef, Recipe
 from fromnoise.engine.recipe_parts import Noise, Variation
 from fromnoise.engine.seeding import Seeding, slerp
 from fromnoise.sampling.noise import NvStream
-from fromnoise.sampling.profiles import PROFILES
 from fromnoise.sampling.samplers import SAMPLERS
 from fromnoise.sampling.schedules import SCHEDULES, NoiseTable
 from tests.engine.models import tiny_model

@@ -3,9 +3,8 @@
 import doctest
 from pathlib import Path
 
-from fromnoise.engine import choices
-from fromnoise.sampling import profiles
-from fromnoise.sampling.profiles import PROFILES
+from fromnoise.engine import choices, profiles
+from fromnoise.engine.profiles import PROFILES
 
 
 def test_examples_run(root: Path) -> None:

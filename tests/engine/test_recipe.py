@@ -9,10 +9,10 @@ from PIL import Image
 
 from fromnoise.engine.images import save_png
 from fromnoise.engine.metadata import infotext, own
+from fromnoise.engine.profiles import PROFILES
 from fromnoise.engine.recipe import MAX_SEED, ImageRef, Recipe
 from fromnoise.engine.recipe_parts import Hires, Inpaint, Noise, Refiner, Sizes, SoftInpaint, Variation
 from fromnoise.errors import FileError, UserError
-from fromnoise.sampling.profiles import PROFILES
 from fromnoise.sampling.samplers import SAMPLERS
 from fromnoise.sampling.schedules import SCHEDULES
 

@@ -1,8 +1,5 @@
 """Files found by name on the shelves of every layout of folders."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -214,12 +211,6 @@ def test_links_are_followed_but_not_in_circles(models: Path, tmp_path: Path) -> 
         pytest.skip("this system makes no links")
     assert listed("loras", Settings()) == [models / "loras/far/a.pt"]
     assert find("loras", "a", Settings()) == models / "loras/far/a.pt"
-
-
-def test_the_shelves_need_no_torch() -> None:
-    code = "import sys, fromnoise.engine.shelves; sys.exit('torch' in sys.modules)"
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
 
 
 def test_the_page_names_every_folder(root: Path) -> None:

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from fromnoise.engine.library import Model
+from fromnoise.engine.profiles import PROFILES, Profile
 from fromnoise.engine.recipe import Recipe
 from fromnoise.engine.recipe_parts import Sizes
 from fromnoise.errors import UserError
 from fromnoise.nn.unet import timestep_embedding
 from fromnoise.sampling.guidance import Cond
-from fromnoise.sampling.profiles import PROFILES, Profile
 from fromnoise.text.encode import Encoded, LayerRule, encode_together, join, match_chunks
 from fromnoise.text.prompt import Piece, Prompt, Timing, parse, schedule
 from fromnoise.text.prompt_tree import changes

@@ -24,11 +24,11 @@ from fromnoise.engine.images import to_image, to_tensor
 from fromnoise.engine.library import Model
 from fromnoise.engine.passes import Pass, orders
 from fromnoise.engine.prepare import Preparation, in_order
+from fromnoise.engine.profiles import PROFILES
 from fromnoise.engine.recipe import Recipe
 from fromnoise.engine.start import begun
 from fromnoise.errors import UserError
 from fromnoise.sampling.guidance import Picture, drive
-from fromnoise.sampling.profiles import PROFILES
 from fromnoise.sampling.resume import Recording, resumable
 from fromnoise.sampling.samplers import Sampler
 

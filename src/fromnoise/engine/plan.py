@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fromnoise.sampling.profiles import Profile
+from fromnoise.engine.profiles import Profile
 from fromnoise.sampling.samplers import SamplerSpec
 from fromnoise.sampling.schedules import SCHEDULES, NoiseTable, sigmas_for
 

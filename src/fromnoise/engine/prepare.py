@@ -20,13 +20,13 @@ from fromnoise.engine.images import to_tensor
 from fromnoise.engine.library import Model
 from fromnoise.engine.passes import Order, Pass, Progress
 from fromnoise.engine.plan import Plan, chosen_schedule, make_plan
+from fromnoise.engine.profiles import PROFILES, Profile
 from fromnoise.engine.recipe import Recipe
 from fromnoise.engine.recipe_parts import Inpaint, Noise
 from fromnoise.engine.seeding import Seeding, posterior_noise
 from fromnoise.engine.start import Start, pixels_of
 from fromnoise.sampling.guidance import Guidance, composed, instruct_pix2pix, keep
 from fromnoise.sampling.noise import no_noise
-from fromnoise.sampling.profiles import PROFILES, Profile
 from fromnoise.sampling.samplers import SAMPLERS, SamplerSpec
 
 

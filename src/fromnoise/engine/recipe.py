@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from fromnoise.engine.profiles import PROFILES
 from fromnoise.engine.recipe_parts import (
     MAX_SEED,
     MAX_SIDE,
@@ -28,8 +29,7 @@ from fromnoise.engine.recipe_parts import (
 )
 from fromnoise.engine.shelves import BUILTIN
 from fromnoise.errors import UserError
-from fromnoise.sampling.profiles import PROFILES
-from fromnoise.text.encode import Emphasis
+from fromnoise.text.prompt_weights import Emphasis
 
 __all__ = ["BUILTIN", "MAX_SEED", "MAX_SIDE", "ImageRef", "Recipe", "explain"]
 

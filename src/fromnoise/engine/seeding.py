@@ -10,6 +10,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from fromnoise.engine.profiles import Profile, Source
 from fromnoise.engine.recipe_parts import MAX_SEED, Noise, Variation
 from fromnoise.sampling.brownian import BrownianNoise, torch_noise
 from fromnoise.sampling.noise import (
@@ -22,7 +23,6 @@ from fromnoise.sampling.noise import (
     TorchStream,
     philox_normal,
 )
-from fromnoise.sampling.profiles import Profile, Source
 from fromnoise.sampling.samplers import SamplerSpec
 
 SECOND_PASS_STEPS = 1 << 20  # native step noise of a second pass is that of later steps

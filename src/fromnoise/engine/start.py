@@ -12,11 +12,11 @@ from fromnoise.checkpoints import files
 from fromnoise.engine.canvas import Box, blurred, drawn_mask, filled, masked_box, resized, with_colours_of
 from fromnoise.engine.images import open_image, to_tensor
 from fromnoise.engine.library import Model
+from fromnoise.engine.profiles import PROFILES, MaskScale
 from fromnoise.engine.recipe import ImageRef, Recipe
 from fromnoise.engine.recipe_parts import Inpaint
 from fromnoise.engine.seeding import Seeding
 from fromnoise.errors import FileError
-from fromnoise.sampling.profiles import PROFILES, MaskScale
 
 LATENTS = ".latent"  # ending of the files that ComfyUI's SaveLatent writes
 RESIZE = torch.nn.functional.interpolate

@@ -23,9 +23,9 @@ from fromnoise.engine.images import open_image
 from fromnoise.engine.library import Model
 from fromnoise.engine.metadata.draft import Imported
 from fromnoise.engine.metadata.read import read_any
+from fromnoise.engine.profiles import PROFILES
 from fromnoise.engine.recipe import ImageRef, Recipe
 from fromnoise.errors import FileError, FromnoiseError
-from fromnoise.sampling.profiles import PROFILES
 
 Load = Callable[[Recipe], Model]  # the model of a recipe, in its dtype; FileError where there is none
 Levels: TypeAlias = NDArray[np.float64]  # (h w 3) in [0, 255]

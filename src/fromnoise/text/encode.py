@@ -8,7 +8,7 @@ cond = join(encode(..., layer=PENULTIMATE_RAW), encode(...))     # SDXL: CLIP-L,
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -16,17 +16,8 @@ from torch import Tensor, nn
 from fromnoise.errors import UserError
 from fromnoise.nn.clip import CLIPText
 from fromnoise.text.chunks import Chunk, chunk_pieces
-from fromnoise.text.prompt_weights import Dialect, Piece
+from fromnoise.text.prompt_weights import Dialect, Emphasis, Piece
 from fromnoise.text.tokenizer import Tokenizer
-
-Emphasis = Literal["native", "comfyui", "no norm", "ignore"]
-"""How weights act on the encoder's states z, token by token:
-
-native   z w, then the whole chunk is scaled to the mean it had before (AUTOMATIC1111's "Original")
-comfyui  e + (z - e) w, where e are the states of an empty prompt
-no norm  z w
-ignore   z
-"""
 
 
 @dataclass(frozen=True)

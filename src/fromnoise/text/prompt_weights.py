@@ -13,6 +13,14 @@ from math import isfinite
 from typing import Literal, NamedTuple
 
 Dialect = Literal["native", "a1111", "comfyui"]
+Emphasis = Literal["native", "comfyui", "no norm", "ignore"]
+"""How weights act on a text encoder's states z, token by token:
+
+native   z w, then the whole chunk is scaled to the mean it had before (AUTOMATIC1111's "Original")
+comfyui  e + (z - e) w, where e are the states of an empty prompt
+no norm  z w
+ignore   z
+"""
 
 STEP = 1.1  # what one pair of brackets multiplies or divides by
 MAX_WARNINGS = 50  # a text with more mistakes than this is not made of mistakes

@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from fromnoise.registry import Registry
-from fromnoise.sampling.samplers import Option, SamplerSpec
-from fromnoise.sampling.schedules import TimestepRule
-from fromnoise.text.prompt_weights import Dialect
+from fromnoise.text.prompt_weights import Dialect, Emphasis
 
-if TYPE_CHECKING:  # it imports the networks
-    from fromnoise.text.encode import Emphasis
+if TYPE_CHECKING:  # a profile, and so a recipe, needs no torch
+    from fromnoise.sampling.samplers import Option, SamplerSpec
+    from fromnoise.sampling.schedules import TimestepRule
 
 Source = Literal["philox", "cpu", "nv"]
 """Where noise comes from: Philox keyed by purpose and step; PyTorch's generator on the CPU, or on NVIDIA GPUs."""
@@ -54,7 +53,7 @@ class Profile:
     # noise levels
     start_scale: StartScale = "variance"
     strength: StrengthRule = "stretch"
-    timestep: TimestepRule = "nearest"
+    timestep: "TimestepRule" = "nearest"
     single_precision_table: bool = False  # sigmas are computed from alphas_cumprod in float32
     drop_penultimate: frozenset[str] | None = None  # samplers that do; None: those that say so themselves
     default_schedules: Mapping[str, str] | None = None  # by sampler; None: the sampler's own
@@ -62,13 +61,13 @@ class Profile:
     schedule_names: Mapping[str, str] = field(default_factory=dict)  # names that mean another schedule here
     sdxl_schedules: Mapping[str, str] = field(default_factory=dict)  # that SDXL models take instead of others
     timestep_samplers: frozenset[str] = frozenset()  # walk whole timesteps and stop at the lowest (original LDM code)
-    sampler_options: Mapping[str, Mapping[str, Option]] = field(default_factory=dict)
+    sampler_options: Mapping[str, "Mapping[str, Option]"] = field(default_factory=dict)
     guidance_divisors: Mapping[str, float] = field(default_factory=dict)
 
     # prompts
     dialect: Dialect = "native"
     weights: bool = True  # brackets change weights
-    emphasis: "Emphasis" = "native"
+    emphasis: Emphasis = "native"
     emphasis_together: bool = False  # the mean is restored over all that a prompt says in the course of the picture
     first_chunk_only: bool = False  # what does not fit 75 tokens is not seen
     pad_prompts: bool = True  # the shorter of prompt and negative prompt is lengthened by empty chunks
@@ -83,7 +82,7 @@ class Profile:
     paste_kept: bool = True  # the kept pixels of the start picture come back exactly
     round_pixels: bool = True  # to the nearest of 256 levels, else down
 
-    def drops_penultimate(self, spec: SamplerSpec) -> bool:
+    def drops_penultimate(self, spec: "SamplerSpec") -> bool:
         """Whether a step more is planned and its last level above 0 left out."""
         return spec.drop_penultimate if self.drop_penultimate is None else spec.name in self.drop_penultimate
 
@@ -101,7 +100,7 @@ class Profile:
         """
         return self.schedule_names.get(name.lower(), name)
 
-    def options(self, sampler: str, given: Mapping[str, Option]) -> Mapping[str, Option]:
+    def options(self, sampler: str, given: "Mapping[str, Option]") -> "Mapping[str, Option]":
         """The options that a sampler is started with."""
         return {**self.sampler_options.get(sampler, {}), **given}
 
