@@ -2,12 +2,24 @@
 
 import math
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 import torch
 from torch import Tensor
 
-from fromnoise.nn.ops import Conv2d, GroupNorm, LayerNorm, Linear, attention, image_from, tokens_from
+from fromnoise.nn.ops import (
+    Conv2d,
+    GroupNorm,
+    LayerNorm,
+    Linear,
+    attention,
+    image_from,
+    merged,
+    patching,
+    replacing,
+    tokens_from,
+)
 from fromnoise.nn.unet import UNet, timestep_embedding
 from tests import tiny
 
@@ -58,11 +70,36 @@ def test_patches_act_in_order_and_leave_no_trace() -> None:
     layer = tiny.filled(Linear(3, 3), torch.Generator().manual_seed(0))
     x, before = torch.randn(2, 3), layer.weight.clone()
     plain = layer(x)
-    layer.patches = (lambda weight: weight + 1, lambda weight: weight * 2)
-    torch.testing.assert_close(layer(x), x @ ((before + 1) * 2).T + layer.bias)
-    layer.patches = ()
+    with patching(layer, {"weight": (lambda weight: weight + 1,), "bias": (lambda bias: bias * 3,)}):
+        torch.testing.assert_close(layer(x), x @ (before + 1).T + layer.bias * 3)
+        with patching(layer, {"weight": (lambda weight: weight * 2,)}):
+            torch.testing.assert_close(layer(x), x @ ((before + 1) * 2).T + layer.bias * 3)
     assert layer(x).equal(plain)
     assert layer.weight.equal(before)
+
+
+def test_a_patch_is_computed_in_full_and_rounded_once() -> None:
+    layer = tiny.filled(Linear(3, 3), torch.Generator().manual_seed(0)).bfloat16()
+    third = 1 / 3
+    wanted = layer.weight.float() * third + third
+    patches = (lambda weight: weight * third, lambda weight: weight + third)
+    assert merged(layer.weight, patches).equal(wanted.bfloat16())
+    x = torch.randn(2, 3)
+    with patching(layer, {"weight": patches}):
+        torch.testing.assert_close(layer(x), x @ wanted.T + layer.bias.float(), atol=1e-6, rtol=1e-6)
+
+
+def test_replaced_tensors_are_used_and_patched_and_dropped() -> None:
+    layer = tiny.filled(Linear(3, 3), torch.Generator().manual_seed(0))
+    x, other = torch.randn(2, 3), torch.randn(3, 3)
+    plain = layer(x)
+    with replacing(layer, {"weight": other}):
+        torch.testing.assert_close(layer(x), x @ other.T + layer.bias)
+        with patching(layer, {"weight": (lambda weight: weight + 1,)}):
+            torch.testing.assert_close(layer(x), x @ (other + 1).T + layer.bias)
+    with suppress(ZeroDivisionError), replacing(layer, {"weight": other}):
+        _ = 1 / 0
+    assert layer(x).equal(plain)
 
 
 @pytest.mark.parametrize("causal", [False, True])

@@ -4,32 +4,104 @@ Weights stay as they were stored (dtype, device, file mapping) and are fetched a
 device, cast to its dtype, patched. A network file therefore never mentions dtype, device or offloading.
 """
 
-from typing import Protocol, cast
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Protocol, TypeVar, cast
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 
 class Patch(Protocol):
-    """A pure function from a weight to the weight to use instead (LoRA and its relatives)."""
+    """A pure function from a weight (or bias) to the one to use instead (LoRA and its relatives)."""
 
     def __call__(self, weight: Tensor) -> Tensor: ...
 
 
-class Fetching(nn.Module):
-    """Mix-in for layers with `weight` and `bias`: `fetch` returns them ready to meet `x`."""
+def patched(weight: Tensor, patches: Sequence[Patch]) -> Tensor:
+    """What patches, one after the other, make of a weight: in float32, or in float64 where the weight is."""
+    changed = weight if weight.dtype == torch.float64 else weight.float()
+    for patch in patches:
+        changed = patch(changed)
+    return changed
 
-    patches: tuple[Patch, ...] = ()
+
+def merged(weight: Tensor, patches: Sequence[Patch]) -> Tensor:
+    """The same, rounded once to the dtype of `weight` and in its memory format."""
+    last = weight.ndim == 4 and weight.is_contiguous(memory_format=torch.channels_last)
+    layout = torch.channels_last if last else torch.contiguous_format
+    return patched(weight, patches).to(weight.dtype).contiguous(memory_format=layout)
+
+
+class Fetching(nn.Module):
+    """Mix-in for layers with `weight` and `bias`: `fetch` returns them ready to meet `x`.
+
+    Both mappings are by the parameter's name and are exchanged whole, never changed: `replaced` has tensors to use in
+    place of parameters, and `patches` act at each use on what is used.
+    """
+
+    replaced: Mapping[str, Tensor] = {}
+    patches: Mapping[str, Sequence[Patch]] = {}
 
     def reset_parameters(self) -> None:
         """No initialisation: weights come from a checkpoint, or from `train.initialise`."""
 
     def fetch(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """(weight, bias) on the device and in the dtype of `x`."""
-        weight, bias = cast(Tensor, self.weight).to(x.device, x.dtype), cast(Tensor | None, self.bias)
-        for patch in self.patches:
-            weight = patch(weight)
-        return weight, None if bias is None else bias.to(x.device, x.dtype)
+        return cast(Tensor, self._ready("weight", x)), self._ready("bias", x)
+
+    def _ready(self, name: str, x: Tensor) -> Tensor | None:
+        tensor = self.replaced.get(name)
+        if tensor is None:
+            tensor = cast(Tensor | None, getattr(self, name))
+        if tensor is None:
+            return None
+        patches = self.patches.get(name)
+        if patches:
+            tensor = patched(tensor.to(x.device), patches)
+        return tensor.to(x.device, x.dtype)
+
+
+@contextmanager
+def patching(network: nn.Module, patches: Mapping[str, Sequence[Patch]]) -> Iterator[None]:
+    """Inside, `patches` (by parameter: "out.2.weight") act at every use, after those that are there already."""
+    layers = by_layer(network, patches)
+    before = {layer: layer.patches for layer in layers}
+    try:
+        for layer, added in layers.items():
+            there = layer.patches
+            layer.patches = {**there, **{name: (*there.get(name, ()), *new) for name, new in added.items()}}
+        yield
+    finally:
+        for layer, old in before.items():
+            layer.patches = old
+
+
+@contextmanager
+def replacing(network: nn.Module, tensors: Mapping[str, Tensor]) -> Iterator[None]:
+    """Inside, `tensors` (by parameter: "out.2.weight") are used in place of the network's own."""
+    layers = by_layer(network, tensors)
+    before = {layer: layer.replaced for layer in layers}
+    try:
+        for layer, added in layers.items():
+            layer.replaced = {**layer.replaced, **added}
+        yield
+    finally:
+        for layer, old in before.items():
+            layer.replaced = old
+
+
+T = TypeVar("T")
+
+
+def by_layer(network: nn.Module, values: Mapping[str, T]) -> dict[Fetching, dict[str, T]]:
+    """Values by parameter, sorted by the layer that has it. AttributeError where the network has no such layer."""
+    found: dict[Fetching, dict[str, T]] = {}
+    for name, value in values.items():
+        layer, _, parameter = name.rpartition(".")
+        found.setdefault(cast(Fetching, network.get_submodule(layer)), {})[parameter] = value
+    return found
 
 
 class Linear(Fetching, nn.Linear):
