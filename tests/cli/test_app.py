@@ -4,6 +4,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from typer.main import get_command
 from fromnoise import __version__
 from fromnoise.cli import app, main
 from fromnoise.cli.app import spelled_out
+from fromnoise.cli.options import Order, is_option, recipe_field
 from fromnoise.engine.recipe import Recipe
 from fromnoise.sampling.samplers import SAMPLERS
 from fromnoise.sampling.schedules import SCHEDULES
@@ -87,12 +89,22 @@ def test_the_entry_point_is_main(root: Path) -> None:
 
 def test_defaults_and_ranges_are_those_of_the_recipe() -> None:
     """They are written twice, so that help needs no pydantic."""
-    options = {parameter.name: parameter for parameter in get_command(app.app).commands["make"].params}
-    for option, field in {"negative": "negative", "steps": "steps", "sampler": "sampler", "model": "model"}.items():
-        assert options[option].default == Recipe.model_fields[field].default
-    for option, field in {"steps": "steps", "guidance": "guidance_scale", "strength": "strength"}.items():
-        least, most = Recipe.model_fields[field].metadata
-        assert (options[option].min, options[option].max) == (least.ge, most.le)
+    shown = {parameter.name: parameter for parameter in get_command(app.app).commands["make"].params}
+    for option in fields(Order):
+        known = Recipe.model_fields.get(recipe_field(option)) if is_option(option) else None
+        if known is None:
+            continue
+        named = shown[option.name].show_default
+        assert not isinstance(named, str) or named == str(known.default), option.name
+        least, most = (getattr(shown[option.name], side, None) for side in ("min", "max"))
+        if (least, most) != (None, None) and option.name != "seed":
+            limits = {type(limit).__name__: limit for limit in known.metadata}
+            assert (least, most) == (limits["Ge"].ge, limits["Le"].le), option.name
+
+
+def test_every_field_of_the_recipe_can_be_typed() -> None:
+    typed = {recipe_field(option).partition(".")[0] for option in fields(Order)}
+    assert set(Recipe.model_fields) - typed == {"width", "height", "model_hash"}  # the size, and what is filled in
 
 
 @pytest.mark.parametrize(("command", "registry"), [("samplers", SAMPLERS), ("schedules", SCHEDULES)])

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from fromnoise.cli import make
-from fromnoise.cli.make import IMG2IMG_STRENGTH, Observer, native_size, sides
+from fromnoise.cli.drafting import IMG2IMG_STRENGTH, native_size, sides
+from fromnoise.cli.make import Observer
 from fromnoise.engine import library
 from fromnoise.engine.generate import generate
 from fromnoise.engine.memory import place
@@ -77,7 +78,7 @@ def test_without_a_size_or_guidance_the_models_own_are_taken(
 ) -> None:
     seen: list[Recipe] = []
 
-    def fake(model: library.Model, recipes: list[Recipe], watch: Observer) -> list[object]:
+    def fake(model: library.Model, recipes: list[Recipe], refiner: None, watch: Observer) -> list[object]:
         seen.extend(recipes)
         return []
 

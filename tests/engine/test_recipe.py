@@ -4,73 +4,17 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
 from fromnoise.engine.images import save_png
 from fromnoise.engine.metadata import infotext, own
-from fromnoise.engine.profiles import PROFILES
-from fromnoise.engine.recipe import MAX_SEED, ImageRef, Recipe
+from fromnoise.engine.recipe import Recipe
 from fromnoise.engine.recipe_parts import Hires, Inpaint, Noise, Refiner, Sizes, SoftInpaint, Variation
 from fromnoise.errors import FileError, UserError
-from fromnoise.sampling.samplers import SAMPLERS
-from fromnoise.sampling.schedules import SCHEDULES
-
-TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=80)
-IMAGES = st.builds(lambda digest: ImageRef(path="a b/图.png", sha256=f"{digest:064x}"), st.integers(0, 2**256 - 1))
-SIDES = st.integers(1, 64).map(lambda n: 8 * n)
-SHARES = st.floats(0, 1)
-OPTIONAL_SIZES = st.none() | st.tuples(SIDES, SIDES)
-SIZES = st.builds(Sizes, original=OPTIONAL_SIZES, crop=st.tuples(st.integers(0, 99), st.integers(0, 99)))
-NOISE = st.builds(
-    Noise,
-    source=st.sampled_from([None, "philox", "cpu", "nv"]),
-    from_size=OPTIONAL_SIZES,
-    seed_delta=st.integers(0, 2**32),
-    index=st.integers(0, 3),
-    batch=st.integers(4, 8),
-)
-INPAINT = st.builds(
-    Inpaint,
-    content=st.sampled_from(["original", "fill", "noise", "nothing"]),
-    blur=st.floats(0, 64),
-    invert=st.booleans(),
-    only_masked=st.booleans(),
-    gradual=st.booleans(),
-    soft=st.none() | st.builds(SoftInpaint, bias=st.floats(0, 8)),
-)
-HIRES = st.builds(
-    Hires, scale=st.floats(1, 4), width=st.none() | SIDES, prompt=st.none() | TEXT, steps=st.none() | st.integers(1, 99)
-)
-RECIPES = st.builds(
-    Recipe,
-    prompt=TEXT,
-    negative=TEXT,
-    seed=st.integers(0, MAX_SEED),
-    width=SIDES,
-    height=SIDES,
-    steps=st.integers(1, 200),
-    guidance_scale=st.floats(0, 30),
-    sampler=st.sampled_from(list(SAMPLERS)),
-    schedule=st.none() | st.sampled_from(list(SCHEDULES)),
-    sampler_options=st.dictionaries(st.sampled_from(["eta", "s_noise"]), st.floats(0, 2)),
-    clip_skip=st.none() | st.integers(1, 12),
-    strength=st.floats(0, 1),
-    init=IMAGES,
-    mask=st.none() | IMAGES,
-    profile=st.sampled_from(list(PROFILES)),
-    emphasis=st.sampled_from([None, "native", "comfyui", "no norm", "ignore"]),
-    variation=st.none() | st.builds(Variation, seed=st.integers(0, MAX_SEED), strength=SHARES),
-    noise=st.none() | NOISE,
-    sizes=st.none() | SIZES,
-    inpaint=st.none() | INPAINT,
-    resize=st.sampled_from(["crop", "stretch", "fill", "latent"]),
-    refiner=st.none() | st.builds(Refiner, model=TEXT, switch_at=SHARES),
-)
-WITH_SECOND_PASS = st.builds(lambda recipe, hires: recipe.but(init=None, mask=None, hires=hires), RECIPES, HIRES)
+from tests.engine.recipes import RECIPES
 
 
-@given(RECIPES | WITH_SECOND_PASS)
+@given(RECIPES)
 @settings(max_examples=150, deadline=None)
 def test_recipe_to_png_and_back(tmp_path_factory: pytest.TempPathFactory, recipe: Recipe) -> None:
     path = tmp_path_factory.getbasetemp() / "round.png"

@@ -177,7 +177,7 @@ def test_missing_and_changed_files_are_named(model: Model, started: Path, change
 def test_again_makes_it_again(model: Model, tmp_path: Path) -> None:
     (path,) = saved(model, tmp_path, [recipe(seed=4)])
     assert again(path, lambda _: model).image.tobytes() == Image.open(path).tobytes()
-    assert again(path, lambda _: model, {"seed": 5}).image.tobytes() != Image.open(path).tobytes()
+    assert again(path, lambda _: model, lambda recipe: recipe.but(seed=5)).image.tobytes() != Image.open(path).tobytes()
 
 
 def test_half_precision_is_held_to_its_own_rounding(tmp_path: Path) -> None:

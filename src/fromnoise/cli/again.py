@@ -1,11 +1,13 @@
 """`fromnoise again` and `fromnoise verify`: pictures made from what is written in them."""
 
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 
 from fromnoise import settings
-from fromnoise.cli.make import reference
+from fromnoise.cli.drafting import RANDOM_SEEDS, changed
 from fromnoise.cli.messages import say, translated
+from fromnoise.cli.options import Order
 from fromnoise.cli.output import Destination
 from fromnoise.cli.progress import note
 from fromnoise.engine import library
@@ -18,22 +20,21 @@ from fromnoise.engine.recipe import Recipe
 from fromnoise.engine.verify import Verification, again, verify
 
 
-def make_again(
-    file: Path, model: str | None, seed: int | None, init: Path | None, mask: Path | None, out: str | None, quiet: bool,
-    device: str | None, dtype: str | None,
-) -> None:  # fmt: skip
-    """Make a picture of any tool again and print its path."""
+def make_again(file: Path, order: Order, prompt: str | None = None) -> None:
+    """Make a picture of any tool again, with what was said changed, and print its path."""
     imported = read_any(file)
-    destination = Destination.of(out)
+    destination = Destination.of(order.out)
     destination.check()
-    changes: dict[str, object] = {"model": model, "seed": seed, "init": reference(init), "mask": reference(mask)}
-    changes = {name: value for name, value in changes.items() if value is not None}
-    if model is not None:
-        changes["model_hash"] = None
-    tell(imported, quiet)
-    made = again(file, loader(device, dtype_of(imported, dtype)), changes)
+    tell(imported, order.quiet)
+
+    def change(recipe: Recipe) -> Recipe:
+        new = changed(recipe, order)
+        new = new if prompt is None else new.but(prompt=prompt)
+        return new.but(seed=secrets.randbelow(RANDOM_SEEDS)) if order.seed == -1 else new
+
+    made = again(file, loader(order.device, dtype_of(imported, order.dtype)), change)
     with destination.claimed(destination.stem(made.recipe.prompt, made.recipe.seed, None)) as path:
-        save_png(made.image, path, texts(made.recipe, place(device).device))
+        save_png(made.image, path, texts(made.recipe, place(order.device).device))
     print(path)
 
 

@@ -1,6 +1,7 @@
 """The commands and their options. Bodies import what they need, so that help and typing errors cost no torch."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,9 +12,8 @@ from typer.main import get_command
 from fromnoise import __version__
 from fromnoise.cli import failures, more, weights
 from fromnoise.cli.messages import say
+from fromnoise.cli.options import Batch, Order, Prompt, Watch, ordered
 
-WHAT, HOW = say("The picture"), say("How it is made")
-WHERE, MACHINE = say("Where it goes"), say("The machine")
 COMMANDS = say("Commands")
 
 
@@ -54,132 +54,11 @@ def fromnoise(
 
 
 @app.command(rich_help_panel=COMMANDS, help=say('Make a picture; the word "make" can be left out.'))
-def make(
-    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help=say("What to see."), rich_help_panel=WHAT)],
-    negative: Annotated[str, typer.Option(help=say("What not to see."), rich_help_panel=WHAT)] = "",
-    size: Annotated[
-        str | None,
-        typer.Option(
-            metavar="WxH",
-            help=say("Width and height in pixels, multiples of 8; by default the size the model was trained on."),
-            rich_help_panel=WHAT,
-        ),
-    ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            min=-1,
-            help=say("Chooses the noise the picture comes from; without it, or -1, a random one, which is printed."),
-            rich_help_panel=WHAT,
-        ),
-    ] = None,
-    batch: Annotated[
-        int,
-        typer.Option(
-            metavar="N", min=1, max=10_000, help=say("How many pictures: seed, seed + 1, ..."), rich_help_panel=WHAT
-        ),
-    ] = 1,
-    init: Annotated[
-        Path | None, typer.Option(help=say("A picture to start from."), metavar="FILE", rich_help_panel=WHAT)
-    ] = None,
-    strength: Annotated[
-        float | None,
-        typer.Option(
-            metavar="N",
-            min=0,
-            max=1,
-            help=say("How much of the start picture to replace; 0.75 if not given."),
-            rich_help_panel=WHAT,
-        ),
-    ] = None,
-    mask: Annotated[
-        Path | None,
-        typer.Option(help=say("White where the start picture may change."), metavar="FILE", rich_help_panel=WHAT),
-    ] = None,
-    model: Annotated[str, typer.Option(help=say("Name or path of the checkpoint."), rich_help_panel=HOW)] = "builtin",
-    steps: Annotated[
-        int, typer.Option(metavar="N", min=1, max=10_000, help=say("Steps from noise to picture."), rich_help_panel=HOW)
-    ] = 20,
-    guidance: Annotated[
-        float | None,
-        typer.Option(
-            metavar="N",
-            min=0,
-            max=100,
-            help=say("How closely to follow the prompt; 1 is not at all; by default what suits the model, mostly 7."),
-            rich_help_panel=HOW,
-        ),
-    ] = None,
-    sampler: Annotated[
-        str,
-        typer.Option(help=say("How to walk from noise to picture: see fromnoise samplers."), rich_help_panel=HOW),
-    ] = "dpmpp_2m",
-    schedule: Annotated[
-        str | None,
-        typer.Option(
-            help=say(
-                "Which noise levels to step on: see fromnoise schedules; by default what suits model and sampler."
-            ),
-            rich_help_panel=HOW,
-        ),
-    ] = None,
-    clip_skip: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            min=1,
-            max=12,
-            help=say("Take the text encoder's states this far from its end; by default as the model was trained."),
-            rich_help_panel=HOW,
-        ),
-    ] = None,
-    out: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PLACE",
-            help=say(
-                "A PNG file, which is overwritten, or a folder, which ends in /; "
-                "by default outputs/DATE-SEED-PROMPT.png, which never overwrites."
-            ),
-            rich_help_panel=WHERE,
-        ),
-    ] = None,
-    watch: Annotated[
-        bool,
-        typer.Option(
-            "--watch",
-            help=say("Also write NAME-watch.png: the picture that was predicted at each step."),
-            rich_help_panel=WHERE,
-        ),
-    ] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help=say("Print the path and nothing else."), rich_help_panel=WHERE)
-    ] = False,
-    device: Annotated[
-        str | None,
-        typer.Option(
-            help=say("Where to compute: cpu, cuda, cuda:1, xpu, mps; by default the best there is."),
-            rich_help_panel=MACHINE,
-        ),
-    ] = None,
-    dtype: Annotated[
-        str | None,
-        typer.Option(
-            help=say("What to compute in: float32, bfloat16, float16; by default what is fast here."),
-            rich_help_panel=MACHINE,
-        ),
-    ] = None,
-) -> None:
-    from fromnoise.cli.make import Order, make_pictures
+@ordered
+def make(order: Order, prompt: Prompt, batch: Batch = 1, watch: Watch = False) -> None:
+    from fromnoise.cli.make import make_pictures
 
-    make_pictures(
-        Order(
-            prompt=prompt, negative=negative, size=size, seed=None if seed == -1 else seed, batch=batch, init=init,
-            strength=strength, mask=mask, model=model, steps=steps, guidance=guidance, sampler=sampler,
-            schedule=schedule, clip_skip=clip_skip, out=out, watch=watch, quiet=quiet, device=device, dtype=dtype,
-        )
-    )  # fmt: skip
+    make_pictures(replace(order, prompt=prompt), batch, watch)
 
 
 @app.command(

@@ -7,7 +7,9 @@ OURS = {
     # help; rich breaks lines at spaces only and cuts off what is longer than a line
     "Commands": "命令",
     "The picture": "画什么",
+    "Start picture and mask": "起始图片和蒙版",
     "How it is made": "怎么画",
+    "Second pass and refiner": "二次放大和精炼模型",
     "Where it goes": "存到哪里",
     "The machine": "机器",
     'Pictures from words. Everything that is not a command is a prompt: fromnoise "a red apple"': (
@@ -63,6 +65,35 @@ OURS = {
     "What to compute in: float32, bfloat16, float16; by default what is fast here.": (
         "计算精度： float32、 bfloat16、 float16； 默认用这台机器上快的。"
     ),
+    'How the mask is used: "content=fill, blur=4, only_masked=on".': (
+        '蒙版的用法： "content=fill, blur=4, only_masked=on"。'
+    ),
+    "Soft inpainting, of masks with greys: on, or its settings.": "柔和重绘， 用于带灰度的蒙版： on， 或各项设置。",
+    "How a start picture of another size is fitted: crop, stretch, fill or latent.": (
+        "尺寸不同的起始图片如何适配： crop 裁剪、 stretch 拉伸、 fill 补边、 latent 缩放潜变量。"
+    ),
+    "Give the result the colours of the start picture.": "让结果的颜色与起始图片一致。",
+    "Take all steps whatever the strength; a1111.": "不论重绘幅度多少都走完全部步数； a1111。",
+    "How closely an instruct-pix2pix model follows the start picture.": "instruct-pix2pix 模型贴近起始图片的程度。",
+    'Options of the sampler: "eta=0.5, s_noise=1".': '采样器的选项： "eta=0.5, s_noise=1"。',
+    "Whose numerics to follow: native, a1111, comfyui or diffusers.": (
+        "按哪个工具的算法： native、 a1111、 comfyui 或 diffusers。"
+    ),
+    "How weights in prompts act: native, comfyui, no norm or ignore; by default the profile's.": (
+        "提示词权重的算法： native、 comfyui、 no norm 或 ignore； 默认随 --profile。"
+    ),
+    "Count moments in prompts as before version 1.6 of AUTOMATIC1111.": (
+        "提示词编辑的时刻按旧规则计算 （AUTOMATIC1111 的 1.6 版之前）。"
+    ),
+    'The sizes that SDXL is told: "original=1024x1024, crop=0x0".': (
+        '告诉 SDXL 的尺寸： "original=1024x1024, crop=0x0"。'
+    ),
+    'A second seed and how much of its noise is mixed in: "5, 0.2".': '差异随机种子， 及混入其噪声的强度： "5, 0.2"。',
+    'Where noise comes from: "source=nv, seed_delta=31337".': '噪声的来源： "source=nv, seed_delta=31337"。',
+    'A second pass on the enlarged picture: "2", or "scale=2, strength=0.5, steps=10".': (
+        '高分辨率修复： "2"， 或 "scale=2, strength=0.5, steps=10"。'
+    ),
+    'Another model for the last steps: "NAME, 0.8".': '最后若干步换用的精炼模型： "名字, 0.8"。',
     "A model file or a picture.": "模型文件或图片。",
     "Which device to measure; by default the best there is.": "测试哪个设备； 默认用最好的设备。",
     "A TOML file; docs/training.md explains it.": "TOML 文件， 说明见 docs/training.md。",
@@ -84,7 +115,10 @@ OURS = {
     "Another model than the picture names.": "改用另一个模型，而不是图片里写的那个。",
     "A font for the labels of the sheet.": "拼图标签所用的字体文件。",
     "Also write every picture of the sheet by itself.": "拼图中的每张图片也单独存一份。",
-    "Make a picture again from what is written in it.": "按图片里的生成参数重新生成它。",
+    "Make a picture again from what is written in it, changed by the options.": (
+        "按图片里的生成参数重新生成它，可用选项改动。"
+    ),
+    "What to see instead.": "改用的提示词。",
     "Check a picture against what its metadata makes: was it changed?": "按元数据重新生成并比对：图片被改动过吗？",
     "Draw a sheet of pictures that differ along one to three axes.": "画一张 X/Y/Z 对比图：沿一到三个轴变化参数。",
     "Draw a sheet of every choice of the parts of a prompt: always|this|that.": (
@@ -132,6 +166,11 @@ OURS = {
     "{count} pictures": "共 {count} 张图",
     "no font here has {letters}: they show as boxes; install one, such as Noto Sans CJK, or give --font": (
         "这里没有包含 {letters} 的字体，它们会显示为方框；请安装 Noto Sans CJK 之类的字体，或用 --font 指定"
+    ),
+    "{flag}: too many values; it has {names}": "{flag}：值太多；它有 {names}",
+    "{flag}: write NAME=VALUE, NAME=VALUE": "{flag}：请写成 名字=值, 名字=值",
+    "{flag}: {rest} is not understood; write NAME=VALUE, NAME=VALUE": (
+        "{flag}：看不懂 {rest}；请写成 名字=值, 名字=值"
     ),
     # failures
     "out of memory; try a smaller --size, --batch 1, --dtype bfloat16 or --device cpu": (

@@ -10,12 +10,13 @@ from PIL import Image, UnidentifiedImageError
 from fromnoise import settings
 from fromnoise.checkpoints.describe import describe as describe_model
 from fromnoise.checkpoints.hashes import hashes
+from fromnoise.cli.drafting import typed
 from fromnoise.cli.hashing import rows
 from fromnoise.cli.messages import say
 from fromnoise.engine.images import open_image
 from fromnoise.engine.metadata.carrier import GRAPH_KEY, PARAMETERS_KEY, USER_COMMENT, read_texts
 from fromnoise.engine.metadata.read import read_any
-from fromnoise.engine.recipe import BUILTIN, Recipe
+from fromnoise.engine.recipe import Recipe
 from fromnoise.errors import FileError
 
 FOREIGN_KEYS = (  # of other programs
@@ -100,20 +101,4 @@ def table(rows: Mapping[str, object]) -> list[str]:
 
 def command_of(recipe: Recipe) -> str:
     """The command line that makes the same recipe."""
-    words: dict[str, object] = {
-        "--negative": recipe.negative or None,
-        "--seed": recipe.seed,
-        "--size": f"{recipe.width}x{recipe.height}",
-        "--steps": recipe.steps,
-        "--guidance": recipe.guidance_scale,
-        "--sampler": recipe.sampler,
-        "--schedule": recipe.schedule,
-        "--clip-skip": recipe.clip_skip,
-        "--init": recipe.init and recipe.init.path,
-        "--strength": recipe.strength if recipe.init else None,
-        "--mask": recipe.mask and recipe.mask.path,
-        "--model": None if recipe.model == BUILTIN else recipe.model,
-        "--dtype": recipe.dtype,
-    }
-    options = [part for name, value in words.items() if value is not None for part in (name, str(value))]
-    return shlex.join(["fromnoise", "make", *options, "--", recipe.prompt])
+    return shlex.join(["fromnoise", "make", *typed(recipe), "--", recipe.prompt])

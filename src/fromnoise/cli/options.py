@@ -1,110 +1,267 @@
-"""Options that several commands share. The words are those of `make`."""
+"""How options are declared, and the `Order`: all options that say how a picture is made, where it goes, and on what.
 
+An option of the same name as a field of the recipe is that field; `To` names another one. Parts of a recipe are typed
+as `compact` reads them; options that are no field are understood in `drafting`. So one more field of `Recipe` needs one
+more field here, its Chinese, and its line in docs/cli.md and docs/cli.zh-CN.md.
+
+Nothing here imports the engine: help and typing errors cost no torch. Every default is None, "not said".
+"""
+
+import inspect
+from collections.abc import Callable
+from copy import copy
+from dataclasses import Field, dataclass, fields
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, get_args
 
 import typer
 
 from fromnoise.cli.messages import say
 
-WHAT, HOW = say("The picture"), say("How it is made")
-WHERE, MACHINE = say("Where it goes"), say("The machine")
+WHAT, START, HOW = say("The picture"), say("Start picture and mask"), say("How it is made")
+LATER, WHERE, MACHINE = say("Second pass and refiner"), say("Where it goes"), say("The machine")
+
+
+@dataclass(frozen=True)
+class To:
+    """The field of the recipe that an option is: "guidance_scale", or of a part of it, "inpaint.soft"."""
+
+    field: str
+
+
+def option(panel: str, text: str, *names: str, metavar: str | None = None, default: object = None,
+           min: float | None = None, max: float | None = None) -> Any:  # fmt: skip
+    """An option in a panel of the help; `default` is what the help says that its absence means."""
+    return typer.Option(
+        *names, help=text, rich_help_panel=panel, metavar=metavar, min=min, max=max,
+        show_default=False if default is None else str(default),
+    )  # fmt: skip
+
 
 Prompt = Annotated[str, typer.Argument(metavar="PROMPT", help=say("What to see."), rich_help_panel=WHAT)]
 Picture = Annotated[Path, typer.Argument(metavar="FILE", help=say("A picture with its recipe in it, of any tool."))]
-Negative = Annotated[str, typer.Option(help=say("What not to see."), rich_help_panel=WHAT)]
-Size = Annotated[
-    str | None,
-    typer.Option(
-        metavar="WxH",
-        help=say("Width and height in pixels, multiples of 8; by default the size the model was trained on."),
-        rich_help_panel=WHAT,
-    ),
+Batch = Annotated[
+    int, option(WHAT, say("How many pictures: seed, seed + 1, ..."), metavar="N", min=1, max=10_000, default=1)
 ]
-Seed = Annotated[
-    int | None,
-    typer.Option(
-        metavar="N",
-        min=-1,
-        help=say("Chooses the noise the picture comes from; without it, or -1, a random one, which is printed."),
-        rich_help_panel=WHAT,
-    ),
+Watch = Annotated[
+    bool, option(WHERE, say("Also write NAME-watch.png: the picture that was predicted at each step."), "--watch")
 ]
-Init = Annotated[Path | None, typer.Option(help=say("A picture to start from."), metavar="FILE", rich_help_panel=WHAT)]
-Mask = Annotated[
-    Path | None,
-    typer.Option(help=say("White where the start picture may change."), metavar="FILE", rich_help_panel=WHAT),
-]
-Strength = Annotated[
-    float | None,
-    typer.Option(
-        metavar="N",
-        min=0,
-        max=1,
-        help=say("How much of the start picture to replace; 0.75 if not given."),
-        rich_help_panel=WHAT,
-    ),
-]
-Model = Annotated[str, typer.Option(help=say("Name or path of the checkpoint."), rich_help_panel=HOW)]
-OtherModel = Annotated[
-    str | None,
-    typer.Option("--model", help=say("Another model than the picture names."), rich_help_panel=HOW),
-]
-Steps = Annotated[
-    int, typer.Option(metavar="N", min=1, max=10_000, help=say("Steps from noise to picture."), rich_help_panel=HOW)
-]
-Guidance = Annotated[
-    float | None,
-    typer.Option(
-        metavar="N",
-        min=0,
-        max=100,
-        help=say("How closely to follow the prompt; 1 is not at all; by default what suits the model, mostly 7."),
-        rich_help_panel=HOW,
-    ),
-]
-Sampler = Annotated[
-    str, typer.Option(help=say("How to walk from noise to picture: see fromnoise samplers."), rich_help_panel=HOW)
-]
-Schedule = Annotated[
-    str | None,
-    typer.Option(
-        help=say("Which noise levels to step on: see fromnoise schedules; by default what suits model and sampler."),
-        rich_help_panel=HOW,
-    ),
-]
-Out = Annotated[
-    str | None,
-    typer.Option(
-        metavar="PLACE",
-        help=say(
-            "A PNG file, which is overwritten, or a folder, which ends in /; "
-            "by default outputs/DATE-SEED-PROMPT.png, which never overwrites."
+Font = Annotated[Path | None, option(WHERE, say("A font for the labels of the sheet."), metavar="FILE")]
+Each = Annotated[bool, option(WHERE, say("Also write every picture of the sheet by itself."), "--each")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What the command line asked for, not yet checked."""
+
+    prompt: str = ""  # an argument of the commands that have one
+
+    # the picture
+    negative: Annotated[str | None, option(WHAT, say("What not to see."))] = None
+    size: Annotated[
+        str | None,
+        option(
+            WHAT,
+            say("Width and height in pixels, multiples of 8; by default the size the model was trained on."),
+            metavar="WxH",
         ),
-        rich_help_panel=WHERE,
-    ),
-]
-Quiet = Annotated[
-    bool, typer.Option("--quiet", "-q", help=say("Print the path and nothing else."), rich_help_panel=WHERE)
-]
-Font = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help=say("A font for the labels of the sheet."), rich_help_panel=WHERE),
-]
-Each = Annotated[
-    bool, typer.Option("--each", help=say("Also write every picture of the sheet by itself."), rich_help_panel=WHERE)
-]
-Device = Annotated[
-    str | None,
-    typer.Option(
-        help=say("Where to compute: cpu, cuda, cuda:1, xpu, mps; by default the best there is."),
-        rich_help_panel=MACHINE,
-    ),
-]
-Dtype = Annotated[
-    str | None,
-    typer.Option(
-        help=say("What to compute in: float32, bfloat16, float16; by default what is fast here."),
-        rich_help_panel=MACHINE,
-    ),
-]
+    ] = None
+    seed: Annotated[
+        int | None,
+        option(
+            WHAT,
+            say("Chooses the noise the picture comes from; without it, or -1, a random one, which is printed."),
+            metavar="N",
+            min=-1,
+        ),
+    ] = None
+
+    # start picture and mask
+    init: Annotated[Path | None, option(START, say("A picture to start from."), metavar="FILE")] = None
+    strength: Annotated[
+        float | None,
+        option(
+            START, say("How much of the start picture to replace; 0.75 if not given."), metavar="N", min=0, max=1
+        ),
+    ] = None  # fmt: skip
+    mask: Annotated[Path | None, option(START, say("White where the start picture may change."), metavar="FILE")] = None
+    inpaint: Annotated[
+        str | None,
+        option(START, say('How the mask is used: "content=fill, blur=4, only_masked=on".'), metavar="SETTINGS"),
+    ] = None
+    soft: Annotated[
+        str | None,
+        option(START, say("Soft inpainting, of masks with greys: on, or its settings."), metavar="SETTINGS"),
+        To("inpaint.soft"),
+    ] = None
+    resize: Annotated[
+        str | None,
+        option(
+            START, say("How a start picture of another size is fitted: crop, stretch, fill or latent."), default="crop"
+        ),
+    ] = None  # fmt: skip
+    match_colours: Annotated[
+        bool | None, option(START, say("Give the result the colours of the start picture."), "--match-colours")
+    ] = None
+    exact_steps: Annotated[
+        bool | None, option(START, say("Take all steps whatever the strength; a1111."), "--exact-steps")
+    ] = None
+    image_guidance: Annotated[
+        float | None,
+        option(
+            START, say("How closely an instruct-pix2pix model follows the start picture."), metavar="N", min=0, max=100,
+            default=1.5,
+        ),
+        To("image_guidance_scale"),
+    ] = None  # fmt: skip
+
+    # how it is made
+    model: Annotated[str | None, option(HOW, say("Name or path of the checkpoint."), default="builtin")] = None
+    steps: Annotated[
+        int | None,
+        option(HOW, say("Steps from noise to picture."), metavar="N", min=1, max=10_000, default=20),
+    ] = None
+    guidance: Annotated[
+        float | None,
+        option(
+            HOW,
+            say("How closely to follow the prompt; 1 is not at all; by default what suits the model, mostly 7."),
+            metavar="N",
+            min=0,
+            max=100,
+        ),
+        To("guidance_scale"),
+    ] = None
+    sampler: Annotated[
+        str | None,
+        option(HOW, say("How to walk from noise to picture: see fromnoise samplers."), default="dpmpp_2m"),
+    ] = None
+    schedule: Annotated[
+        str | None,
+        option(
+            HOW,
+            say("Which noise levels to step on: see fromnoise schedules; by default what suits model and sampler."),
+        ),
+    ] = None
+    sampler_options: Annotated[
+        str | None, option(HOW, say('Options of the sampler: "eta=0.5, s_noise=1".'), metavar="SETTINGS")
+    ] = None
+    clip_skip: Annotated[
+        int | None,
+        option(
+            HOW,
+            say("Take the text encoder's states this far from its end; by default as the model was trained."),
+            metavar="N",
+            min=1,
+            max=12,
+        ),
+    ] = None
+    profile: Annotated[
+        str | None,
+        option(HOW, say("Whose numerics to follow: native, a1111, comfyui or diffusers."), default="native"),
+    ] = None
+    emphasis: Annotated[
+        str | None,
+        option(HOW, say("How weights in prompts act: native, comfyui, no norm or ignore; by default the profile's.")),
+    ] = None
+    old_prompt_timing: Annotated[
+        bool | None, option(HOW, say("Count moments in prompts as before version 1.6 of AUTOMATIC1111."),
+                            "--old-prompt-timing")
+    ] = None  # fmt: skip
+    sizes: Annotated[
+        str | None, option(HOW, say('The sizes that SDXL is told: "original=1024x1024, crop=0x0".'), metavar="SETTINGS")
+    ] = None
+    variation: Annotated[
+        str | None,
+        option(HOW, say('A second seed and how much of its noise is mixed in: "5, 0.2".'), metavar="SETTINGS"),
+    ] = None
+    noise: Annotated[
+        str | None, option(HOW, say('Where noise comes from: "source=nv, seed_delta=31337".'), metavar="SETTINGS")
+    ] = None
+
+    # second pass and refiner
+    hires: Annotated[
+        str | None,
+        option(
+            LATER, say('A second pass on the enlarged picture: "2", or "scale=2, strength=0.5, steps=10".'),
+            metavar="SETTINGS",
+        ),
+    ] = None  # fmt: skip
+    refiner: Annotated[
+        str | None,
+        option(LATER, say('Another model for the last steps: "NAME, 0.8".'), metavar="SETTINGS"),
+    ] = None
+
+    # where it goes
+    out: Annotated[
+        str | None,
+        option(
+            WHERE,
+            say(
+                "A PNG file, which is overwritten, or a folder, which ends in /; "
+                "by default outputs/DATE-SEED-PROMPT.png, which never overwrites."
+            ),
+            metavar="PLACE",
+        ),
+    ] = None
+    quiet: Annotated[bool, option(WHERE, say("Print the path and nothing else."), "--quiet", "-q")] = False
+
+    # the machine
+    device: Annotated[
+        str | None,
+        option(MACHINE, say("Where to compute: cpu, cuda, cuda:1, xpu, mps; by default the best there is.")),
+    ] = None
+    dtype: Annotated[
+        str | None,
+        option(MACHINE, say("What to compute in: float32, bfloat16, float16; by default what is fast here.")),
+    ] = None
+
+
+def is_option(field: Field[Any]) -> bool:
+    return bool(get_args(field.type))
+
+
+def recipe_field(field: Field[Any]) -> str:
+    """The field of the recipe that an option of an `Order` is, if it is one."""
+    return next((part.field for part in get_args(field.type) if isinstance(part, To)), field.name)
+
+
+def flag(field: Field[Any]) -> str:
+    """How an option is typed."""
+    return f"--{field.name.replace('_', '-')}"
+
+
+def undefaulted(annotation: Any) -> Any:
+    """The annotation of an option whose help names no default."""
+    kind, declared, *rest = get_args(annotation)
+    silent = copy(declared)
+    silent.show_default = False
+    return Annotated[kind, silent, *rest]
+
+
+def ordered(command: Callable[..., None], *, defaults: bool = True) -> Callable[..., None]:
+    """`command`, its first parameter, an `Order`, spelled out as options after its arguments.
+
+    Without `defaults` the help names none: what is not said stays as it is.
+    """
+    _, *own = inspect.signature(command).parameters.values()
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    shared = [
+        inspect.Parameter(
+            field.name, keyword, default=field.default, annotation=field.type if defaults else undefaulted(field.type)
+        )
+        for field in fields(Order)
+        if is_option(field)
+    ]
+
+    @wraps(command)
+    def spelled_out(**typed: Any) -> None:
+        order = Order(**{option.name: typed.pop(option.name) for option in shared})
+        command(order, **typed)
+
+    arguments = [parameter.replace(kind=keyword) for parameter in own if parameter.default is parameter.empty]
+    others = [parameter.replace(kind=keyword) for parameter in own if parameter.default is not parameter.empty]
+    spelled_out.__signature__ = inspect.Signature([*arguments, *shared, *others])  # type: ignore[attr-defined]
+    spelled_out.__annotations__ = {}
+    return spelled_out

@@ -5,17 +5,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import torch
 from PIL import Image
 
-from fromnoise import settings
-from fromnoise.cli.make import Observer, Order, drafted, fitted
+from fromnoise.cli.drafting import drafted, fitted
+from fromnoise.cli.make import Observer
 from fromnoise.cli.messages import say
+from fromnoise.cli.models import Models, names
+from fromnoise.cli.options import Order
 from fromnoise.cli.output import Destination
 from fromnoise.cli.progress import note, progress
-from fromnoise.engine import library
 from fromnoise.engine.generate import Generated, generate
 from fromnoise.engine.images import save_png
-from fromnoise.engine.memory import Placement, place
+from fromnoise.engine.memory import place
 from fromnoise.engine.metadata.carrier import PARAMETERS_KEY, SOFTWARE_KEY
 from fromnoise.engine.metadata.infotext import parameters, quoted
 from fromnoise.engine.metadata.own import texts
@@ -109,9 +111,8 @@ def draw(order: Order, plan: Plan, sheet: Sheet) -> None:
     draft, destination = drafted(order), Destination.of(order.out)
     destination.check()
     plan(draft)  # mistakes show before a model is loaded
-    placement = place(order.device, order.dtype)
-    load = loader(placement)
-    base = fitted(draft, order, load(draft.model))
+    models = Models(place(order.device, order.dtype))
+    base = fitted(draft, order, models.of(draft)[0])
     grid = plan(base)
     warn_of_letters(grid, sheet.font, order.quiet)
     note(say("{count} pictures", count=len(grid.cells)), order.quiet)
@@ -120,7 +121,7 @@ def draw(order: Order, plan: Plan, sheet: Sheet) -> None:
     try:
         with progress(order.quiet) as report:
             observer = Observer(report, len(grid.cells), keep=False)
-            for made, path in make_all(grid, load, observer, sheet, destination):
+            for made, path in make_all(grid, models, observer, sheet, destination):
                 images[made.index] = made.image
                 written |= {made.index: path} if path else {}
         whole = draw_grid(grid, [images[i] for i in range(len(images))], font=sheet.font)
@@ -132,25 +133,8 @@ def draw(order: Order, plan: Plan, sheet: Sheet) -> None:
             print(written[i], flush=True)
 
 
-def loader(placement: Placement) -> Callable[[str], library.Model]:
-    """Loads models by name, and keeps the last one."""
-
-    def load(name: str) -> library.Model:
-        return library.load(name, placement, settings=settings.read())
-
-    kept: dict[str, library.Model] = {}
-
-    def remembered(name: str) -> library.Model:
-        if name not in kept:
-            kept.clear()
-            kept[name] = load(name)
-        return kept[name]
-
-    return remembered
-
-
 def make_all(
-    grid: Grid, load: Callable[[str], library.Model], observer: Observer, sheet: Sheet, destination: Destination
+    grid: Grid, models: Models, observer: Observer, sheet: Sheet, destination: Destination
 ) -> Iterator[tuple[Generated, Path | None]]:
     """All pictures, model by model, a few side by side, each with its file where they are written by themselves."""
     previous: Path | None = None
@@ -158,30 +142,30 @@ def make_all(
         recipes = [grid.cells[i] for i in together]
         if previous is not None:
             recipes = [following(recipes[0], previous)]
-        model = load(recipes[0].model)
-        for made in generate(model, recipes, watch=observer):
+        model, refiner = models.of(recipes[0])
+        for made in generate(model, recipes, refiner=refiner, watch=observer):
             index = together[made.index]
-            path = write(made, index, model, destination) if sheet.each else None
+            path = write(made, index, model.placement.device, destination) if sheet.each else None
             previous = path if sheet.in_turn else None
             yield Generated(index, made.recipe, made.image), path
 
 
 def chunks(grid: Grid, size: int) -> list[list[int]]:
-    """Indices of cells that are made side by side: at most `size`, of one model."""
+    """Indices of cells that are made side by side: at most `size`, of the same models."""
     found: list[list[int]] = []
     for i in grid.by_model():
-        if found and len(found[-1]) < size and grid.cells[found[-1][0]].model == grid.cells[i].model:
+        if found and len(found[-1]) < size and names(grid.cells[found[-1][0]]) == names(grid.cells[i]):
             found[-1].append(i)
         else:
             found.append([i])
     return found
 
 
-def write(made: Generated, index: int, model: library.Model, destination: Destination) -> Path:
+def write(made: Generated, index: int, device: torch.device, destination: Destination) -> Path:
     """Write one picture of a sheet; its path."""
     stem = destination.stem(made.recipe.prompt, made.recipe.seed, index + 1)
     with destination.claimed(stem) as path:
-        save_png(made.image, path, texts(made.recipe, model.placement.device))
+        save_png(made.image, path, texts(made.recipe, device))
     return path
 
 

@@ -92,10 +92,10 @@ class Refiner(Part):
     """Another model that takes over at low noise."""
 
     model: str = Field(description="Name or path of its checkpoint.")
+    switch_at: Share = Field(default=0.8, description="Share of the timesteps after which it takes over.")
     model_hash: str | None = Field(
         default=None, description="SHA-256 of its checkpoint; filled in when the picture is made."
     )
-    switch_at: Share = Field(default=0.8, description="Share of the timesteps after which it takes over.")
 
 
 class SoftInpaint(Part):

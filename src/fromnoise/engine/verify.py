@@ -7,7 +7,7 @@ other batches. What is left is not rounding: somebody changed the picture.
 """
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -65,13 +65,13 @@ class Verification:
     again: Image.Image | None = None  # the picture as it was made again
 
 
-def again(path: Path, load: Load, changes: Mapping[str, object] | None = None) -> Generated:
-    """Make a picture of any tool again from its metadata, with some fields of the recipe changed.
+def again(path: Path, load: Load, change: Callable[[Recipe], Recipe] = lambda recipe: recipe) -> Generated:
+    """Make a picture of any tool again from its metadata, with the recipe changed by `change`.
 
     FileError where the picture carries no recipe, or where its model or start picture is not there; UserError where a
     change is no legal value.
     """
-    recipe = read_any(path).recipe.but(**(changes or {}))
+    recipe = change(read_any(path).recipe)
     recipe, missing = with_files(recipe, path.parent)
     if missing:
         raise FileError(f"{missing[0].path}: {missing[0].reason}; it was the {missing[0].field} of {path}")
@@ -81,7 +81,7 @@ def again(path: Path, load: Load, changes: Mapping[str, object] | None = None) -
             f"{path}: made with another model than {recipe.model} here: its hash is {recipe.model_hash}, "
             f"not {model.sha256[:10]}; choose one with --model"
         )
-    return made_again(model, recipe.but(model_hash=None), max_batch=8)[0]
+    return made_again(model, refiner_of(recipe, load), recipe.but(model_hash=None), max_batch=8)[0]
 
 
 def verify(path: Path, load: Load) -> Verification:
@@ -98,9 +98,16 @@ def verify(path: Path, load: Load) -> Verification:
     if missing:
         return replace(found, reason=f"{missing[0].path}: {missing[0].reason}")
     try:
-        return compared(found, model, recipe.but(model_hash=None), path)
+        return compared(found, (model, refiner_of(recipe, load)), recipe.but(model_hash=None), path)
     except FromnoiseError as error:
         return replace(found, reason=str(error))
+
+
+def refiner_of(recipe: Recipe, load: Load) -> Model | None:
+    """The model that takes over, if the recipe names one; `generate` checks its hash."""
+    if recipe.refiner is None:
+        return None
+    return load(recipe.but(model=recipe.refiner.model, model_hash=recipe.refiner.model_hash, refiner=None))
 
 
 def matches(recipe: Recipe, model: Model) -> bool | None:
@@ -133,9 +140,9 @@ def candidates(reference: ImageRef, folder: Path) -> list[Path]:
 
 
 @torch.inference_mode()
-def made_again(model: Model, recipe: Recipe, max_batch: int) -> tuple[Generated, Levels]:
+def made_again(model: Model, refiner: Model | None, recipe: Recipe, max_batch: int) -> tuple[Generated, Levels]:
     """The picture, and the real numbers that were rounded to it (less a half where the profile rounds down)."""
-    job, executor = Job(model, recipe), Executor[int](model, max_batch)
+    job, executor = Job(model, recipe, refiner), Executor[int](model, max_batch, refiner)
     executor.add(0, job.picture(None, None))
     latents = dict(executor.run())[0]
     image = job.finish(latents)
@@ -150,9 +157,9 @@ def as_levels(image: Image.Image) -> Levels:
     return np.asarray(image.convert("RGB"), dtype=np.float64)
 
 
-def compared(found: Verification, model: Model, recipe: Recipe, path: Path) -> Verification:
+def compared(found: Verification, models: tuple[Model, Model | None], recipe: Recipe, path: Path) -> Verification:
     """The verdict on the picture in `path`."""
-    made, real = made_again(model, recipe, max_batch=8)
+    made, real = made_again(*models, recipe, max_batch=8)
     stored, losses = as_levels(open_image(path)), jpeg_of(path, made.image)
     if stored.shape != real.shape:
         sides = [f"{s.shape[1]}x{s.shape[0]}" for s in (stored, real)]
@@ -162,7 +169,7 @@ def compared(found: Verification, model: Model, recipe: Recipe, path: Path) -> V
     if losses is not None:
         real, rounding = losses, JPEG_ROUNDING
     elif raw.any():
-        other = made_again(model, recipe, max_batch=1)[1]
+        other = made_again(*models, recipe, max_batch=1)[1]
         rounding = max(LEAST_ROUNDING.get(recipe.dtype, 0.0), SAFETY * float(np.abs(other - real).max()))
     return replace(judged(found, stored, real, raw, rounding), again=made.image)
 

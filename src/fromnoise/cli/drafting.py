@@ -1,0 +1,193 @@
+"""From what was typed to a `Recipe`, and from a recipe back to what has to be typed for it."""
+
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from fromnoise.cli import compact
+from fromnoise.cli.messages import say
+from fromnoise.cli.options import Order, flag, is_option, recipe_field
+from fromnoise.engine.images import open_image
+from fromnoise.engine.library import Model
+from fromnoise.engine.recipe import MAX_SEED, ImageRef, Recipe
+from fromnoise.errors import UserError
+from fromnoise.sampling.samplers import resolve
+from fromnoise.sampling.schedules import SCHEDULES
+
+RANDOM_SEEDS = 2**32
+IMG2IMG_STRENGTH = 0.75
+SIZE = re.compile(r"\s*(\d{1,6})\s*(?:[xX×*]\s*(\d{1,6})\s*)?")
+BY_HAND = {"size", "seed", "init", "mask", "sampler", "schedule", "out", "quiet", "device", "dtype"}
+
+
+def drafted(order: Order) -> Recipe:
+    """The recipe but for what only the model can tell; a UserError where it is wrong already."""
+    if order.strength is not None and order.init is None:
+        raise UserError(say("--strength needs a start picture: give one with --init"))
+    given = said(order)
+    usual = {"seed": secrets.randbelow(RANDOM_SEEDS), **({"strength": IMG2IMG_STRENGTH} if order.init else {})}
+    return Recipe.make(**{"prompt": order.prompt, **usual, **given})
+
+
+def changed(recipe: Recipe, order: Order) -> Recipe:
+    """`recipe` with what was said put in its place, settings of a part one by one."""
+    given = said(order)
+    for named in (given, given.get("refiner")):  # another model has another hash
+        if named and "model" in named:
+            named["model_hash"] = None
+    return Recipe.make(**merged(recipe.model_dump(), given))
+
+
+def merged(known: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """`known` changed by `given`; parts, which are mappings, in the same way."""
+    inner = {
+        name: merged(known[name], value)
+        for name, value in given.items()
+        if isinstance(value, Mapping) and isinstance(known.get(name), Mapping)
+    }
+    return {**known, **given, **inner}
+
+
+def said(order: Order) -> dict[str, Any]:
+    """The fields of the recipe that were given, not yet checked; parts are mappings of their own fields."""
+    found: dict[str, Any] = {}
+    if order.size is not None:
+        found["width"], found["height"] = sides(order.size)
+    if order.seed not in (None, -1):
+        found["seed"] = order.seed
+    if order.sampler is not None:
+        found["sampler"], schedule = resolve(order.sampler)
+        found |= {"schedule": schedule} if schedule else {}
+    if order.schedule is not None:
+        found["schedule"] = SCHEDULES.canonical(order.schedule)
+    for name, path in (("init", order.init), ("mask", order.mask)):
+        if path is not None:
+            found[name] = reference(path).model_dump()
+    for field in fields(order):
+        value = getattr(order, field.name)
+        if value is not None and is_option(field) and field.name not in BY_HAND:
+            put(found, recipe_field(field), read(flag(field), recipe_field(field), value))
+    return found
+
+
+def read(flag: str, path: str, value: Any) -> Any:
+    """What an option's value is in the recipe's field `path`."""
+    part = compact.part_type(path)
+    if part is not None:
+        several = isinstance(value, list)
+        return (
+            [compact.read_part(flag, one, part) for one in value] if several else compact.read_part(flag, value, part)
+        )
+    return compact.read_table(flag, value) if compact.holds_table(path) else value
+
+
+def put(fields: dict[str, Any], path: str, value: Any) -> None:
+    """Set `fields["a"]["b"]` for the path a.b; what was said of a before stays."""
+    *outer, last = path.split(".")
+    for name in outer:
+        fields = fields.setdefault(name, {})
+    known = fields.get(last)
+    fields[last] = {**known, **value} if isinstance(known, dict) and isinstance(value, dict) else value
+
+
+def typed(recipe: Recipe) -> list[str]:
+    """The options that make this recipe."""
+    words: list[str] = []
+    for name, value in options_of(recipe).items():
+        words += [name] if value is True else [word for one in as_list(value) for word in (name, str(one))]
+    return words
+
+
+def as_list(value: object) -> list[object]:
+    return value if isinstance(value, list) else [value]
+
+
+def options_of(recipe: Recipe) -> dict[str, object]:
+    """Flags and values; a part that has an option of its own is not in that of the whole."""
+    found: dict[str, object] = {
+        "--seed": recipe.seed,
+        "--size": f"{recipe.width}x{recipe.height}",
+        "--steps": recipe.steps,
+        "--guidance": recipe.guidance_scale,
+        "--sampler": recipe.sampler,
+    }
+    if recipe.init:
+        found |= {"--init": recipe.init.path, "--strength": recipe.strength}
+    if recipe.mask:
+        found["--mask"] = recipe.mask.path
+    if recipe.schedule:
+        found["--schedule"] = recipe.schedule
+    by_path = {recipe_field(field): flag(field) for field in fields(Order) if is_option(field)}
+    for path, name in by_path.items():
+        if name not in found and path not in BY_HAND and (value := differing(recipe, path, by_path)) is not None:
+            found[name] = value
+    if recipe.init is None:
+        found.pop("--strength", None)  # it says nothing then
+    return found | {"--dtype": recipe.dtype}
+
+
+def differing(recipe: Recipe, path: str, by_path: Mapping[str, str]) -> object | None:
+    """What to type for the field `path`; None where that is nothing."""
+    value: Any = recipe
+    for name in path.split("."):
+        holder = value
+        value = getattr(holder, name, None)
+    if holder is None or value == type(holder).model_fields[name].default or value in (None, {}, ()):
+        return None
+    if isinstance(value, tuple):
+        return [compact.written(stated(one, path, by_path)) for one in value]
+    if isinstance(value, BaseModel):
+        return compact.written(stated(value, path, by_path))
+    return compact.written(value) if isinstance(value, dict) else value
+
+
+def stated(part: BaseModel, path: str, by_path: Mapping[str, str]) -> dict[str, Any]:
+    """The fields of a part that differ from their defaults and have no option of their own."""
+    return {
+        name: value
+        for name, value in part
+        if value != type(part).model_fields[name].default and f"{path}.{name}" not in by_path
+    }
+
+
+def sides(size: str) -> tuple[int, int]:
+    """Width and height of "512x768", or of "512", a square; UserError for anything else."""
+    found = SIZE.fullmatch(size)
+    if found is None:
+        raise UserError(say("--size {size}: give width and height in pixels, such as 512x768", size=size))
+    return int(found[1]), int(found[2] or found[1])
+
+
+def reference(path: Path) -> ImageRef:
+    """A picture to start from, known to be readable."""
+    open_image(path)
+    return ImageRef.of(path)
+
+
+def fitted(draft: Recipe, order: Order, model: Model) -> Recipe:
+    """The recipe with the model's own defaults where nothing was said."""
+    changes: dict[str, object] = {}
+    if order.guidance is None:
+        changes["guidance_scale"] = model.defaults.guidance_scale
+    if order.size is None:
+        side = model.defaults.size
+        shape = open_image(order.init).size if order.init else (side, side)
+        changes["width"], changes["height"] = native_size(shape, side)
+    return draft.but(**changes)
+
+
+def native_size(shape: tuple[int, int], side: int) -> tuple[int, int]:
+    """Width and height in the proportions of `shape`, about as many pixels as the model was trained on, in eights."""
+    scale = side / (shape[0] * shape[1]) ** 0.5
+    width, height = (max(8, round(length * scale / 8) * 8) for length in shape)
+    return width, height
+
+
+def numbered(recipe: Recipe, count: int) -> list[Recipe]:
+    """The same with seed, seed + 1, ... (after the highest seed comes 0)."""
+    return [recipe.but(seed=(recipe.seed + i) % (MAX_SEED + 1)) for i in range(count)]

@@ -1,0 +1,44 @@
+"""The models that a recipe needs, loaded once for pictures that need the same."""
+
+from dataclasses import dataclass, field
+
+from fromnoise import settings
+from fromnoise.cli.messages import say
+from fromnoise.cli.progress import note
+from fromnoise.engine import library
+from fromnoise.engine.library import Model
+from fromnoise.engine.memory import Placement
+from fromnoise.engine.recipe import Recipe
+
+
+def names(recipe: Recipe) -> list[str]:
+    """Of the models that make a picture, in the order in which they take part."""
+    return [recipe.model, *([recipe.refiner.model] if recipe.refiner else [])]
+
+
+@dataclass
+class Models:
+    """Loads models by name and keeps those of the last recipe."""
+
+    placement: Placement
+    quiet: bool = True
+    kept: dict[str, Model] = field(default_factory=dict)
+
+    def check(self, recipe: Recipe) -> None:
+        """FileError where a model is not there."""
+        here = settings.read()
+        for name in names(recipe):
+            library.find(name, here)
+
+    def of(self, recipe: Recipe) -> tuple[Model, Model | None]:
+        """The model of a recipe, and its refiner."""
+        wanted = names(recipe)
+        self.kept = {name: model for name, model in self.kept.items() if name in wanted}
+        model, *others = (self.load(name) for name in wanted)
+        return model, others[0] if others else None
+
+    def load(self, name: str) -> Model:
+        if name not in self.kept:
+            note(say("loading {model} ...", model=name), self.quiet)
+            self.kept[name] = library.load(name, self.placement, settings=settings.read())
+        return self.kept[name]

@@ -1,0 +1,91 @@
+"""Recipes of every kind for hypothesis, made from the types of their fields: a new field takes part by itself."""
+
+import types
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from annotated_types import Ge, Gt, Le, Lt
+from hypothesis import assume
+from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from fromnoise.engine.profiles import PROFILES
+from fromnoise.engine.recipe import ImageRef, Recipe
+from fromnoise.sampling.samplers import SAMPLERS
+from fromnoise.sampling.schedules import SCHEDULES
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=80)
+IMAGES = st.builds(lambda digest: ImageRef(path="a b/图.png", sha256=f"{digest:064x}"), st.integers(0, 2**256 - 1))
+EIGHTS = st.integers(1, 64).map(lambda n: 8 * n)
+HASHES = st.none() | st.integers(0, 2**256 - 1).map("{:064x}".format)
+
+NAMED: dict[str, st.SearchStrategy[Any]] = {  # what the type alone does not tell
+    "width": EIGHTS,
+    "height": EIGHTS,
+    "sampler": st.sampled_from(list(SAMPLERS)),
+    "schedule": st.none() | st.sampled_from(list(SCHEDULES)),
+    "profile": st.sampled_from(list(PROFILES)),
+    "dtype": st.sampled_from(["float32", "bfloat16", "float16"]),
+    "sampler_options": st.dictionaries(st.sampled_from(["eta", "s_noise"]), st.floats(0, 2)),
+    "model_hash": HASHES,
+}
+
+
+def values(annotation: Any, metadata: tuple[Any, ...] = (), name: str = "") -> st.SearchStrategy[Any]:
+    """Values of a field with that annotation and constraints."""
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        more = [part for m in inner[1:] for part in (m.metadata if isinstance(m, FieldInfo) else [m])]
+        return values(inner[0], (*metadata, *more), name)
+    if origin in (Union, types.UnionType):
+        return st.one_of(*(values(one, metadata, name) for one in inner))
+    if annotation is type(None):
+        return st.none()
+    if origin is Literal:
+        return st.sampled_from(inner)
+    if origin is tuple and inner[-1:] == (...,):
+        return st.lists(values(inner[0], metadata, name), max_size=3).map(tuple)
+    if origin is tuple:
+        return st.tuples(*(values(one, metadata, name) for one in inner))
+    if annotation is ImageRef:
+        return IMAGES
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return parts(annotation)
+    return plain(annotation, metadata)
+
+
+def plain(kind: Any, metadata: tuple[Any, ...]) -> st.SearchStrategy[Any]:
+    """Booleans, numbers within their limits, and texts."""
+    low = next((m.ge if isinstance(m, Ge) else m.gt + 1 for m in metadata if isinstance(m, (Ge, Gt))), 0)
+    high = next((m.le if isinstance(m, Le) else m.lt - 1 for m in metadata if isinstance(m, (Le, Lt))), 10_000)
+    simple = {bool: st.booleans(), str: TEXT}
+    if kind in simple:
+        return simple[kind]
+    if kind is int:
+        return st.integers(int(low), int(high))
+    assert kind is float, f"no strategy for {kind}: say in NAMED what its values are"
+    return st.floats(low, high)
+
+
+def parts(model: type[BaseModel], **given: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Instances of a part, or of the recipe itself: each field is left out or has a value."""
+    known = NAMED | given
+    fields = {
+        name: known[name] if name in known else values(field.annotation, tuple(field.metadata), name)
+        for name, field in model.model_fields.items()
+    }
+    required = {name: fields.pop(name) for name in list(fields) if model.model_fields[name].is_required()}
+    return st.fixed_dictionaries(required, optional=fields).map(lambda chosen: valid(model, chosen))
+
+
+def valid(model: type[BaseModel], chosen: dict[str, Any]) -> BaseModel:
+    try:
+        return model(**chosen)
+    except ValidationError:
+        assume(False)
+        raise
+
+
+FROM_NOISE: st.SearchStrategy[Recipe] = parts(Recipe, init=st.none(), mask=st.none())
+FROM_PICTURES: st.SearchStrategy[Recipe] = parts(Recipe, init=IMAGES, hires=st.none())
+RECIPES = FROM_NOISE | FROM_PICTURES
