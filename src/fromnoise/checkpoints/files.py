@@ -5,13 +5,15 @@ weights["model.diffusion_model.out.2.weight"]  # a tensor that lies in the file'
 
 Every format is read alike: the file is mapped into memory, its table of contents is checked, and each tensor is a view
 into the map, so nothing is copied and nothing is read before it is used. Writing to such a tensor changes memory, never
-the file. Nothing in a file is ever run (`pickles.py` says how).
+the file. Nothing in a file is ever run: what torch.save wrote is read by a process without rights (`pickles.py`).
 """
 
 import mmap
+import os
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 from typing import Literal
 
@@ -19,11 +21,13 @@ import torch
 from torch import Tensor
 
 from fromnoise.checkpoints import header
+from fromnoise.checkpoints.archive import Inert, Locate, Stored, read_pickle
 from fromnoise.checkpoints.header import BadTable, Entry
-from fromnoise.checkpoints.pickles import LEGACY_MAGIC, Inert, Locate, Stored, read_pickle
 from fromnoise.errors import FileError
 
 Kind = Literal["safetensors", "torch", "torch (legacy)"]
+
+LEGACY_MAGIC = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # the number that torch.save began with before 1.6, pickled
 
 AGAIN = "download or copy it again"
 MAGIC = {  # beginnings of files that people take for weights
@@ -38,26 +42,44 @@ MAGIC = {  # beginnings of files that people take for weights
     b"\x89PNG": ("a picture", "give the file of a model"),
 }
 
+FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
 MAX_ALIASING = 4  # times the file's size: what its tensors may add up to, where some share their storage
 MAX_DEPTH = 32  # of dicts and lists in one another
+
+
+class Mapped:
+    """A whole file, mapped privately: what is written to the map stays in memory. Raises FileError."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.file = path, opened(path)
+        self.size, self.changed = self.stamp
+        if self.size == 0:
+            raise FileError(f"{path} is empty (0 bytes); {AGAIN}")
+        self.content = mmap.mmap(self.file.fileno(), self.size, access=mmap.ACCESS_COPY)
+
+    @property
+    def stamp(self) -> tuple[int, int]:
+        """Size and time of change."""
+        status = os.fstat(self.file.fileno())
+        return status.st_size, status.st_mtime_ns
+
+    def check_unchanged(self) -> None:
+        """FileError where somebody wrote to the file; one that was replaced by another is still as it was."""
+        if self.stamp != (self.size, self.changed):
+            raise FileError(f"{self.path} changed while it was read; wait until it is complete")
 
 
 class Weights(Mapping[str, Tensor]):
     """The tensors of a file by name. A look-up makes a view into the memory map and reads nothing."""
 
-    def __init__(
-        self,
-        path: Path,
-        kind: Kind,
-        entries: Mapping[str, Entry],
-        metadata: Mapping[str, str],
-        content: Tensor,
-    ) -> None:
-        self.path, self.kind, self.entries, self.metadata = path, kind, entries, metadata
-        self._content = content  # every byte of the file
+    def __init__(self, file: Mapped, kind: Kind, entries: Mapping[str, Entry], metadata: Mapping[str, str]) -> None:
+        self.path, self.kind, self.entries, self.metadata = file.path, kind, entries, metadata
+        self._file = file
+        self._bytes = torch.frombuffer(file.content, dtype=torch.uint8)
 
     def __getitem__(self, name: str) -> Tensor:
-        return view(self._content, self.entries[name])
+        self._file.check_unchanged()
+        return view(self._bytes, self.entries[name])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.entries)
@@ -69,17 +91,17 @@ class Weights(Mapping[str, Tensor]):
 def read(path: Path | str) -> Weights:
     """The tensors of a safetensors file or of a torch checkpoint (its `state_dict`, where it has one).
 
-    Raises FileError, which names the file and the remedy, for everything that is not such a file.
+    Raises FileError, which names the file and the remedy, for everything that is not such a file; looking a tensor up
+    does so where the file was written to in the meantime.
     """
-    path = Path(path)
-    content = map_file(path)
-    kind = recognise(path, content)
-    with named_faults(path):
+    file = Mapped(Path(path))
+    kind = recognise(file.path, file.content)
+    with named_faults(file.path):
         if kind == "safetensors":
-            entries, metadata = read_header(content)
+            entries, metadata = read_header(file.content)
         else:
-            entries, metadata = state_entries(*read_pickle(content, kind), len(content))
-    return Weights(path, kind, entries, metadata, torch.frombuffer(content, dtype=torch.uint8))
+            entries, metadata = state_entries(*read_pickle(file.file, file.size), file.size)
+    return Weights(file, kind, entries, metadata)
 
 
 def read_object(path: Path | str) -> object:
@@ -88,13 +110,11 @@ def read_object(path: Path | str) -> object:
     For embeddings, hypernetworks and whatever is not a flat table of tensors; of a safetensors file, a dict.
     Raises FileError.
     """
-    path = Path(path)
-    content = map_file(path)
-    kind = recognise(path, content)
-    if kind == "safetensors":
+    file = Mapped(Path(path))
+    if recognise(file.path, file.content) == "safetensors":
         return dict(read(path))
-    with named_faults(path):
-        return with_tensors(*read_pickle(content, kind), torch.frombuffer(content, dtype=torch.uint8))
+    with named_faults(file.path):
+        return with_tensors(*read_pickle(file.file, file.size), torch.frombuffer(file.content, dtype=torch.uint8))
 
 
 @contextmanager
@@ -106,24 +126,26 @@ def named_faults(path: Path) -> Iterator[None]:
         raise FileError(f"{path} cannot be used: {error}; {AGAIN} from a source you trust") from error
 
 
-def map_file(path: Path) -> mmap.mmap:
-    """The whole file, mapped privately: what is written to the map stays in memory."""
+def opened(path: Path) -> BufferedReader:
+    """A regular file; pipes and devices are not even waited for. Raises FileError."""
     try:
-        status = path.stat()
-        if stat.S_ISDIR(status.st_mode):
-            raise FileError(f"{path} is a folder; give the file of a model, such as model.safetensors")
-        if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for its other end
-            raise FileError(f"{path} is not a regular file; give the file of a model")
-        if status.st_size == 0:
-            raise FileError(f"{path} is empty (0 bytes); {AGAIN}")
-        with path.open("rb") as file:
-            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+        check_regular(path, path.stat())
+        file = os.fdopen(os.open(path, FLAGS), "rb")
+        check_regular(path, os.fstat(file.fileno()))  # it may have been exchanged
+        return file
     except FileNotFoundError:
         raise FileError(f"{path} does not exist; check the name and the folder") from None
     except OSError as error:
         raise FileError(f"{path} cannot be opened ({error.strerror}); check its permissions") from error
     except ValueError as error:
         raise FileError(f"{str(path)!r} cannot be opened ({error}); check the name") from error
+
+
+def check_regular(path: Path, status: os.stat_result) -> None:
+    if stat.S_ISDIR(status.st_mode):
+        raise FileError(f"{path} is a folder; give the file of a model, such as model.safetensors")
+    if not stat.S_ISREG(status.st_mode):
+        raise FileError(f"{path} is not a regular file; give the file of a model")
 
 
 def recognise(path: Path, content: mmap.mmap) -> Kind:

@@ -1,28 +1,54 @@
-"""Reading what torch.save wrote, without running any of it.
+"""Reading what torch.save wrote, without running any of it: a program of its own, with the standard library alone.
+
+    python -I -S pickles.py < model.ckpt        prints, as JSON, what the file holds and where its tensors lie
 
 Such a file is a pickle that names storages, and the storages' bytes. A pickle is a program for a small machine that may
 name any function of any module and call it. Ours knows the few names that tensors need and puts an inert object where
 any other name stands, so that old checkpoints that carry their trainer's objects load and attacks do nothing.
+
+Should that fail all the same, the process can do nothing: it has no file but the one it reads, cannot open or create
+another or a socket, write, or start a program, and ends when it takes too much memory or time (`confine`). Its answer
+is text that `archive.py` reads with suspicion.
 """
 
+import base64
+import json
 import mmap
+import os
 import pickle
 import pickletools
+import re
+import sys
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
-import torch
-
-from fromnoise.checkpoints.header import BadTable, Entry, checked_sizes
-
-Kind = Literal["torch", "torch (legacy)"]
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
 
 LEGACY_MAGIC = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # the number that torch.save began with before 1.6, pickled
 MAX_PICKLE = 64 << 20  # bytes
 MAX_OPCODES = 5_000_000
 MAX_EFFORT = 50_000_000  # see Effort
+MAX_NODES = 1_000_000  # of the answer
+MAX_KEY_DEPTH = 16
+MAX_MEMORY = 1 << 30  # bytes, besides the mapped file
+MAX_SECONDS = 60  # of computing
+
+ENTERED = "entered what it must not"  # how a process ends that does what no reader does
+HARMLESS_EVENTS = ("builtins.id", "object.__getattr__", "object.__setattr__", "object.__delattr__", "sys._getframe")
+
+
+class BadTable(ValueError):
+    """What is wrong with the file; the reader adds its name and a remedy."""
+
+
+class DType(NamedTuple):
+    name: str
+    itemsize: int
 
 
 class Storage(NamedTuple):
@@ -30,21 +56,20 @@ class Storage(NamedTuple):
 
     key: str
     nbytes: int
-    dtype: torch.dtype
+    dtype: DType
 
 
 class Stored(NamedTuple):
-    """A tensor as a pickle tells of it: offset, shape and strides have not been checked yet."""
+    """A tensor as a pickle tells of it: nothing of it has been checked."""
 
     storage: Storage
-    dtype: torch.dtype
-    offset: int
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
+    dtype: DType
+    offset: object
+    shape: object
+    strides: object
 
 
 Region = tuple[int, int]  # first byte in the file, number of bytes
-Locate = Callable[[Stored], Entry]
 
 
 class Inert:
@@ -90,15 +115,15 @@ class Known:
         raise BadTable("it tries to change how it is read")
 
 
-def rebuild_tensor(storage: object, offset: Any, shape: Any, strides: Any, *rest: object) -> Stored:
+def rebuild_tensor(storage: object, offset: object, shape: object, strides: object, *rest: object) -> Stored:
     if not isinstance(storage, Storage):
         raise BadTable("it has a tensor without a storage")
     return Stored(storage, storage.dtype, offset, shape, strides)
 
 
-def rebuild_tensor_as(storage: object, offset: Any, shape: Any, strides: Any, *rest: object) -> Stored:
+def rebuild_tensor_as(storage: object, offset: object, shape: object, strides: object, *rest: object) -> Stored:
     """Of a storage without a type: rest is (requires_grad, hooks, dtype, ...)."""
-    if not isinstance(storage, Storage) or len(rest) < 3 or not isinstance(rest[2], torch.dtype):
+    if not isinstance(storage, Storage) or len(rest) < 3 or not isinstance(rest[2], DType):
         raise BadTable("it has a tensor without a storage or a dtype")
     return Stored(storage, rest[2], offset, shape, strides)
 
@@ -107,23 +132,38 @@ def rebuild_parameter(data: object, *rest: object) -> object:
     return data
 
 
-DTYPE_GLOBALS = {name: value for name, value in vars(torch).items() if isinstance(value, torch.dtype)}
+ITEMSIZES = {
+    "float64": 8, "float32": 4, "float16": 2, "bfloat16": 2, "float8_e4m3fn": 1, "float8_e5m2": 1,
+    "int64": 8, "int32": 4, "int16": 2, "int8": 1, "uint64": 8, "uint32": 4, "uint16": 2, "uint8": 1, "bool": 1,
+    "complex64": 8,
+}  # fmt: skip
+DTYPES = {name: DType(name, size) for name, size in ITEMSIZES.items()}
+DTYPE_GLOBALS = {
+    **DTYPES,
+    "double": DTYPES["float64"],
+    "float": DTYPES["float32"],
+    "half": DTYPES["float16"],
+    "long": DTYPES["int64"],
+    "int": DTYPES["int32"],
+    "short": DTYPES["int16"],
+    "cfloat": DTYPES["complex64"],
+}
 STORAGE_GLOBALS = {
-    "DoubleStorage": torch.float64,
-    "FloatStorage": torch.float32,
-    "HalfStorage": torch.float16,
-    "BFloat16Storage": torch.bfloat16,
-    "LongStorage": torch.int64,
-    "IntStorage": torch.int32,
-    "ShortStorage": torch.int16,
-    "CharStorage": torch.int8,
-    "ByteStorage": torch.uint8,
-    "BoolStorage": torch.bool,
-    "ComplexFloatStorage": torch.complex64,
+    "DoubleStorage": DTYPES["float64"],
+    "FloatStorage": DTYPES["float32"],
+    "HalfStorage": DTYPES["float16"],
+    "BFloat16Storage": DTYPES["bfloat16"],
+    "LongStorage": DTYPES["int64"],
+    "IntStorage": DTYPES["int32"],
+    "ShortStorage": DTYPES["int16"],
+    "CharStorage": DTYPES["int8"],
+    "ByteStorage": DTYPES["uint8"],
+    "BoolStorage": DTYPES["bool"],
+    "ComplexFloatStorage": DTYPES["complex64"],
 }
 GLOBALS: dict[str, object] = {
     **{f"torch.{name}": dtype for name, dtype in (DTYPE_GLOBALS | STORAGE_GLOBALS).items()},
-    "torch.storage.UntypedStorage": torch.uint8,
+    "torch.storage.UntypedStorage": DTYPES["uint8"],
     "torch._utils._rebuild_tensor": Known(rebuild_tensor),
     "torch._utils._rebuild_tensor_v2": Known(rebuild_tensor),
     "torch._utils._rebuild_tensor_v3": Known(rebuild_tensor_as),
@@ -162,7 +202,7 @@ class InertUnpickler(pickle.Unpickler):
         if not isinstance(pid, tuple) or len(pid) < 5 or pid[0] != "storage" or any(pid[5:]):
             raise BadTable("it refers to something other than a whole storage")
         dtype, key, numel = pid[1], pid[2], pid[4]
-        if not isinstance(dtype, torch.dtype) or not isinstance(key, str) or type(numel) is not int:
+        if not isinstance(dtype, DType) or not isinstance(key, str) or type(numel) is not int:
             raise BadTable("it describes a storage wrongly")
         return self.storages.setdefault(key, Storage(key, numel * dtype.itemsize, dtype))
 
@@ -230,10 +270,9 @@ class Effort:
             self.stack += [1 + size if name in UNFOLDING else 1] * len(after)
 
 
-def read_pickle(content: mmap.mmap, kind: Kind) -> tuple[object, Locate]:
-    """The pickled object, with `Stored` for tensors, and the function that finds those in the file."""
-    tree, regions = read_archive(content) if kind == "torch" else read_legacy(content)
-    return tree, lambda stored: located(stored, regions.get(stored.storage.key))
+def read_pickle(content: mmap.mmap) -> tuple[object, dict[str, Region]]:
+    """The pickled object, with `Stored` for tensors, and where each storage lies in the file."""
+    return read_archive(content) if content[:4] == b"PK\x03\x04" else read_legacy(content)
 
 
 def read_archive(content: mmap.mmap) -> tuple[object, dict[str, Region]]:
@@ -298,19 +337,121 @@ def read_legacy(content: mmap.mmap) -> tuple[object, dict[str, Region]]:
     return tree, regions
 
 
-def located(stored: Stored, region: Region | None) -> Entry:
-    """Where the tensor is, when its storage is in the file and holds all its elements."""
-    if region is None:
-        raise BadTable("a tensor's storage is not in the file")
-    start, size = region
-    shape = checked_sizes(stored.shape, "a tensor's shape")
-    strides = checked_sizes(stored.strides, "a tensor's strides")
-    (offset,) = checked_sizes([stored.offset], "a tensor's offset")
-    if len(shape) != len(strides):
-        raise BadTable("a tensor has more strides than sizes, or fewer")
-    entry = Entry(stored.dtype, shape, start + offset * stored.dtype.itemsize, strides)
-    if (offset + entry.span) * stored.dtype.itemsize > size or stored.storage.nbytes > size:
-        raise BadTable("a tensor reaches outside its storage")
-    if entry.nbytes > size:
-        raise BadTable("a tensor is larger than what is stored of it")
-    return entry
+class Answer:
+    """An object as JSON. Numbers, text and None stand for themselves, [i] for the i-th node, which is one of
+
+        ["list", items]    ["dict", [[key, value], ...]]    ["set", keys]    ["bytes", base64]
+        ["tensor", dtype, storage's key, storage's bytes, offset, shape, strides]    ["inert", name, arguments, state]
+
+    What appears in several places is one node, so the answer is no longer than the pickle.
+    """
+
+    def __init__(self) -> None:
+        self.nodes: list[list[Any]] = []
+        self.known: dict[int, int] = {}  # id of an object to the number of its node
+        self.kept: list[object] = []  # so that no id is used again
+        self.left: list[tuple[int, object]] = []
+
+    def of(self, tree: object) -> dict[str, Any]:
+        root = self.reference(tree)
+        while self.left:
+            number, value = self.left.pop()
+            self.nodes[number] = self.node(value)
+        return {"root": root, "nodes": self.nodes}
+
+    def reference(self, value: object) -> Any:
+        if value is None or isinstance(value, (bool, int, float, str)):
+            return value
+        if id(value) not in self.known:
+            if len(self.nodes) >= MAX_NODES:
+                raise BadTable("it holds too many objects")
+            self.known[id(value)] = len(self.nodes)
+            self.kept.append(value)
+            self.left.append((len(self.nodes), value))
+            self.nodes.append([])
+        return [self.known[id(value)]]
+
+    def node(self, value: object) -> list[Any]:
+        if isinstance(value, Stored):
+            storage, numbers = value.storage, (value.offset, value.shape, value.strides)
+            return ["tensor", value.dtype.name, storage.key, storage.nbytes, *map(plain, numbers)]
+        if isinstance(value, dict):
+            return ["dict", [[self.key(key), self.reference(item)] for key, item in value.items()]]
+        if isinstance(value, (set, frozenset)):
+            return ["set", [self.key(key) for key in value]]
+        if isinstance(value, (list, tuple)) and not isinstance(value, (DType, Storage)):
+            return ["list", [self.reference(item) for item in value]]
+        if isinstance(value, (bytes, bytearray)):
+            return ["bytes", base64.b64encode(value).decode()]
+        if isinstance(value, Inert):
+            return ["inert", value.name, [self.reference(item) for item in value.args], self.reference(value.state)]
+        return ["inert", str(getattr(value, "name", type(value).__name__)), [], None]
+
+    def key(self, value: object, depth: int = 0) -> Any:
+        """Of a dict or a set; a tuple is a list in it."""
+        if isinstance(value, tuple) and not isinstance(value, (DType, Storage)):
+            if depth > MAX_KEY_DEPTH:
+                raise BadTable("its objects are nested too deeply")
+            return ["tuple", [self.key(item, depth + 1) for item in value]]
+        return self.reference(value)
+
+
+def plain(value: object) -> object:
+    """A number, or a short list of numbers; None for what is neither."""
+    if isinstance(value, (list, tuple)):
+        short = len(value) <= 64 and all(isinstance(item, (bool, int, float)) for item in value)
+        return list(value) if short else None
+    return value if isinstance(value, (bool, int, float, str)) else None
+
+
+def answer(content: mmap.mmap) -> str:
+    """What the process prints: the object and the regions of its storages, or what is wrong."""
+    try:
+        tree, regions = read_pickle(content)
+        told = Answer().of(tree) | {"regions": regions}
+    except BadTable as error:
+        told = {"error": str(error)}
+    except MemoryError:
+        told = {"error": "reading its pickle takes too much memory"}
+    try:
+        return json.dumps(told)
+    except (ValueError, RecursionError) as error:
+        return json.dumps({"error": f"its pickle is damaged ({type(error).__name__})"})
+
+
+def confine(size: int) -> None:
+    """Give up for good what reading does not need; `size`: of the mapped file, in bytes."""
+    re.compile(""), "".encode("cp437"), zipfile.ZipInfo()  # what would import something later
+    if resource is not None:
+        limits = {
+            "RLIMIT_AS": size + MAX_MEMORY,
+            "RLIMIT_CPU": MAX_SECONDS,
+            "RLIMIT_FSIZE": 0,
+            "RLIMIT_NOFILE": 0,  # neither files nor sockets; those that are open stay
+            "RLIMIT_NPROC": 0,
+            "RLIMIT_CORE": 0,
+        }
+        for name, limit in limits.items():
+            if hasattr(resource, name):
+                resource.setrlimit(getattr(resource, name), (limit, limit))
+
+    def watch(event: str, arguments: tuple[object, ...]) -> None:
+        """An audit hook, which nothing can take off: whatever is heard of here, no reader does."""
+        if event not in HARMLESS_EVENTS:
+            os.write(1, json.dumps({"error": f"it {ENTERED} ({event}): it is an attack, not a model"}).encode())
+            os._exit(1)
+
+    sys.addaudithook(watch)
+
+
+def main() -> None:
+    content = mmap.mmap(0, 0, access=mmap.ACCESS_READ)
+    confine(len(content))
+    told = answer(content).encode()
+    while told:
+        told = told[os.write(1, told) :]
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
