@@ -16,11 +16,10 @@ from fromnoise.nn.hooks import (
     Seamless,
     received_attention,
     scaled_low_frequencies,
-    skip_widths,
     transformer_blocks,
 )
 from fromnoise.nn.token_merging import TokenMerging
-from fromnoise.nn.unet import SD1, SDXL, UNet, UNetConfig, timestep_embedding
+from fromnoise.nn.unet import SD1, SDXL, UNet, UNetConfig, skip_widths, timestep_embedding
 from fromnoise.nn.vae import AutoencoderKL, VAEConfig
 from tests.tiny import filled
 

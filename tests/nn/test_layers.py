@@ -170,6 +170,18 @@ def test_control(unet: UNet) -> None:
         call(unet, control=[*zeros[:-2], zeros[-1]])
 
 
+def test_features(unet: UNet) -> None:
+    """They are added to what blocks put out, so that the following blocks see them, too; the middle comes last."""
+    places = [*unet.input_blocks, unet.middle_block]
+    feature = torch.randn(1)
+    for index, block in enumerate(places):
+        hook = block.register_forward_hook(lambda module, args, output: output + feature)
+        expected = call(unet)
+        hook.remove()
+        torch.testing.assert_close(call(unet, features={index: feature}), expected)
+        assert not torch.allclose(expected, call(unet), atol=1e-3)
+
+
 def test_text_is_causal_and_pooled_at_its_end() -> None:
     clip = tiny.model("sdxl").text[1]
     tokens = torch.tensor([[49406, 320, 1125, 49407, 0, 0], [49406, 320, 1125, 49407, 49407, 49407]])

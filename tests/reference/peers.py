@@ -2,11 +2,14 @@
 
 from typing import Any
 
-from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers import AutoencoderKL, ControlNetModel, ControlNetUnionModel, T2IAdapter, UNet2DConditionModel
+from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from fromnoise.nn.clip import CLIPConfig
-from fromnoise.nn.unet import UNetConfig
+from fromnoise.nn.controlnet import ControlNetConfig
+from fromnoise.nn.t2i_adapter import T2IAdapterConfig
+from fromnoise.nn.unet import UNetConfig, timestep_embedding
 from fromnoise.nn.vae import VAEConfig
 
 SIZES = 256  # sinusoids for each number in SDXL's y
@@ -67,3 +70,45 @@ def text(config: CLIPConfig) -> Any:
         eos_token_id=config.vocab_size - 1,
     )
     return (CLIPTextModelWithProjection if config.projection_dim else CLIPTextModel)(theirs)
+
+
+def controlnet(config: ControlNetConfig) -> Any:
+    """diffusers' ControlNet, or its union ControlNet."""
+    base = unet(config.unet).config
+    shared = (
+        "in_channels", "down_block_types", "block_out_channels", "layers_per_block", "cross_attention_dim",
+        "transformer_layers_per_block", "attention_head_dim", "use_linear_projection", "addition_embed_type",
+        "addition_time_embed_dim", "projection_class_embeddings_input_dim",
+    )  # fmt: skip
+    options = {name: base[name] for name in shared}
+    options |= {
+        "conditioning_channels": config.hint_channels,
+        "conditioning_embedding_out_channels": config.hint_widths,
+        "global_pool_conditions": config.pooled,
+    }
+    if config.union is None:
+        return ControlNetModel(**options, mid_block_type=base["mid_block_type"])
+    width = config.unet.model_channels
+    return ControlNetUnionModel(
+        **{**options, "addition_time_embed_dim": SIZES},
+        num_control_type=config.union.types,
+        num_trans_layer=config.union.layers,
+        num_trans_channel=width,
+        num_proj_channel=width,
+    )
+
+
+def adapter(config: T2IAdapterConfig) -> Any:
+    kind = "light_adapter" if config.light else "full_adapter_xl" if config.xl else "full_adapter"
+    return T2IAdapter(
+        in_channels=config.hint_channels,
+        channels=list(config.widths[:-1] if config.light else config.widths),
+        num_res_blocks=config.blocks,
+        downscale_factor=config.unshuffle,
+        adapter_type=kind,
+    )
+
+
+def sinusoids(sizes: Tensor) -> Tensor:
+    """SDXL's numbers (b n) as it sees them (b n * SIZES)."""
+    return timestep_embedding(sizes.flatten(), SIZES).reshape(len(sizes), -1)

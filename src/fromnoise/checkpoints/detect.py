@@ -155,6 +155,22 @@ def multiples(widths: Iterable[int], unit: int) -> tuple[int, ...]:
 
 def unet_config(unet: State) -> UNetConfig:
     """A U-Net's configuration. Raises NotDetected where the weights do not belong to one."""
+    down = way_down(unet)
+    if down.context_dim == 0:
+        raise NotDetected("its U-Net has no cross-attention, so no prompt can steer it")
+    blocks = range(len(down.channel_mult) * (down.res_blocks + 1))
+    return replace(
+        down,
+        out_channels=shape(unet, "out.2.weight", 4)[0],
+        output_depths=tuple(count(unet, f"output_blocks.{i}.1.transformer_blocks") for i in blocks),
+    )
+
+
+def way_down(unet: State) -> UNetConfig:
+    """What the input blocks and the middle tell of a configuration; `context_dim` is 0 where nothing looks at a prompt.
+
+    Raises NotDetected.
+    """
     blocks = count(unet, "input_blocks")
     levels = 1 + sum(f"input_blocks.{i}.0.op.weight" in unet for i in range(blocks))
     res_blocks, odd = divmod(blocks - levels, levels)
@@ -164,23 +180,18 @@ def unet_config(unet: State) -> UNetConfig:
     firsts = [1 + level * (res_blocks + 1) for level in range(levels)]
     widths = [shape(unet, f"input_blocks.{i}.0.out_layers.3.weight", 4)[0] for i in firsts]
     context = next((name for name in unet if name.endswith(".transformer_blocks.0.attn2.to_k.weight")), None)
-    if context is None:
-        raise NotDetected("its U-Net has no cross-attention, so no prompt can steer it")
-    linear = unet[context.split(".transformer_blocks.")[0] + ".proj_in.weight"].ndim == 2
+    linear = context is None or unet[context.split(".transformer_blocks.")[0] + ".proj_in.weight"].ndim == 2
     vector = "label_emb.0.0.weight"
     downs = [i for i in range(1, blocks) if f"input_blocks.{i}.0.op.weight" not in unet]
     return UNetConfig(
         in_channels=shape(unet, "input_blocks.0.0.weight", 4)[1],
-        out_channels=shape(unet, "out.2.weight", 4)[0],
         model_channels=model_channels,
         channel_mult=multiples(widths, model_channels),
         res_blocks=res_blocks,
         depths=tuple(count(unet, f"input_blocks.{i}.1.transformer_blocks") for i in downs),
         middle_depth=middle_depth(unet),
-        output_depths=tuple(
-            count(unet, f"output_blocks.{i}.1.transformer_blocks") for i in range(levels * (res_blocks + 1))
-        ),
-        context_dim=shape(unet, context, 2)[1],
+        output_depths=(0,) * (levels * (res_blocks + 1)),
+        context_dim=shape(unet, context, 2)[1] if context else 0,
         heads=None if linear else SD1_HEADS,  # not in the shapes: SD 1.x has 8 heads, its successors heads of 64
         head_dim=HEAD_DIM,
         vector_dim=shape(unet, vector, 2)[1] if vector in unet else None,

@@ -16,7 +16,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fromnoise.nn.unet import Block, CrossAttention, SpatialTransformer, TransformerBlock, UNet, UNetConfig
+from fromnoise.nn.unet import (
+    Block,
+    CrossAttention,
+    SpatialTransformer,
+    TransformerBlock,
+    UNet,
+    UNetConfig,
+    skip_widths,
+)
 
 Images = tuple[Tensor]
 
@@ -103,15 +111,6 @@ class FreeU:
         low, high = mean.amin(dim=(2, 3), keepdim=True), mean.amax(dim=(2, 3), keepdim=True)
         structure = (mean - low) / (high - low).clamp_min(torch.finfo(mean.dtype).tiny)
         return torch.cat((half * ((b - 1) * structure + 1), rest), dim=1)
-
-
-def skip_widths(config: UNetConfig) -> list[int]:
-    """Channels of each skip connection, in the order of `input_blocks`."""
-    levels = [config.model_channels * mult for mult in config.channel_mult]
-    widths = [config.model_channels]
-    for level, width in enumerate(levels):
-        widths += [width] * (config.res_blocks + (level < len(levels) - 1))
-    return widths
 
 
 def scaled_low_frequencies(x: Tensor, scale: float) -> Tensor:

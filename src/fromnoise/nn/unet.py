@@ -4,7 +4,7 @@ Module names are the checkpoint's keys under `model.diffusion_model.`.
 Rombach et al. (2022), "High-Resolution Image Synthesis with Latent Diffusion Models".
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -228,43 +228,72 @@ class Block(nn.Sequential):
         return x
 
 
+def skip_widths(config: UNetConfig) -> list[int]:
+    """Channels of each skip connection, in the order of `input_blocks`."""
+    levels = [config.model_channels * mult for mult in config.channel_mult]
+    widths = [config.model_channels]
+    for level, width in enumerate(levels):
+        widths += [width] * (config.res_blocks + (level < len(levels) - 1))
+    return widths
+
+
+def residual_layers(config: UNetConfig, channels_in: int, channels: int, depth: int) -> list[nn.Module]:
+    """A residual block and, where `depth` is not 0, a transformer."""
+    transformer = [SpatialTransformer(channels, depth, config)] if depth else []
+    return [ResBlock(channels_in, config.model_channels * 4, channels), *transformer]
+
+
+def time_embedding(config: UNetConfig) -> nn.Sequential:
+    width = config.model_channels
+    return nn.Sequential(Linear(width, width * 4), nn.SiLU(), Linear(width * 4, width * 4))
+
+
+def label_embedding(config: UNetConfig) -> nn.Sequential:
+    """Of the pooled conditioning vector."""
+    assert config.vector_dim is not None
+    emb = config.model_channels * 4
+    return nn.Sequential(nn.Sequential(Linear(config.vector_dim, emb), nn.SiLU(), Linear(emb, emb)))
+
+
+def input_blocks(config: UNetConfig) -> nn.ModuleList:
+    """The way down."""
+    width, depths = config.model_channels, iter(config.depths)
+    blocks = nn.ModuleList([Block(Conv2d(config.in_channels, width, 3, padding=1))])
+    ch = width
+    for level, mult in enumerate(config.channel_mult):
+        for _ in range(config.res_blocks):
+            blocks.append(Block(*residual_layers(config, ch, width * mult, next(depths))))
+            ch = width * mult
+        if level != len(config.channel_mult) - 1:
+            blocks.append(Block(Downsample(ch)))
+    return blocks
+
+
+def middle_block(config: UNetConfig) -> Block:
+    ch = config.model_channels * config.channel_mult[-1]
+    first = residual_layers(config, ch, ch, max(config.middle_depth, 0)) if config.middle_depth > -2 else []
+    second = [ResBlock(ch, config.model_channels * 4, ch)] if config.middle_depth > -1 else []
+    return Block(*first, *second)
+
+
 class UNet(nn.Module):
     """Predicts the noise (or v) in noisy latents."""
 
     def __init__(self, config: UNetConfig) -> None:
         super().__init__()
         self.config = config
-        width, emb = config.model_channels, config.model_channels * 4
-        levels = [width * mult for mult in config.channel_mult]
-        self.time_embed = nn.Sequential(Linear(width, emb), nn.SiLU(), Linear(emb, emb))
+        self.time_embed = time_embedding(config)
         if config.vector_dim:
-            self.label_emb = nn.Sequential(nn.Sequential(Linear(config.vector_dim, emb), nn.SiLU(), Linear(emb, emb)))
+            self.label_emb = label_embedding(config)
+        self.input_blocks = input_blocks(config)
+        self.middle_block = middle_block(config)
 
-        def layers(channels_in: int, channels: int, depth: int) -> list[nn.Module]:
-            transformer = [SpatialTransformer(channels, depth, config)] if depth else []
-            return [ResBlock(channels_in, emb, channels), *transformer]
-
-        depths, output_depths = iter(config.depths), iter(config.output_depths)
-        ch = width
-        self.input_blocks = nn.ModuleList([Block(Conv2d(config.in_channels, ch, 3, padding=1))])
-        skips = [ch]
-        for level, channels in enumerate(levels):
-            for _ in range(config.res_blocks):
-                self.input_blocks.append(Block(*layers(ch, channels, next(depths))))
-                ch = channels
-                skips.append(ch)
-            if level != len(levels) - 1:
-                self.input_blocks.append(Block(Downsample(ch)))
-                skips.append(ch)
-
-        first = layers(ch, ch, max(config.middle_depth, 0)) if config.middle_depth > -2 else []
-        second = [ResBlock(ch, emb, ch)] if config.middle_depth > -1 else []
-        self.middle_block = Block(*first, *second)
-
+        levels = [config.model_channels * mult for mult in config.channel_mult]
+        skips, output_depths, ch = skip_widths(config), iter(config.output_depths), levels[-1]
         self.output_blocks = nn.ModuleList()
         for level, channels in reversed(list(enumerate(levels))):
             for i in range(config.res_blocks + 1):
-                block = layers(ch + skips.pop(), channels, next(output_depths))
+                block = residual_layers(config, ch + skips.pop(), channels, next(output_depths))
                 ch = channels
                 if level and i == config.res_blocks:
                     block.append(Upsample(ch))
@@ -279,21 +308,27 @@ class UNet(nn.Module):
         context: Tensor,
         y: Tensor | None = None,
         control: Sequence[Tensor] | None = None,
+        features: Mapping[int, Tensor] | None = None,
     ) -> Tensor:
         """x (b in_channels h w), timesteps (b), context (b n context_dim), y (b vector_dim) -> (b out_channels h w).
 
         `control` holds one residual for each skip connection, in the order of `input_blocks`, then one for the
-        middle (ControlNet; Zhang et al., 2023).
+        middle (ControlNet; Zhang et al., 2023). `features` are added to what blocks put out, so that later blocks see
+        them, too: by the number of the input block, and the number after the last is the middle (T2I-Adapter; Mou et
+        al., 2023).
         """
+        features = features or {}
         emb = self.time_embed(timestep_embedding(timesteps, self.config.model_channels).to(x.dtype))
         if self.config.vector_dim:
             emb = emb + self.label_emb(y)
 
-        skips = []
-        for block in self.input_blocks:
+        skips: list[Tensor] = []
+        for index, block in enumerate(self.input_blocks):
             x = block(x, emb, context)
+            x = x + features[index] if index in features else x
             skips.append(x)
         x = self.middle_block(x, emb, context)
+        x = x + features[len(skips)] if len(skips) in features else x
 
         if control is not None:
             *residuals, middle = control
