@@ -183,7 +183,7 @@ def patched(network: nn.Module, layer: str, patch: LowRank) -> list[str]:
     module = modules.get(layer)
     if not isinstance(module, Fetching) or not fits(module.weight, patch):
         return [f"{layer}.up", f"{layer}.down"]
-    module.patches = (*module.patches, patch)
+    module.patches = {**module.patches, "weight": (*module.patches.get("weight", ()), patch)}
     return []
 
 
