@@ -38,7 +38,10 @@ def test_adaptive_offset_grows_with_the_latents_mean() -> None:
 
 
 def test_pyramid_noise_has_unit_variance_and_more_coarse_parts() -> None:
-    plain, pyramid = Noising().draw(LATENTS, 0, 0), Noising(multires_noise_iterations=6, multires_noise_discount=0.9).draw(LATENTS, 0, 0)
+    plain, pyramid = (
+        Noising().draw(LATENTS, 0, 0),
+        Noising(multires_noise_iterations=6, multires_noise_discount=0.9).draw(LATENTS, 0, 0),
+    )
     assert pyramid.noise.std().item() == pytest.approx(1, abs=1e-4)
     coarse = [torch.nn.functional.avg_pool2d(d.noise, 8).std().item() for d in (plain, pyramid)]
     assert coarse[1] > 1.5 * coarse[0]
