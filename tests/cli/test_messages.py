@@ -15,7 +15,18 @@ from fromnoise.cli.messages import language, say, translated
 
 from .conftest import Ran
 
-MORE = ("again ", "verify ", "grid ", "matrix ", "from-file ", "loopback ", "hash ")  # have help of their own
+MORE = (
+    "again ",
+    "verify ",
+    "grid ",
+    "matrix ",
+    "from-file ",
+    "loopback ",
+    "hash ",
+    "caption ",
+    "tags ",
+    "clean ",
+)  # have help of their own
 CHINESE = re.compile("[\u4e00-\u9fff：]")
 
 

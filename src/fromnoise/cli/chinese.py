@@ -1,8 +1,9 @@
 """The catalogue: what the command line and the engine say, in Chinese. {names} are filled in."""
 
-from fromnoise.cli import chinese_weights
+from fromnoise.cli import chinese_datasets, chinese_weights
 
 OURS = {
+    **chinese_datasets.OURS,
     **chinese_weights.OURS,
     # help; rich breaks lines at spaces only and cuts off what is longer than a line
     "Commands": "命令",

@@ -21,20 +21,26 @@ class Noising(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     noise_offset: float = Field(
-        0.0, ge=0, description="More noise that is the same all over a channel: for very dark and very bright pictures."
+        default=0.0,
+        ge=0,
+        description="More noise that is the same all over a channel: for very dark and very bright pictures.",
     )
-    noise_offset_random_strength: bool = Field(False, description="A random share of it each time.")
-    adaptive_noise_scale: float = Field(0.0, description="Added to it for each unit of the latents' mean.")
-    multires_noise_iterations: int = Field(0, ge=0, le=16, description="Octaves of coarser noise that are added.")
+    noise_offset_random_strength: bool = Field(default=False, description="A random share of it each time.")
+    adaptive_noise_scale: float = Field(default=0.0, description="Added to it for each unit of the latents' mean.")
+    multires_noise_iterations: int = Field(
+        default=0, ge=0, le=16, description="Octaves of coarser noise that are added."
+    )
     multires_noise_discount: float = Field(
-        0.3, ge=0, le=1, description="How much each octave counts of the one before."
+        default=0.3, ge=0, le=1, description="How much each octave counts of the one before."
     )
     ip_noise_gamma: float = Field(
-        0.0, ge=0, description="Disturb the input by so much noise that the target does not know (Ning et al., 2023)."
+        default=0.0,
+        ge=0,
+        description="Disturb the input by so much noise that the target does not know (Ning et al., 2023).",
     )
-    ip_noise_gamma_random_strength: bool = Field(False, description="A random share of it each time.")
-    min_timestep: int = Field(0, ge=0, lt=STEPS, description="The least noise to train on.")
-    max_timestep: int = Field(STEPS, gt=0, le=STEPS, description="Above the most noise to train on.")
+    ip_noise_gamma_random_strength: bool = Field(default=False, description="A random share of it each time.")
+    min_timestep: int = Field(default=0, ge=0, lt=STEPS, description="The least noise to train on.")
+    max_timestep: int = Field(default=STEPS, gt=0, le=STEPS, description="Above the most noise to train on.")
 
     @model_validator(mode="after")
     def _fit(self) -> "Noising":

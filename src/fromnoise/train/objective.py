@@ -23,21 +23,23 @@ class Objective(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    loss_type: Literal["l2", "l1", "huber", "smooth_l1"] = Field("l2", description="How distance counts.")
-    huber_c: float = Field(0.1, gt=0, description="Where huber and smooth_l1 turn from square to straight.")
+    loss_type: Literal["l2", "l1", "huber", "smooth_l1"] = Field(default="l2", description="How distance counts.")
+    huber_c: float = Field(default=0.1, gt=0, description="Where huber and smooth_l1 turn from square to straight.")
     huber_schedule: Literal["constant", "exponential", "snr"] = Field(
-        "snr", description="How that changes with the noise level."
+        default="snr", description="How that changes with the noise level."
     )
-    huber_scale: float = Field(1.0, gt=0, description="Times huber_c.")
+    huber_scale: float = Field(default=1.0, gt=0, description="Times huber_c.")
     min_snr_gamma: float | None = Field(
-        None, gt=0, description="Noise levels with a higher SNR count less; 5 is usual (Hang et al., 2023)."
+        default=None, gt=0, description="Noise levels with a higher SNR count less; 5 is usual (Hang et al., 2023)."
     )
-    debiased_estimation_loss: bool = Field(False, description="Count by 1/sqrt(SNR) (Yu et al., 2024).")
-    scale_v_pred_loss_like_noise_pred: bool = Field(False, description="v: count noise levels as for eps.")
-    v_pred_like_loss: float | None = Field(None, gt=0, description="eps: add the loss that v would have, this much.")
-    prior_loss_weight: float = Field(1.0, ge=0, description="How much regularisation pictures count.")
-    masked_loss: bool = Field(False, description="Only what the mask shows counts.")
-    zero_terminal_snr: bool = Field(False, description="The last timestep is pure noise (Lin et al., 2023).")
+    debiased_estimation_loss: bool = Field(default=False, description="Count by 1/sqrt(SNR) (Yu et al., 2024).")
+    scale_v_pred_loss_like_noise_pred: bool = Field(default=False, description="v: count noise levels as for eps.")
+    v_pred_like_loss: float | None = Field(
+        default=None, gt=0, description="eps: add the loss that v would have, this much."
+    )
+    prior_loss_weight: float = Field(default=1.0, ge=0, description="How much regularisation pictures count.")
+    masked_loss: bool = Field(default=False, description="Only what the mask shows counts.")
+    zero_terminal_snr: bool = Field(default=False, description="The last timestep is pure noise (Lin et al., 2023).")
 
     @model_validator(mode="after")
     def _one_weighting(self) -> "Objective":

@@ -23,20 +23,28 @@ class CaptionRules(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    shuffle_caption: bool = Field(False, description="Put the tags that are not kept into another order each time.")
-    keep_tokens: int = Field(0, ge=0, description="So many tags at the front stay where they are.")
-    keep_tokens_separator: str = Field("", description="What stands before its first, and after its second, is kept.")
-    caption_separator: str = Field(",", min_length=1, description="Parts tags.")
-    secondary_separator: str = Field("", description="Joins tags that stay together; becomes the separator at the end.")
-    enable_wildcard: bool = Field(False, description="Choose among {a|b}, and among the lines of a caption.")
-    caption_prefix: str = Field("", description="Said before every caption.")
-    caption_suffix: str = Field("", description="Said after every caption.")
-    caption_dropout_rate: Rate = Field(0.0, description="Share of pictures of which nothing is said.")
-    caption_dropout_every_n_epochs: int = Field(0, ge=0, description="Nothing is said in every so manieth epoch.")
-    caption_tag_dropout_rate: Rate = Field(0.0, description="Share of the tags that are left out.")
-    token_warmup_min: int = Field(1, ge=0, description="Tags at the first step of a warm-up.")
+    shuffle_caption: bool = Field(
+        default=False, description="Put the tags that are not kept into another order each time."
+    )
+    keep_tokens: int = Field(default=0, ge=0, description="So many tags at the front stay where they are.")
+    keep_tokens_separator: str = Field(
+        default="", description="What stands before its first, and after its second, is kept."
+    )
+    caption_separator: str = Field(default=",", min_length=1, description="Parts tags.")
+    secondary_separator: str = Field(
+        default="", description="Joins tags that stay together; becomes the separator at the end."
+    )
+    enable_wildcard: bool = Field(default=False, description="Choose among {a|b}, and among the lines of a caption.")
+    caption_prefix: str = Field(default="", description="Said before every caption.")
+    caption_suffix: str = Field(default="", description="Said after every caption.")
+    caption_dropout_rate: Rate = Field(default=0.0, description="Share of pictures of which nothing is said.")
+    caption_dropout_every_n_epochs: int = Field(
+        default=0, ge=0, description="Nothing is said in every so manieth epoch."
+    )
+    caption_tag_dropout_rate: Rate = Field(default=0.0, description="Share of the tags that are left out.")
+    token_warmup_min: int = Field(default=1, ge=0, description="Tags at the first step of a warm-up.")
     token_warmup_step: float = Field(
-        0, ge=0, description="Steps until all tags are said; below 1 a share of all steps."
+        default=0, ge=0, description="Steps until all tags are said; below 1 a share of all steps."
     )
 
 

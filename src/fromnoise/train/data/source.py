@@ -28,22 +28,30 @@ CAPTIONS = (".txt", ".caption")  # looked for in this order where no ending is a
 class Subset(CaptionRules):
     """A folder of pictures and how they are used; the names are kohya's."""
 
-    image_dir: Path | None = Field(None, description="The folder with the pictures.")
-    num_repeats: int = Field(1, ge=1, description="How often an epoch has each of them.")
-    class_tokens: str = Field("", description="Said of pictures that have no caption.")
-    caption_extension: str = Field("", description="Ending of captions' files; by default .txt, else .caption.")
-    is_reg: bool = Field(False, description="Pictures of the class in general, to keep what the model knows of it.")
-    flip_aug: bool = Field(False, description="Mirror pictures half of the time.")
-    color_aug: bool = Field(False, description="Vary hue a little; latents can't be cached then.")
-    random_crop: bool = Field(False, description="Cut anywhere instead of in the middle; no cached latents then.")
-    face_crop_aug_range: tuple[float, float] | None = Field(None, description="Cut around faces, at such a scale.")
-    alpha_mask: bool = Field(False, description="Where a picture is transparent its loss does not count.")
-    conditioning_data_dir: Path | None = Field(None, description="Pictures of the same names that steer a ControlNet.")
-    mask_dir: Path | None = Field(None, description="Pictures of the same names: black does not count.")
-    metadata_file: Path | None = Field(None, description="Captions and tags of all pictures, as JSON.")
-    cache_info: bool = Field(False, description="Remember captions and sizes in the folder.")
+    image_dir: Path | None = Field(default=None, description="The folder with the pictures.")
+    num_repeats: int = Field(default=1, ge=1, description="How often an epoch has each of them.")
+    class_tokens: str = Field(default="", description="Said of pictures that have no caption.")
+    caption_extension: str = Field(default="", description="Ending of captions' files; by default .txt, else .caption.")
+    is_reg: bool = Field(
+        default=False, description="Pictures of the class in general, to keep what the model knows of it."
+    )
+    flip_aug: bool = Field(default=False, description="Mirror pictures half of the time.")
+    color_aug: bool = Field(default=False, description="Vary hue a little; latents can't be cached then.")
+    random_crop: bool = Field(
+        default=False, description="Cut anywhere instead of in the middle; no cached latents then."
+    )
+    face_crop_aug_range: tuple[float, float] | None = Field(
+        default=None, description="Cut around faces, at such a scale."
+    )
+    alpha_mask: bool = Field(default=False, description="Where a picture is transparent its loss does not count.")
+    conditioning_data_dir: Path | None = Field(
+        default=None, description="Pictures of the same names that steer a ControlNet."
+    )
+    mask_dir: Path | None = Field(default=None, description="Pictures of the same names: black does not count.")
+    metadata_file: Path | None = Field(default=None, description="Captions and tags of all pictures, as JSON.")
+    cache_info: bool = Field(default=False, description="Remember captions and sizes in the folder.")
     custom_attributes: dict[str, Any] = Field(default_factory=dict, description="Taken along for other tools.")
-    resize_interpolation: str | None = Field(None, description="How pictures are resized: lanczos, area, ...")
+    resize_interpolation: str | None = Field(default=None, description="How pictures are resized: lanczos, area, ...")
 
 
 class Dataset(BaseModel):
@@ -51,18 +59,18 @@ class Dataset(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    subsets: tuple[Subset, ...] = Field((), description="The folders.")
-    batch_size: int = Field(1, ge=1, description="Pictures in a step.")
-    resolution: int | tuple[int, int] = Field(512, description="Pixels: side of a square, or width and height.")
-    enable_bucket: bool = Field(False, description="Keep about the pictures' own proportions.")
-    min_bucket_reso: int = Field(256, ge=64, description="Shortest side.")
-    max_bucket_reso: int = Field(1024, ge=64, description="Longest side.")
-    bucket_reso_steps: int = Field(64, ge=8, description="Sides are multiples of it.")
-    bucket_no_upscale: bool = Field(False, description="Never enlarge a picture.")
-    validation_split: Rate = Field(0.0, description="Share of the pictures that is kept to measure on.")
-    validation_seed: int | None = Field(None, description="Which ones they are.")
-    network_multiplier: float = Field(1.0, description="Strength of the network in training.")
-    resize_interpolation: str | None = Field(None, description="How pictures are resized: lanczos, area, ...")
+    subsets: tuple[Subset, ...] = Field(default=(), description="The folders.")
+    batch_size: int = Field(default=1, ge=1, description="Pictures in a step.")
+    resolution: int | tuple[int, int] = Field(default=512, description="Pixels: side of a square, or width and height.")
+    enable_bucket: bool = Field(default=False, description="Keep about the pictures' own proportions.")
+    min_bucket_reso: int = Field(default=256, ge=64, description="Shortest side.")
+    max_bucket_reso: int = Field(default=1024, ge=64, description="Longest side.")
+    bucket_reso_steps: int = Field(default=64, ge=8, description="Sides are multiples of it.")
+    bucket_no_upscale: bool = Field(default=False, description="Never enlarge a picture.")
+    validation_split: Rate = Field(default=0.0, description="Share of the pictures that is kept to measure on.")
+    validation_seed: int | None = Field(default=None, description="Which ones they are.")
+    network_multiplier: float = Field(default=1.0, description="Strength of the network in training.")
+    resize_interpolation: str | None = Field(default=None, description="How pictures are resized: lanczos, area, ...")
 
     @property
     def size(self) -> tuple[int, int]:

@@ -1,0 +1,37 @@
+"""The Chinese of the commands on folders of pictures."""
+
+OURS = {
+    "A folder of pictures.": "图片文件夹。",
+    "Write captions beside the pictures of a folder.": "为文件夹中的图片写标注文件。",
+    "Count the tags in a folder's captions, or change them.": "统计文件夹里标注的标签，或修改标签。",
+    "Find broken, small and doubled pictures in a folder.": "找出文件夹中损坏、过小和重复的图片。",
+    "The folder with the captioner's files.": "标注模型文件所在的文件夹。",
+    "The captioner: wd14 (tags) or blip (sentences).": "标注器：wd14（标签）或 blip（句子）。",
+    "wd14: least probability of a tag.": "wd14：标签的最低概率。",
+    "wd14: least probability of a character.": "wd14：角色标签的最低概率。",
+    "What every caption begins with, such as a trigger word.": "每条标注的开头，例如触发词。",
+    "wd14: tags to leave out, parted by commas.": "wd14：不要的标签，用逗号分隔。",
+    'blip: how a sentence begins, such as "a picture of".': "blip：句子的开头，例如 “a picture of”。",
+    "What becomes of captions that are there: keep, append or replace.": (
+        "已有标注怎么办：keep 保留、append 追加或 replace 替换。"
+    ),
+    "Ending of captions' files.": "标注文件的扩展名。",
+    "Write tags in Chinese where they are known.": "已知的标签写成中文。",
+    "Pictures at a time.": "一次处理几张。",
+    "Put a tag in the place of another; without NEW take it out.": "把一个标签换成另一个；不写 NEW 则删除。",
+    "How many to print.": "最多列出多少个。",
+    "A shorter side below it is too small.": "短边低于它就算过小。",
+    "Move what was found into the folder's folder set-aside.": "把找到的图片移到其中的 set-aside 文件夹。",
+    "{done} of {count} pictures": "已处理 {done}/{count} 张",
+    "{count} captions written": "写好 {count} 条标注",
+    "{folder}: no such folder": "{folder}：没有这个文件夹",
+    "{folder}: no pictures in it": "{folder}：里面没有图片",
+    "left out: {reason}": "已跳过：{reason}",
+    "{word!r}: write OLD=NEW": "{word!r}：请写成 旧=新",
+    "{count} captions changed": "修改了 {count} 条标注",
+    "broken: {name} ({reason})": "损坏：{name}（{reason}）",
+    "small: {name} ({width}x{height})": "过小：{name}（{width}x{height}）",
+    "the same as {name}: {others}": "与 {name} 相同：{others}",
+    "{count} pictures, {spare} to set aside": "共 {count} 张，其中 {spare} 张可剔除",
+    "moved to {folder}": "已移到 {folder}",
+}

@@ -1,0 +1,94 @@
+"""Commands on folders of pictures to learn from: what can be typed for them."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fromnoise.cli.messages import say
+
+Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help=say("A folder of pictures."))]
+
+
+class Existing(StrEnum):
+    """What becomes of captions that are there."""
+
+    KEEP = "keep"
+    APPEND = "append"
+    REPLACE = "replace"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands of this file."""
+    panel = say("Commands")
+    app.command(rich_help_panel=panel, help=say("Write captions beside the pictures of a folder."))(caption)
+    app.command(rich_help_panel=panel, help=say("Count the tags in a folder's captions, or change them."))(tags)
+    app.command(rich_help_panel=panel, help=say("Find broken, small and doubled pictures in a folder."))(clean)
+
+
+def caption(
+    folder: Folder,
+    model: Annotated[Path, typer.Option(metavar="FOLDER", help=say("The folder with the captioner's files."))],
+    by: Annotated[str, typer.Option("--by", help=say("The captioner: wd14 (tags) or blip (sentences)."))] = "wd14",
+    threshold: Annotated[
+        float, typer.Option(metavar="N", min=0, max=1, help=say("wd14: least probability of a tag."))
+    ] = 0.35,
+    character_threshold: Annotated[
+        float, typer.Option(metavar="N", min=0, max=1, help=say("wd14: least probability of a character."))
+    ] = 0.85,
+    first: Annotated[
+        str, typer.Option(metavar="WORDS", help=say("What every caption begins with, such as a trigger word."))
+    ] = "",
+    undesired: Annotated[
+        str, typer.Option(metavar="TAGS", help=say("wd14: tags to leave out, parted by commas."))
+    ] = "",
+    begin: Annotated[
+        str, typer.Option(metavar="WORDS", help=say('blip: how a sentence begins, such as "a picture of".'))
+    ] = "",
+    existing: Annotated[
+        Existing, typer.Option(help=say("What becomes of captions that are there: keep, append or replace."))
+    ] = Existing.KEEP,
+    extension: Annotated[str, typer.Option(metavar=".EXT", help=say("Ending of captions' files."))] = ".txt",
+    chinese: Annotated[bool, typer.Option("--zh", help=say("Write tags in Chinese where they are known."))] = False,
+    batch: Annotated[int, typer.Option(metavar="N", min=1, max=256, help=say("Pictures at a time."))] = 8,
+) -> None:
+    from fromnoise.cli.captioning import Wanted, write_captions
+
+    write_captions(
+        Wanted(
+            folder=folder, model=model, by=by, threshold=threshold, character_threshold=character_threshold,
+            first=first, undesired=undesired, begin=begin, existing=existing.value, extension=extension,
+            chinese=chinese, batch=batch,
+        )
+    )  # fmt: skip
+
+
+def tags(
+    folder: Folder,
+    replace: Annotated[
+        list[str] | None,
+        typer.Option(metavar="OLD=NEW", help=say("Put a tag in the place of another; without NEW take it out.")),
+    ] = None,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, help=say("How many to print."))] = 100,
+) -> None:
+    from fromnoise.cli.captioning import change_tags, print_tags
+
+    if replace:
+        change_tags(folder, replace)
+    else:
+        print_tags(folder, limit)
+
+
+def clean(
+    folder: Folder,
+    smallest: Annotated[
+        int, typer.Option(metavar="PIXELS", min=1, help=say("A shorter side below it is too small."))
+    ] = 256,
+    move: Annotated[
+        bool, typer.Option("--move", help=say("Move what was found into the folder's folder set-aside."))
+    ] = False,
+) -> None:
+    from fromnoise.cli.captioning import clean_folder
+
+    clean_folder(folder, smallest, move)
