@@ -112,7 +112,8 @@ def spoken(
         conds = [
             (cond(state, sizes.aesthetic_score), weight) for state, (_, weight) in zip(states, subprompts, strict=True)
         ]
-        found.append(Prompts(tuple(conds), cond(without, sizes.negative_aesthetic_score), start, words))
+        uncond = replace(cond(without, sizes.negative_aesthetic_score), negative=True)
+        found.append(Prompts(tuple(conds), uncond, start, words))
     return found
 
 

@@ -42,6 +42,7 @@ class Cond:
     concat: Tensor | None = None  # (1 c h w)
     timestep: TimestepRule = "nearest"  # which one the network is told for a noise level
     refiner: bool = False  # asks the executor's second model
+    negative: bool = False  # what guidance leads away from; the network does not care
     attached: tuple[Attachment, ...] = ()  # applied in this order; the last one is nearest to the network
 
 
