@@ -25,8 +25,9 @@ class UnknownName(UserError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         self.kind, self.name, self.known = kind, name, sorted(known)
-        near = get_close_matches(name.lower(), self.known, n=2, cutoff=0.5)
-        hint = f"; did you mean {' or '.join(repr(n) for n in near)}?" if near else "."
+        small = {known.lower(): known for known in reversed(self.known)}
+        near = get_close_matches(name.lower(), small, n=2, cutoff=0.5)
+        hint = f"; did you mean {' or '.join(repr(small[n]) for n in near)}?" if near else "."
         super().__init__(f"unknown {kind} {name!r}{hint} Known: {', '.join(self.known)}")
 
 

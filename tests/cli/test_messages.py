@@ -26,6 +26,7 @@ MORE = (
     "caption ",
     "tags ",
     "clean ",
+    "upscale ",
 )  # have help of their own
 CHINESE = re.compile("[\u4e00-\u9fff：]")
 

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from fromnoise.engine.enlarge import LATENT_UPSCALERS, covering, enlarged_image, enlarged_latents
+from fromnoise.engine.enlarge import covering, enlarged_image, enlarged_latents
 from fromnoise.engine.executor import Executor
 from fromnoise.engine.generate import Job, Step, generate
 from fromnoise.engine.library import Model
@@ -15,6 +15,8 @@ from fromnoise.engine.recipe import Recipe
 from fromnoise.engine.recipe_parts import Hires
 from fromnoise.errors import UnknownName, UserError
 from fromnoise.sampling.resume import Recording
+from fromnoise.upscalers import LATENT_UPSCALERS, UPSCALERS
+from fromnoise.upscalers.work import Work
 from tests.engine.models import tiny_model
 
 
@@ -54,7 +56,7 @@ def steps(model: Model, one: Recipe, refiner: Model | None = None) -> list[Step]
 
 
 @pytest.mark.parametrize("profile", ["native", "a1111", "comfyui", "diffusers"])
-@pytest.mark.parametrize("upscaler", ["latent", "lanczos", "Latent (bicubic antialiased)", "nearest"])
+@pytest.mark.parametrize("upscaler", ["latent", "lanczos", "Latent (bicubic antialiased)", "builtin"])
 def test_the_picture_grows(model: Model, profile: str, upscaler: str) -> None:
     one = recipe(profile=profile, steps=2, hires={"scale": 1.5, "upscaler": upscaler, "strength": 0.6})
     (made,) = generate(model, [one])
@@ -80,7 +82,7 @@ def test_the_first_pass_is_the_picture_without_a_second(model: Model) -> None:
 def test_the_second_pass_starts_from_the_enlarged_first(model: Model) -> None:
     first = latents(model, recipe())
     weak = latents(model, recipe(hires={"strength": 0.0}))
-    assert torch.equal(weak, enlarged_latents(first, 16, 16, "latent"))
+    assert torch.equal(weak, enlarged_latents(first, 16, 16, LATENT_UPSCALERS["latent"]))
     distances = [
         float((latents(model, recipe(hires={"strength": s}, sampler="euler")) - weak).norm()) for s in (0.1, 0.9)
     ]
@@ -148,7 +150,7 @@ def test_size_of_the_second_pass(hires: dict[str, int], size: tuple[int, int]) -
 @pytest.mark.parametrize("name", LATENT_UPSCALERS)
 def test_latents_cover_the_new_size_and_are_cut(name: str) -> None:
     ramp = torch.arange(8.0).expand(1, 4, 8, 8)
-    made = enlarged_latents(ramp, 8, 16, name)
+    made = enlarged_latents(ramp, 8, 16, LATENT_UPSCALERS[name])
     assert made.shape == (1, 4, 8, 16)
     assert (made.diff(dim=-1) >= -1e-5).all()  # still a ramp
     assert float(made.mean()) == pytest.approx(3.5, abs=1e-4)
@@ -158,14 +160,14 @@ def test_pixels_cover_the_new_size_and_are_cut() -> None:
     assert covering(64, 64, 64, 128) == (128, 128)
     image = Image.new("RGB", (64, 64), "red")
     image.paste("blue", (0, 0, 64, 32))
-    made = enlarged_image(image, 64, 128, "nearest")
+    made = enlarged_image(image, 64, 128, UPSCALERS["nearest"].make(), Work())
     assert made.size == (128, 64)
     assert made.getpixel((0, 31)) == (0, 0, 255)
     assert made.getpixel((0, 32)) == (255, 0, 0)
 
 
 def test_an_unknown_upscaler_is_named(model: Model) -> None:
-    with pytest.raises(UnknownName, match="unknown upscaler 'lanzcos'; did you mean 'lanczos'"):
+    with pytest.raises(UnknownName, match="unknown upscaler 'lanzcos'; did you mean 'Lanczos'"):
         Job(model, recipe(hires={"upscaler": "lanzcos"}))
 
 

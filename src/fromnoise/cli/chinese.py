@@ -173,6 +173,28 @@ OURS = {
     "{flag}: {rest} is not understood; write NAME=VALUE, NAME=VALUE": (
         "{flag}：看不懂 {rest}；请写成 名字=值, 名字=值"
     ),
+    # upscale
+    "Enlarge pictures that are finished.": "放大已有的图片。",
+    "List the upscalers and what each is good for.": "列出放大算法及其用途。",
+    "Pictures, or folders of pictures.": "图片， 或装有图片的文件夹。",
+    "What enlarges them: a name from fromnoise upscalers, or a file.": (
+        "放大算法： fromnoise upscalers 列出的名字， 或模型文件。"
+    ),
+    "Times their size.": "放大倍数。",
+    "At most so many pixels on a side; 0 is no limit.": "长边最多这么多像素； 0 为不限。",
+    "Width and height in pixels, instead of a scale.": "指定宽x高（像素）， 代替倍数。",
+    "With a size: cut what lies beyond it, or make the picture larger instead.": (
+        "指定尺寸时： 裁掉超出的部分， 或让图片保持比例而更大。"
+    ),
+    "A second upscaler, mixed into the first.": "第二个放大算法， 与第一个混合。",
+    "How much of the second is seen.": "第二个算法的可见程度。",
+    "Pixels on a side computed at once; 0 is all.": "分块边长（像素）； 0 为整张一次计算。",
+    "Pixels that tiles share; by default enough to hide the seams.": "相邻分块重叠的像素数； 默认足以看不出接缝。",
+    "A PNG file, which is overwritten, or a folder, which ends in /; by default outputs/NAME-upscaled.png.": (
+        "PNG 文件（会覆盖）， 或以 / 结尾的文件夹； 默认为 outputs/文件名-upscaled.png。"
+    ),
+    "{path}: no pictures in this folder": "{path}：这个文件夹里没有图片",
+    "upscaler": "放大算法",
     # failures
     "out of memory; try a smaller --size, --batch 1, --dtype bfloat16 or --device cpu": (
         "内存不足；请减小 --size，或用 --batch 1、--dtype bfloat16、--device cpu"

@@ -55,6 +55,12 @@ class Destination:
             return f"{date.today().isoformat()}-{seed}-{slug(prompt)}"
         return self.name if number is None else f"{self.name}-{number}"
 
+    def beside(self, stem: str, number: int | None) -> str:
+        """The name of what was made of a file that has a name: `stem`, unless the user named the file."""
+        if self.name is None:
+            return stem
+        return self.name if number is None else f"{self.name}-{number}"
+
     @contextmanager
     def claimed(self, stem: str) -> Iterator[Path]:
         """The path of a picture, to be written inside the `with`. Only a file that the user named is overwritten.

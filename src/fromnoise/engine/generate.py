@@ -14,10 +14,12 @@ from PIL import Image
 from torch import Tensor
 
 from fromnoise.engine.enlarge import (
-    LATENT_UPSCALERS,
+    check_upscaler,
     enlarged_image,
     enlarged_latents,
+    latent_upscaler,
     upscaler,
+    work,
 )
 from fromnoise.engine.executor import Executor
 from fromnoise.engine.images import to_image, to_tensor
@@ -138,11 +140,12 @@ class Job:
         """Latents of the second pass's size."""
         hires = self.recipe.hires
         assert hires is not None
-        name, factor = upscaler(hires.upscaler), self.model.vae.config.downscale
+        factor = self.model.vae.config.downscale
         width, height = hires.size(self.recipe.width, self.recipe.height)
-        if name in LATENT_UPSCALERS:
-            return enlarged_latents(latents, height // factor, width // factor, name)
-        image = enlarged_image(self._decoded(latents), height, width, name)
+        if by := latent_upscaler(hires.upscaler):
+            return enlarged_latents(latents, height // factor, width // factor, by)
+        through = upscaler(hires.upscaler, self.model.settings)
+        image = enlarged_image(self._decoded(latents), height, width, through, work(self.model.placement))
         preparation = Preparation(self.model, self.recipe)
         return preparation.encoded(to_tensor(image), orders(self.recipe)[1].words)
 
@@ -162,7 +165,7 @@ def check(model: Model, recipe: Recipe, refiner: Model | None = None) -> None:
             raise UserError(f"{side} is not a multiple of {factor}, which {recipe.model} needs")
     check_hash(model, recipe.model, recipe.model_hash)
     if recipe.hires is not None:
-        upscaler(recipe.hires.upscaler)
+        check_upscaler(recipe.hires.upscaler, model.settings)
     if recipe.refiner is None:
         return
     if refiner is None:

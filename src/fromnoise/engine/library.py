@@ -51,6 +51,7 @@ class Model:
     table: NoiseTable
     scalings: Callable[[Tensor], Scalings]
     placement: Placement
+    settings: Settings = DEFAULTS  # where the other files are that recipes name
 
     def known_as(self, wanted: str) -> bool:
         """Whether a hash, or the beginning of one, means this model: its SHA-256, or what older tools computed."""
@@ -101,10 +102,12 @@ def load(
     """The named model on its device. Raises FileError where it can't be found, read, or drawn with."""
     path = find(name, settings)
     checkpoint = load_checkpoint(path, prediction=prediction, ema=ema, allow_unmatched=allow_unmatched)
-    return assemble(name, checkpoint, file_hash(path, settings.hashes), placement)
+    return assemble(name, checkpoint, file_hash(path, settings.hashes), placement, settings)
 
 
-def assemble(name: str, checkpoint: Checkpoint, sha256: str, placement: Placement) -> Model:
+def assemble(
+    name: str, checkpoint: Checkpoint, sha256: str, placement: Placement, settings: Settings = DEFAULTS
+) -> Model:
     """A model of a checkpoint's networks; they are moved and converted in place."""
     facts, vae = checkpoint.facts, checkpoint.vae
     if facts.task in UNSUPPORTED:
@@ -125,4 +128,5 @@ def assemble(name: str, checkpoint: Checkpoint, sha256: str, placement: Placemen
         table=NoiseTable.ldm(zero_snr=facts.zero_snr),
         scalings=v_scalings if facts.prediction == "v" else eps_scalings,
         placement=placement,
+        settings=settings,
     )

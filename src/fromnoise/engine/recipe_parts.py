@@ -67,7 +67,7 @@ class Hires(Part):
     scale: float = Field(default=2.0, ge=1, le=8, description="Times the size of the first pass.")
     width: Side | None = Field(default=None, description="Pixels instead of `scale`; alone it keeps the proportions.")
     height: Side | None = Field(default=None, description="Pixels instead of `scale`; alone it keeps the proportions.")
-    upscaler: str = Field(default="latent", description="How the picture is enlarged.")
+    upscaler: str = Field(default="latent", description="How the picture is enlarged: see fromnoise upscalers.")
     strength: Share = Field(default=0.7, description="How much of the enlarged picture to replace by noise.")
     steps: Steps | None = Field(default=None, description="Steps of the second pass.")
     guidance_scale: Scale | None = Field(default=None, description="How closely the second pass follows the prompt.")

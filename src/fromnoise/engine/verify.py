@@ -21,6 +21,7 @@ from fromnoise.engine.executor import Executor
 from fromnoise.engine.generate import Generated, Job
 from fromnoise.engine.images import open_image
 from fromnoise.engine.library import Model
+from fromnoise.engine.metadata.carrier import POSTPROCESSING_KEY, read_texts
 from fromnoise.engine.metadata.draft import Imported
 from fromnoise.engine.metadata.read import read_any
 from fromnoise.engine.profiles import PROFILES
@@ -87,6 +88,8 @@ def again(path: Path, load: Load, change: Callable[[Recipe], Recipe] = lambda re
 def verify(path: Path, load: Load) -> Verification:
     """Make a picture again from its own metadata and compare. FileError where it is unreadable or carries none."""
     imported = read_any(path)
+    if POSTPROCESSING_KEY in read_texts(path):
+        return Verification(imported, "not checked", "it was enlarged or retouched after it was made")
     recipe, missing = with_files(imported.recipe, path.parent)
     try:
         model = load(recipe)

@@ -11,6 +11,7 @@ from fromnoise.errors import FileError
 
 MAX_TEXT = 2_000_000  # characters of one text
 JSON_KEY, PARAMETERS_KEY, GRAPH_KEY, SOFTWARE_KEY = "fromnoise", "parameters", "prompt", "Software"
+POSTPROCESSING_KEY = "postprocessing"  # what AUTOMATIC1111 did with the picture when it was finished
 USER_COMMENT, MAKER_NOTE, SCHEME = "UserComment", "MakerNote", "fooocus_scheme"
 
 EXIF_IFD, TAG_USER_COMMENT, TAG_MAKER_NOTE = 0x8769, 0x9286, 0x927C

@@ -6,7 +6,7 @@ SD.Next, stable-diffusion.cpp, Fooocus (its scheme a1111), and sites that write 
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,9 +55,14 @@ class Parsed(NamedTuple):
 
 def parameters(recipe: Recipe) -> str:
     """The infotext of `recipe`."""
-    line = ", ".join(key if key == value else f"{key}: {quoted(value)}" for key, value in written_fields(recipe))
+    line = written_line(written_fields(recipe))
     negative = f"\n{NEGATIVE} {recipe.negative}" if recipe.negative else ""
     return f"{recipe.prompt}{negative}\n{line}".removeprefix("\n" if not recipe.prompt else "")
+
+
+def written_line(fields: Iterable[tuple[str, str]]) -> str:
+    """`Key: value, Key: value`; a key that is its own value stands alone."""
+    return ", ".join(key if key == value else f"{key}: {quoted(value)}" for key, value in fields)
 
 
 def written_fields(recipe: Recipe) -> Iterator[tuple[str, str]]:

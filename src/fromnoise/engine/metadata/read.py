@@ -1,11 +1,20 @@
 """Any picture's recipe, whichever tool made it."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from fromnoise.engine.metadata import comfyui, fooocus, invokeai, novelai, own
-from fromnoise.engine.metadata.carrier import GRAPH_KEY, JSON_KEY, PARAMETERS_KEY, SCHEME, USER_COMMENT, read_texts
-from fromnoise.engine.metadata.draft import Imported
+from fromnoise.engine.metadata.carrier import (
+    GRAPH_KEY,
+    JSON_KEY,
+    PARAMETERS_KEY,
+    POSTPROCESSING_KEY,
+    SCHEME,
+    USER_COMMENT,
+    read_texts,
+)
+from fromnoise.engine.metadata.draft import MAX_SHOWN, Imported
 from fromnoise.engine.metadata.infotext_read import read_infotext
 from fromnoise.errors import FileError
 
@@ -27,11 +36,20 @@ def read_any(path: Path) -> Imported:
     for fits, read in READERS:
         if fits(texts):
             try:
-                return read(texts)
+                return with_postprocessing(read(texts), texts)
             except FileError as error:
                 errors.append(str(error))
     reason = errors[0] if errors else "carries no recipe; was it saved again by a program that drops them?"
     raise FileError(f"{path}: {reason}")
+
+
+def with_postprocessing(imported: Imported, texts: Texts) -> Imported:
+    """The import with a warning where the picture was changed after it was made."""
+    done = texts.get(POSTPROCESSING_KEY)
+    if not done:
+        return imported
+    warning = f"processed when it was finished, which its recipe does not make: {done[:MAX_SHOWN]}"
+    return replace(imported, warnings=(*imported.warnings, warning))
 
 
 def has_infotext(texts: Texts) -> bool:

@@ -1,0 +1,127 @@
+"""`fromnoise upscale PICTURE...`: finished pictures, enlarged, with what they carry."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from fromnoise import settings
+from fromnoise.cli.drafting import sides
+from fromnoise.cli.failures import Stopped
+from fromnoise.cli.make import stopped
+from fromnoise.cli.messages import say
+from fromnoise.cli.output import Destination
+from fromnoise.cli.progress import Report, note, progress
+from fromnoise.engine.enlarge import check_upscaler, work
+from fromnoise.engine.images import open_image, save_png
+from fromnoise.engine.memory import place
+from fromnoise.engine.postprocess import carried, postprocessed
+from fromnoise.engine.recipe import explain
+from fromnoise.engine.recipe_upscale import Postprocess
+from fromnoise.errors import FileError, UserError
+from fromnoise.settings import Settings
+from fromnoise.upscalers.work import Progress, Work
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif")
+PARTS = 100  # of each picture, in the bar
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What the command line asked for, not yet checked."""
+
+    pictures: Sequence[Path]
+    upscaler: str
+    scale: float
+    max_side: int
+    size: str | None
+    crop: bool
+    upscaler2: str | None
+    visibility2: float
+    tile: int
+    overlap: int | None
+    out: str | None
+    quiet: bool
+    device: str | None
+
+
+def upscale_pictures(wanted: Wanted) -> None:
+    """Enlarge what was asked for and print the paths, each on a line of its own on stdout.
+
+    Whatever can be known to be wrong is, before the first picture. Ctrl-C keeps the pictures that are finished.
+    """
+    here, steps = settings.read(), postprocess(wanted)
+    for name in filter(None, (steps.upscaler, steps.upscaler2)):
+        check_upscaler(name, here, latent=False)
+    pictures = found(wanted.pictures)
+    destination = Destination.of(wanted.out)
+    destination.check()
+    how = work(place(wanted.device), tile=wanted.tile, overlap=wanted.overlap)
+    written: list[Path] = []
+    try:
+        began = time.perf_counter()
+        for path in finished(pictures, steps, destination, here, how, wanted.quiet):
+            written.append(path)
+        note(say("done in {seconds:.1f} s", seconds=time.perf_counter() - began), wanted.quiet)
+    except KeyboardInterrupt:
+        raise Stopped(stopped(len(written), len(pictures))) from None
+    finally:
+        print(*written, sep="\n", end="\n" if written else "", flush=True)
+
+
+def postprocess(wanted: Wanted) -> Postprocess:
+    """What is done with each picture. UserError where it makes no sense."""
+    try:
+        return Postprocess(
+            upscaler=wanted.upscaler,
+            scale=wanted.scale,
+            max_side=wanted.max_side,
+            size=sides(wanted.size) if wanted.size else None,
+            crop=wanted.crop,
+            upscaler2=wanted.upscaler2,
+            visibility2=wanted.visibility2 if wanted.upscaler2 else 0.0,
+        )
+    except ValidationError as error:
+        raise UserError(explain(error)) from error
+
+
+def found(places: Sequence[Path]) -> list[Path]:
+    """The pictures, and those in the folders, not in folders below, by name. FileError where there are none."""
+    pictures: list[Path] = []
+    for path in places:
+        if not path.exists():
+            raise FileError(say("{path}: no such file", path=path))
+        if not path.is_dir():
+            open_image(path)
+            pictures.append(path)
+            continue
+        inside = sorted(inner for inner in path.iterdir() if inner.suffix.lower() in SUFFIXES and inner.is_file())
+        if not inside:
+            raise FileError(say("{path}: no pictures in this folder", path=path))
+        pictures += inside
+    return pictures
+
+
+def finished(
+    pictures: Sequence[Path], steps: Postprocess, destination: Destination, here: Settings, how: Work, quiet: bool
+) -> Iterator[Path]:
+    """The path of each picture as it is written."""
+    with progress(quiet) as report:
+        for index, path in enumerate(pictures):
+            told = replace(how, progress=part(report, index, len(pictures)))
+            image, info = postprocessed(open_image(path), steps, here, told)
+            number = None if len(pictures) == 1 else index + 1
+            with destination.claimed(destination.beside(f"{path.stem}-upscaled", number)) as target:
+                save_png(image, target, carried(path, info))
+            yield target
+
+
+def part(report: Report, index: int, count: int) -> Progress:
+    """Tells of one picture of several."""
+
+    def tell(done: int, total: int) -> None:
+        report(PARTS * index + PARTS * done // total, PARTS * count)
+
+    return tell

@@ -1,0 +1,19 @@
+"""The parts of recipes that enlarge, and what is done with a picture that is finished. No torch: servers check them."""
+
+from pydantic import Field
+
+from fromnoise.engine.recipe_parts import MAX_SIDE, Part, Share, Side
+
+BUILTIN_UPSCALER = "R-ESRGAN AnimeVideo"
+
+
+class Postprocess(Part):
+    """What is done with a finished picture, in this order."""
+
+    upscaler: str = Field(default=BUILTIN_UPSCALER, description="How it is enlarged; None leaves its size.")
+    scale: float = Field(default=4.0, ge=1, le=8, description="Times its size.")
+    max_side: int = Field(default=0, ge=0, le=MAX_SIDE, description="At most so many pixels on a side; 0: no limit.")
+    size: tuple[Side, Side] | None = Field(default=None, description="Width and height instead of `scale`.")
+    crop: bool = Field(default=True, description="Cut what lies beyond `size`; else it is covered, in proportion.")
+    upscaler2: str | None = Field(default=None, description="Another upscaler, mixed into the first.")
+    visibility2: Share = Field(default=0.0, description="How much of the second is seen.")
