@@ -202,7 +202,7 @@ def test_plain_objects_in_every_protocol(tmp_path: Path, protocol: int, legacy: 
         (b"<!DOCTYPE html><html><body>Sign in</body></html>", "web page.*sign in"),
         (b"\n  <html>", "web page"),
         (b'{"error": "Repository not found"}', "JSON text"),
-        (b"GGUF\x03\0\0\0rest of it", "GGUF"),
+        (b"GGUF\x03\0\0\0rest of it", "truncated within its header"),
         (b"Rar!\x1a\x07\x01\0", "unpack it first"),
         (b"\0" * 4096, "zeros"),
         (b"\x89PNG\r\n\x1a\n", "picture"),

@@ -22,10 +22,13 @@ from torch import Tensor
 
 from fromnoise.checkpoints import header
 from fromnoise.checkpoints.archive import Inert, Locate, Stored, read_pickle
+from fromnoise.checkpoints.gguf_header import MAGIC as MAGIC_GGUF
+from fromnoise.checkpoints.gguf_header import read_gguf
 from fromnoise.checkpoints.header import BadTable, Entry
 from fromnoise.errors import FileError
+from fromnoise.nn.quantized import Quantized
 
-Kind = Literal["safetensors", "torch", "torch (legacy)"]
+Kind = Literal["safetensors", "gguf", "torch", "torch (legacy)"]
 
 LEGACY_MAGIC = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # the number that torch.save began with before 1.6, pickled
 
@@ -34,7 +37,6 @@ MAGIC = {  # beginnings of files that people take for weights
     b"version https://git-lfs": ("a Git LFS pointer, not the file itself", "fetch the file with `git lfs pull`"),
     b"<": ("a web page, not weights", "download the file itself; you may have to sign in"),
     b"{": ("a JSON text, not weights", AGAIN),
-    b"GGUF": ("a GGUF file", "GGUF is not supported; use the .safetensors file"),
     b"Rar!": ("a RAR archive", "unpack it first"),
     b"7z\xbc\xaf": ("a 7z archive", "unpack it first"),
     b"\x1f\x8b": ("a gzip archive", "unpack it first"),
@@ -89,7 +91,7 @@ class Weights(Mapping[str, Tensor]):
 
 
 def read(path: Path | str) -> Weights:
-    """The tensors of a safetensors file or of a torch checkpoint (its `state_dict`, where it has one).
+    """The tensors of a safetensors or GGUF file or of a torch checkpoint (its `state_dict`, where it has one).
 
     Raises FileError, which names the file and the remedy, for everything that is not such a file; looking a tensor up
     does so where the file was written to in the meantime.
@@ -99,6 +101,8 @@ def read(path: Path | str) -> Weights:
     with named_faults(file.path):
         if kind == "safetensors":
             entries, metadata = read_header(file.content)
+        elif kind == "gguf":
+            entries, metadata = read_gguf(file.content)
         else:
             entries, metadata = state_entries(*read_pickle(file.file, file.size), file.size)
     return Weights(file, kind, entries, metadata)
@@ -111,7 +115,7 @@ def read_object(path: Path | str) -> object:
     Raises FileError.
     """
     file = Mapped(Path(path))
-    if recognise(file.path, file.content) == "safetensors":
+    if recognise(file.path, file.content) in ("safetensors", "gguf"):
         return dict(read(path))
     with named_faults(file.path):
         return with_tensors(*read_pickle(file.file, file.size), torch.frombuffer(file.content, dtype=torch.uint8))
@@ -153,6 +157,8 @@ def recognise(path: Path, content: mmap.mmap) -> Kind:
     length = int.from_bytes(content[:8], "little")
     if len(content) > 8 and content[8:9] == b"{" and length < 1 << 40:
         return "safetensors"
+    if content[:4] == MAGIC_GGUF:
+        return "gguf"
     if content[:4] == b"PK\x03\x04":
         return "torch"
     if content[:1] == b"\x80" and LEGACY_MAGIC in content[:32]:
@@ -171,6 +177,9 @@ def view(content: Tensor, entry: Entry) -> Tensor:
     """The tensor at `entry` of the file's bytes; a copy only where the file puts it at an odd address."""
     if not entry.span:
         return torch.empty(entry.shape, dtype=entry.dtype)
+    if entry.scheme is not None:
+        raw = content[entry.start : entry.start + entry.nbytes]
+        return Quantized(entry.scheme, (raw.view(-1, entry.scheme.nbytes),), entry.shape, entry.dtype)
     raw = content[entry.start : entry.start + entry.span * entry.dtype.itemsize]
     if raw.data_ptr() % entry.dtype.itemsize:
         raw = raw.clone()

@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 
+from fromnoise.nn.quantized import Scheme
+
 MAX_HEADER = 32 << 20  # bytes; a full SDXL checkpoint has 0.3 MB
 MAX_TENSORS = 100_000
 MAX_NAME = 512
@@ -51,6 +53,7 @@ class Entry:
     shape: tuple[int, ...]
     start: int  # in bytes from the beginning of the file
     strides: tuple[int, ...]  # in elements
+    scheme: Scheme | None = None  # of a quantised tensor, which lies in the file without gaps
 
     @property
     def numel(self) -> int:
@@ -59,6 +62,8 @@ class Entry:
     @property
     def nbytes(self) -> int:
         """Of the tensor's elements; of the bytes that it spans in the file where it is contiguous."""
+        if self.scheme is not None:
+            return self.numel // self.scheme.block * self.scheme.nbytes
         return self.numel * self.dtype.itemsize
 
     @property

@@ -28,6 +28,7 @@ from fromnoise.checkpoints.names import State
 from fromnoise.checkpoints.parts import UNET, VAE, Parts, take_apart
 from fromnoise.errors import FileError
 from fromnoise.nn.clip import CLIPText
+from fromnoise.nn.quantized import Quantized
 from fromnoise.nn.unet import UNet
 from fromnoise.nn.vae import AutoencoderKL
 
@@ -194,9 +195,15 @@ def convert(
 ) -> N:
     """Change a network in place, one tensor after the other, so that there are never two copies of it.
 
-    Weights that already are as asked stay where they are, such as in a file's memory map. Patches and hooks stay.
+    Weights that already are as asked stay where they are, such as in a file's memory map. Quantised ones stay quantised
+    and are unpacked to `dtype` at each use. Patches and hooks stay.
     """
-    for parameter in network.parameters():
-        layout = torch.channels_last if channels_last and parameter.ndim == 4 else torch.preserve_format
-        parameter.data = parameter.data.to(device, dtype, memory_format=layout)
+    for module in network.modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            if isinstance(parameter.data, Quantized):
+                packed = parameter.data.packed(device, dtype)
+                module.register_parameter(name, nn.Parameter(packed, requires_grad=False))
+                continue
+            layout = torch.channels_last if channels_last and parameter.ndim == 4 else torch.preserve_format
+            parameter.data = parameter.data.to(device, dtype, memory_format=layout)
     return network

@@ -1,7 +1,7 @@
 """The layers every network is made of, and the one place where weights meet activations.
 
-Weights stay as they were stored (dtype, device, file mapping) and are fetched at use: moved to the activation's
-device, cast to its dtype, patched. A network file therefore never mentions dtype, device or offloading.
+Weights stay as they were stored (dtype, device, file mapping, quantised) and are fetched at use: moved to the
+activation's device, cast to its dtype, patched. A network file therefore never mentions dtype, device or offloading.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,6 +11,8 @@ from typing import Protocol, TypeVar, cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from fromnoise.nn.quantized import Quantized, unpacked
 
 
 class Patch(Protocol):
@@ -60,7 +62,7 @@ class Fetching(nn.Module):
         patches = self.patches.get(name)
         if patches:
             tensor = patched(tensor.to(x.device), patches)
-        return tensor.to(x.device, x.dtype)
+        return unpacked(tensor, x.device, x.dtype)
 
 
 @contextmanager
@@ -129,6 +131,9 @@ class Embedding(nn.Embedding):
 
     def reset_parameters(self) -> None:
         """No initialisation: see `Fetching`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return self.weight.rows(input) if isinstance(self.weight, Quantized) else super().forward(input)
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, heads: int, causal: bool = False) -> Tensor:
