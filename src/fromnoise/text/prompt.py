@@ -14,7 +14,8 @@ import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from fromnoise.text.prompt_source import Network, read_source
+from fromnoise.text.network_tags import Network
+from fromnoise.text.prompt_source import read_source
 from fromnoise.text.prompt_tree import Scan, Timing, Tree, changes, flatten, parse_tree
 from fromnoise.text.prompt_weights import (
     BREAK,

@@ -1,0 +1,41 @@
+"""Keys of LoRA files: which part names the layer, and which the factor.
+
+    split("lora_unet_mid_block_attentions_0_proj_in.lora_down.weight")  # ("lora_unet_..._proj_in", "lora_down")
+    split("unet.conv_in.lora_A.default.weight")                         # ("unet.conv_in", "lora_down")
+
+Factors are called as in LyCORIS, without `.weight`; those of peft that mean something else keep their name.
+"""
+
+import re
+
+SIDES = {"up": "lora_up", "down": "lora_down", "A": "lora_down", "B": "lora_up"}
+ENDS = tuple(
+    re.compile(pattern + r"\Z")
+    for pattern in (
+        r"\.lora_(?P<side>up|down)(\.weight)?",  # kohya, LyCORIS
+        r"\.lora_(?P<side>A|B)(\.\w+)?(\.weight)?",  # peft; in memory with the adapter's name
+        r"_lora\.(?P<side>up|down)\.weight",  # diffusers, attention processors
+        r"\.lora\.(?P<side>up|down)\.weight",  # diffusers, U-Net
+        r"\.lora_linear_layer\.(?P<side>up|down)\.weight",  # diffusers, text encoder
+        r"\.(?P<factor>lora_mid|lora_magnitude_vector|ia3_l|[ab][12]|bm)(\.\w+)?(\.weight)?",
+        r"\.(?P<factor>alpha|scale|dora_scale|hada_w[12]_[ab]|hada_t[12]|lokr_w[12](_[ab])?|lokr_t2)",
+        r"\.(?P<factor>oft_blocks|oft_diag|rescale|on_input|diff|diff_b|w_norm|b_norm|set_weight|reshape_weight)",
+    )
+)
+UNDERSCORED = re.compile(r"(lora_unet|lora_te[12]?|lycoris)_\w+")  # kohya's names of layers have no points
+
+
+def split(key: str) -> tuple[str, str] | None:
+    """The layer's name as the file has it, and the factor; None where nothing is known to end like this.
+
+    Where the layer's name has no points, the rest is the factor, whatever it is called.
+    """
+    for end in ENDS:
+        found = end.search(key)
+        if found and found.start():
+            groups = found.groupdict()
+            return key[: found.start()], SIDES[groups["side"]] if "side" in groups else groups["factor"]
+    layer, point, factor = key.partition(".")
+    if point and UNDERSCORED.fullmatch(layer):
+        return layer, factor if factor == "weight" else factor.removesuffix(".weight")
+    return None
