@@ -11,7 +11,7 @@ from torch import Tensor
 from fromnoise.checkpoints.detect import Family, NotDetected, Task
 from fromnoise.checkpoints.files import read
 from fromnoise.checkpoints.load import Checkpoint, UnmatchedKeys, build, convert, load_checkpoint, load_vae
-from fromnoise.checkpoints.names import clip_to_open_clip, ema_name, vae_to_diffusers
+from fromnoise.checkpoints.names import OPEN_CLIP_TEXT, ema_name, vae_to_diffusers
 from fromnoise.checkpoints.parts import UNET, VAE, take_apart
 from fromnoise.checkpoints.save import layout, save_checkpoint
 from fromnoise.errors import FileError
@@ -74,7 +74,7 @@ def test_weights_stay_in_the_map(tmp_path: Path, sd1: Checkpoint) -> None:
     """Nothing is copied: the parameter and the file's tensor are the same memory."""
     path = save_checkpoint(tmp_path / "model", sd1, dtype=None)
     weights = read(path)
-    unet, vae, text = build(path, take_apart(weights), sd1.facts, allow_unmatched=False)
+    unet, vae, text, _ = build(path, take_apart(weights), sd1.facts, allow_unmatched=False)
     for prefix, network in ((UNET, unet), (VAE, vae), ("cond_stage_model.transformer.", text[0])):
         assert network is not None
         for name, parameter in network.named_parameters():
@@ -264,5 +264,5 @@ def test_the_same_answers_after_the_trip(tmp_path: Path) -> None:
     with torch.inference_mode():
         for ours, theirs in zip(loaded.text, model.text, strict=True):
             torch.testing.assert_close(ours(tokens), theirs(tokens), rtol=1e-5, atol=1e-6)
-    names = clip_to_open_clip(model.text[1].state_dict())
+    names = OPEN_CLIP_TEXT.to_theirs(model.text[1].state_dict())
     assert names["text_projection"].equal(model.text[1].text_projection.weight.T)

@@ -5,8 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from fromnoise.checkpoints.names import (
-    clip_from_open_clip,
-    clip_to_open_clip,
+    OPEN_CLIP_TEXT,
     diffusers_unet,
     diffusers_vae,
     vae_from_diffusers,
@@ -65,14 +64,14 @@ def test_an_open_clip_encoder() -> None:
         if parameter.ndim == 1:
             parameter.add_(torch.randn_like(parameter) * 0.1)
     ours = CLIPText(tiny.OPENCLIP).eval().requires_grad_(False)
-    ours.load_state_dict(clip_from_open_clip(theirs.state_dict()), strict=True)
+    ours.load_state_dict(OPEN_CLIP_TEXT.to_ours(theirs.state_dict()), strict=True)
     tokens = torch.randint(0, 49406, (2, 12))
     tokens[0, 7:], tokens[1, 11] = 49407, 49407
     last, pooled = theirs(tokens)
     out = ours(tokens)
     torch.testing.assert_close(out.last, last, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(out.pooled, pooled, rtol=1e-5, atol=1e-5)
-    back = clip_to_open_clip(ours.state_dict())
+    back = OPEN_CLIP_TEXT.to_theirs(ours.state_dict())
     assert {name: tensor.tolist() for name, tensor in back.items()} == {
         name: tensor.tolist() for name, tensor in theirs.state_dict().items()
     }

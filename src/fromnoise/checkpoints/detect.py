@@ -9,6 +9,7 @@ What a file written by fromnoise needs beyond that is in its metadata as `fromno
 """
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, TypeVar
@@ -17,6 +18,7 @@ from fromnoise.checkpoints.names import State
 from fromnoise.checkpoints.parts import Parts, TextPart
 from fromnoise.errors import FileError
 from fromnoise.nn.clip import CLIPConfig
+from fromnoise.nn.clip_vision import VIT_BIGG, VIT_H, VIT_L, CLIPVisionConfig
 from fromnoise.nn.unet import UNetConfig
 from fromnoise.nn.vae import VAEConfig
 
@@ -28,6 +30,7 @@ Source = Literal["caller", "metadata", "marker", "weights", "default"]
 TASKS: dict[int, Task] = {4: "base", 5: "depth", 8: "instruct", 9: "inpaint"}  # by the U-Net's input channels
 VAE_SCALES: dict[Family, float] = {"sd1": 0.18215, "sd2": 0.18215, "sdxl": 0.13025, "sdxl_refiner": 0.13025}
 HEAD_DIM = 64
+PICTURE_ENCODERS = {config.dim: config for config in (VIT_L, VIT_H, VIT_BIGG)}
 SD1_HEADS = 8
 SD2_LAYERS = 24
 UNCLIP_DIMS = (1536, 2048)
@@ -50,6 +53,7 @@ class ModelFacts:
     unet: UNetConfig
     vae: VAEConfig | None
     text: tuple[CLIPConfig, ...]
+    vision: CLIPVisionConfig | None = None  # unCLIP's
 
     @property
     def text_layer(self) -> int:
@@ -75,20 +79,22 @@ def detect(
     if not parts.unet:
         raise NotDetected("it holds no U-Net, so it is not a checkpoint of a diffusion model")
     unet = overridden(unet_config(parts.unet), "unet", metadata)
-    family = family_of(unet, parts.text)
+    vision = overridden(vision_config(parts.vision), "vision", metadata) if parts.vision else None
+    unclip = is_unclip(unet) or (vision is not None and unet.vector_dim == 2 * vision.projection_dim)
+    family = family_of(unet, parts.text, unclip=unclip)
     vae = None
     if parts.vae:
         vae = overridden(vae_config(parts.vae, VAE_SCALES[family]), "vae", metadata)
     text = tuple(overridden(clip_config(part), f"text{i}", metadata) for i, part in enumerate(parts.text))
     found, source = prediction_of(parts, metadata, family, unet) if prediction is None else (prediction, "caller")
     zero_snr = "ztsnr" in parts.rest or metadata.get("fromnoise.zero_snr") == "true"
-    task: Task = "unclip" if is_unclip(unet) else TASKS.get(unet.in_channels, "base")
-    return ModelFacts(family, task, found, source, zero_snr, unet, vae, text)
+    task: Task = "unclip" if unclip else TASKS.get(unet.in_channels, "base")
+    return ModelFacts(family, task, found, source, zero_snr, unet, vae, text, vision)
 
 
-def family_of(unet: UNetConfig, text: tuple[TextPart, ...]) -> Family:
+def family_of(unet: UNetConfig, text: tuple[TextPart, ...], *, unclip: bool = False) -> Family:
     """By structure, so that models of any width are told apart."""
-    if unet.vector_dim and not is_unclip(unet):
+    if unet.vector_dim and not unclip:
         one = len(text) == 1 and text[0].names == "open_clip"
         return "sdxl_refiner" if one or (not text and unet.context_dim == REFINER_CONTEXT) else "sdxl"
     return "sd2" if unet.linear_proj or any(part.names == "open_clip" for part in text) else "sd1"
@@ -237,7 +243,29 @@ def clip_config(part: TextPart) -> CLIPConfig:
     )
 
 
-Config = TypeVar("Config", UNetConfig, VAEConfig, CLIPConfig)
+def vision_config(state: State) -> CLIPVisionConfig:
+    """A picture encoder's configuration. Heads and activation, not in the shapes, are those of the known sizes."""
+    (dim,) = shape(state, "vision_model.embeddings.class_embedding", 1)
+    patch = shape(state, "vision_model.embeddings.patch_embedding.weight", 4)[-1]
+    tokens = shape(state, "vision_model.embeddings.position_embedding.weight", 2)[0]
+    mlp_dim = shape(state, "vision_model.encoder.layers.0.mlp.fc1.weight", 2)[0]
+    side = math.isqrt(tokens - 1)
+    if side * side != tokens - 1:
+        raise NotDetected(f"its {tokens} positions are not one more than a square, as for pictures")
+    known = PICTURE_ENCODERS.get(dim)
+    return CLIPVisionConfig(
+        dim=dim,
+        layers=count(state, "vision_model.encoder.layers"),
+        heads=known.heads if known else max(1, dim // HEAD_DIM),
+        act=known.act if known else "quick_gelu",
+        projection_dim=shape(state, "visual_projection.weight", 2)[0],
+        patch=patch,
+        image_size=side * patch,
+        mlp_dim=None if mlp_dim == 4 * dim else mlp_dim,
+    )
+
+
+Config = TypeVar("Config", UNetConfig, VAEConfig, CLIPConfig, CLIPVisionConfig)
 
 
 def overridden(config: Config, network: str, metadata: Mapping[str, str]) -> Config:

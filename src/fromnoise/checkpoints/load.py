@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from fromnoise.checkpoints.detect import (
     VAE_SCALES,
@@ -25,9 +25,10 @@ from fromnoise.checkpoints.detect import (
 )
 from fromnoise.checkpoints.files import read
 from fromnoise.checkpoints.names import State
-from fromnoise.checkpoints.parts import UNET, VAE, Parts, take_apart
+from fromnoise.checkpoints.parts import MEAN, STD, UNET, VAE, VISION, Parts, take_apart
 from fromnoise.errors import FileError
 from fromnoise.nn.clip import CLIPText
+from fromnoise.nn.clip_vision import CLIPVision
 from fromnoise.nn.quantized import Quantized
 from fromnoise.nn.unet import UNet
 from fromnoise.nn.vae import AutoencoderKL
@@ -67,6 +68,8 @@ class Checkpoint:
     vae: AutoencoderKL | None  # some files leave it out, to be used with a separate one
     text: tuple[CLIPText, ...]
     metadata: Mapping[str, str]
+    vision: CLIPVision | None = None  # unCLIP's
+    vision_stats: tuple[Tensor, Tensor] | None = None  # mean and deviation (1 d) of unCLIP's embeddings
 
     @property
     def family(self) -> Family:
@@ -104,10 +107,10 @@ def load_checkpoint(
         facts = detect(parts, weights.metadata, prediction=prediction)
     except NotDetected as error:
         raise NotDetected(f"{path} cannot be used: {error}") from error
-    unet, vae, text = build(weights.path, parts, facts, allow_unmatched)
-    for network in filter(None, (unet, vae, *text)):
+    unet, vae, text, vision = build(weights.path, parts, facts, allow_unmatched)
+    for network in filter(None, (unet, vae, *text, vision)):
         convert(network, dtype=dtype, device=device)
-    return Checkpoint(weights.path, facts, unet, vae, text, weights.metadata)
+    return Checkpoint(weights.path, facts, unet, vae, text, weights.metadata, vision, vision_stats(parts))
 
 
 def load_vae(
@@ -136,9 +139,16 @@ def load_vae(
     return convert(vae, dtype=dtype, device=device)
 
 
-def build(
-    path: Path, parts: Parts, facts: ModelFacts, allow_unmatched: bool
-) -> tuple[UNet, AutoencoderKL | None, tuple[CLIPText, ...]]:
+class Networks(NamedTuple):
+    """Of a checkpoint."""
+
+    unet: UNet
+    vae: AutoencoderKL | None
+    text: tuple[CLIPText, ...]
+    vision: CLIPVision | None
+
+
+def build(path: Path, parts: Parts, facts: ModelFacts, allow_unmatched: bool) -> Networks:
     """The networks that `facts` describe with the weights of `parts`. Raises UnmatchedKeys."""
     faults = Faults()
     faults.unknown += parts.unknown
@@ -146,8 +156,15 @@ def build(
     vae = faults.filled(partial(AutoencoderKL, facts.vae), parts.vae, VAE) if facts.vae else None
     pairs = zip(facts.text, parts.text, strict=True)
     text = tuple(faults.filled(partial(CLIPText, config), part.state, part.prefix) for config, part in pairs)
+    vision = faults.filled(partial(CLIPVision, facts.vision), parts.vision, VISION) if facts.vision else None
     faults.check(path, allow_unmatched)
-    return unet, vae, text
+    return Networks(unet, vae, text, vision)
+
+
+def vision_stats(parts: Parts) -> tuple[Tensor, Tensor] | None:
+    """Mean and standard deviation (1 d) of the embeddings that unCLIP was trained on, where a file tells them."""
+    mean, std = parts.rest.get(MEAN), parts.rest.get(STD)
+    return None if mean is None or std is None else (mean.reshape(1, -1), std.reshape(1, -1))
 
 
 N = TypeVar("N", bound=nn.Module)

@@ -156,57 +156,85 @@ OPEN_CLIP_LAYER = {
     "mlp.c_proj": "mlp.fc2",
     "attn.out_proj": "self_attn.out_proj",
 }
-OPEN_CLIP_ENDS = {
-    "positional_embedding": "text_model.embeddings.position_embedding.weight",
-    "token_embedding.weight": "text_model.embeddings.token_embedding.weight",
-    "ln_final.weight": "text_model.final_layer_norm.weight",
-    "ln_final.bias": "text_model.final_layer_norm.bias",
-}
 PROJECTIONS = ("q_proj", "k_proj", "v_proj")
-RESBLOCKS, LAYERS = "transformer.resblocks.", "text_model.encoder.layers."
+RESBLOCKS = "transformer.resblocks."
 
 
-def clip_from_open_clip(state: State) -> dict[str, Tensor]:
-    """OpenCLIP's text weights under our names: views, with the fused projection cut in three."""
-    ours: dict[str, Tensor] = {}
-    for name, tensor in state.items():
-        number, _, rest = name.removeprefix(RESBLOCKS).partition(".")
-        if name in OPEN_CLIP_ENDS:
-            ours[OPEN_CLIP_ENDS[name]] = tensor
-        elif name == "text_projection":
-            ours["text_projection.weight"] = tensor.T
-        elif not name.startswith(RESBLOCKS):
-            ours[name] = tensor
-        elif rest in ("attn.in_proj_weight", "attn.in_proj_bias"):
-            parameter = rest.removeprefix("attn.in_proj_")
-            for projection, part in zip(PROJECTIONS, tensor.chunk(3), strict=False):
-                ours[f"{LAYERS}{number}.self_attn.{projection}.{parameter}"] = part
-        else:
+@dataclass(frozen=True)
+class OpenCLIPNames:
+    """OpenCLIP's names of one of CLIP's two encoders, and ours."""
+
+    ends: Mapping[str, str]
+    projection: tuple[str, str]  # stored the other way round
+    layers: str  # how our names of what is in a layer begin
+
+    def to_ours(self, state: State) -> dict[str, Tensor]:
+        """Views of the weights, with the fused projection cut in three."""
+        ours: dict[str, Tensor] = {}
+        for name, tensor in state.items():
+            number, _, rest = name.removeprefix(RESBLOCKS).partition(".")
+            if name in self.ends:
+                ours[self.ends[name]] = tensor
+            elif name == self.projection[0]:
+                ours[self.projection[1]] = tensor.T
+            elif not name.startswith(RESBLOCKS):
+                ours[name] = tensor
+            elif rest in ("attn.in_proj_weight", "attn.in_proj_bias"):
+                parameter = rest.removeprefix("attn.in_proj_")
+                for projection, part in zip(PROJECTIONS, tensor.chunk(3), strict=False):
+                    ours[f"{self.layers}{number}.self_attn.{projection}.{parameter}"] = part
+            else:
+                layer, _, parameter = rest.rpartition(".")
+                ours[f"{self.layers}{number}.{OPEN_CLIP_LAYER.get(layer, layer)}.{parameter}"] = tensor
+        return ours
+
+    def to_theirs(self, state: State) -> dict[str, Tensor]:
+        """The weights under OpenCLIP's names; the three projections are joined in a copy."""
+        ends = {ours: theirs for theirs, ours in self.ends.items()}
+        layers = {ours: theirs for theirs, ours in OPEN_CLIP_LAYER.items()}
+        theirs: dict[str, Tensor] = {}
+        for name, tensor in state.items():
+            number, _, rest = name.removeprefix(self.layers).partition(".")
             layer, _, parameter = rest.rpartition(".")
-            ours[f"{LAYERS}{number}.{OPEN_CLIP_LAYER.get(layer, layer)}.{parameter}"] = tensor
-    return ours
+            if name in ends:
+                theirs[ends[name]] = tensor
+            elif name == self.projection[1]:
+                theirs[self.projection[0]] = tensor.T
+            elif not name.startswith(self.layers):
+                theirs[name] = tensor
+            elif layer in layers:
+                theirs[f"{RESBLOCKS}{number}.{layers[layer]}.{parameter}"] = tensor
+            elif layer == "self_attn.q_proj":
+                three = [
+                    state[f"{self.layers}{number}.self_attn.{projection}.{parameter}"] for projection in PROJECTIONS
+                ]
+                theirs[f"{RESBLOCKS}{number}.attn.in_proj_{parameter}"] = torch.cat(three)
+        return theirs
 
 
-def clip_to_open_clip(state: State) -> dict[str, Tensor]:
-    """Our text weights under OpenCLIP's names; the three projections are joined in a copy."""
-    ends = {ours: theirs for theirs, ours in OPEN_CLIP_ENDS.items()}
-    layers = {ours: theirs for theirs, ours in OPEN_CLIP_LAYER.items()}
-    theirs: dict[str, Tensor] = {}
-    for name, tensor in state.items():
-        number, _, rest = name.removeprefix(LAYERS).partition(".")
-        layer, _, parameter = rest.rpartition(".")
-        if name in ends:
-            theirs[ends[name]] = tensor
-        elif name == "text_projection.weight":
-            theirs["text_projection"] = tensor.T
-        elif not name.startswith(LAYERS):
-            theirs[name] = tensor
-        elif layer in layers:
-            theirs[f"{RESBLOCKS}{number}.{layers[layer]}.{parameter}"] = tensor
-        elif layer == "self_attn.q_proj":
-            three = [state[f"{LAYERS}{number}.self_attn.{projection}.{parameter}"] for projection in PROJECTIONS]
-            theirs[f"{RESBLOCKS}{number}.attn.in_proj_{parameter}"] = torch.cat(three)
-    return theirs
+OPEN_CLIP_TEXT = OpenCLIPNames(
+    {
+        "positional_embedding": "text_model.embeddings.position_embedding.weight",
+        "token_embedding.weight": "text_model.embeddings.token_embedding.weight",
+        "ln_final.weight": "text_model.final_layer_norm.weight",
+        "ln_final.bias": "text_model.final_layer_norm.bias",
+    },
+    ("text_projection", "text_projection.weight"),
+    "text_model.encoder.layers.",
+)
+OPEN_CLIP_VISION = OpenCLIPNames(
+    {
+        "class_embedding": "vision_model.embeddings.class_embedding",
+        "conv1.weight": "vision_model.embeddings.patch_embedding.weight",
+        "positional_embedding": "vision_model.embeddings.position_embedding.weight",
+        "ln_pre.weight": "vision_model.pre_layrnorm.weight",
+        "ln_pre.bias": "vision_model.pre_layrnorm.bias",
+        "ln_post.weight": "vision_model.post_layernorm.weight",
+        "ln_post.bias": "vision_model.post_layernorm.bias",
+    },
+    ("proj", "visual_projection.weight"),
+    "vision_model.encoder.layers.",
+)
 
 
 def ema_name(name: str) -> str:

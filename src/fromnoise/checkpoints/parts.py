@@ -2,14 +2,15 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from torch import Tensor
 
 from fromnoise.checkpoints.names import (
+    OPEN_CLIP_TEXT,
+    OPEN_CLIP_VISION,
     State,
-    clip_from_open_clip,
     ema_name,
     square_convolutions,
     vae_from_diffusers,
@@ -28,6 +29,14 @@ TEXT_PREFIXES: tuple[tuple[str, TextNames], ...] = (
     ("conditioner.embedders.0.model.", "open_clip"),  # SDXL refiner
     ("conditioner.embedders.1.model.", "open_clip"),  # SDXL, second
 )
+VISION = "embedder.model."  # unCLIP: CLIP whole or without its text encoder
+OPEN_CLIP_PICTURES = "visual."  # how OpenCLIP's and OpenAI's files begin the names of their picture encoder
+PICTURES = ("vision_model.", "visual_projection.")
+CLIP_BESIDE = re.compile(  # the other half of CLIP, in files that hold both
+    r"(text_model|transformer|token_embedding|ln_final)\."
+    r"|(text_projection|positional_embedding|logit_scale|logit_bias|input_resolution|context_length|vocab_size)\b"
+)
+MEAN, STD = "noise_augmentor.data_mean", "noise_augmentor.data_std"  # of unCLIP's embeddings, where a file has them
 MARKERS = ("v_pred", "ztsnr")  # keys without content that tell how the model was trained
 
 HARMLESS = re.compile(  # what checkpoints carry beside the networks, and no picture depends on
@@ -35,6 +44,7 @@ HARMLESS = re.compile(  # what checkpoints carry beside the networks, and no pic
     r"|(model_ema|loss|first_stage_model\.(loss|model_ema)|embedding_manager|denoiser)\."
     r"|(betas|alphas_cumprod|alphas_cumprod_prev|sqrt_\w+|log_one_minus_\w+|posterior_\w+|lvlb_weights|logvar)$"
     r"|(v_pred|ztsnr|scale_factor|global_step|iteration)$"
+    r"|(noise_augmentor|depth_model)\."  # known numbers; MiDaS
 )
 
 
@@ -55,6 +65,7 @@ class Parts:
     vae: State
     text: tuple[TextPart, ...]
     rest: State  # what belongs to none of them, under the file's names
+    vision: State = field(default_factory=dict)  # unCLIP's picture encoder
 
     @property
     def unknown(self) -> list[str]:
@@ -65,7 +76,7 @@ class Parts:
         """The same with the U-Net's running averages in place of its last weights; None where the file has none."""
         averages = {name: self.rest.get(ema_name(name)) for name in self.unet}
         found = {name: tensor for name, tensor in averages.items() if tensor is not None}
-        return Parts(found, self.vae, self.text, self.rest) if len(found) == len(self.unet) and found else None
+        return replace(self, unet=found) if len(found) == len(self.unet) and found else None
 
 
 def take_apart(weights: State) -> Parts:
@@ -87,7 +98,9 @@ def take_apart(weights: State) -> Parts:
     elif not vae and {"encoder.conv_in.weight", "decoder.conv_in.weight"} & set(rest):
         vae, rest = rest, {}
     vae, left = own_vae_names(vae)
-    return Parts(unet, vae, tuple(text), {**rest, **left})
+    vision, unknown = picture_encoder(remove(rest, VISION))
+    left |= {VISION + name: tensor for name, tensor in unknown.items()}
+    return Parts(unet, vae, tuple(text), {**rest, **left}, vision)
 
 
 def remove(rest: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -98,19 +111,28 @@ def remove(rest: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 def own_text_names(names: TextNames, state: State) -> State:
     """A text encoder under our names; nothing where `state` is another kind of encoder."""
     if names == "open_clip":
-        state = clip_from_open_clip(state)
+        state = OPEN_CLIP_TEXT.to_ours(state)
     elif "embeddings.token_embedding.weight" in state:  # NovelAI's file and its children leave the prefix out
         state = {name if name.startswith("text_") else f"text_model.{name}": state[name] for name in state}
     return without_harmless(state) if "text_model.embeddings.token_embedding.weight" in state else {}
 
 
-def own_vae_names(state: State) -> tuple[State, State]:
+def own_vae_names(state: State) -> tuple[State, dict[str, Tensor]]:
     """The autoencoder under our names, and what came with it that no picture depends on."""
     left = {VAE + name: tensor for name, tensor in state.items() if HARMLESS.match(VAE + name)}
     state = {name: tensor for name, tensor in state.items() if VAE + name not in left}
     if any(".mid_block." in name for name in state):
         return vae_from_diffusers(state), left
     return square_convolutions(state), left
+
+
+def picture_encoder(weights: State) -> tuple[State, State]:
+    """A picture encoder's weights under our names, empty where there is none, and what no part of CLIP is."""
+    theirs = any(name.startswith(OPEN_CLIP_PICTURES) for name in weights)
+    start = (OPEN_CLIP_PICTURES,) if theirs else PICTURES
+    found = {name.removeprefix(OPEN_CLIP_PICTURES): weights[name] for name in weights if name.startswith(start)}
+    rest = {name: weights[name] for name in weights if not name.startswith(start) and not CLIP_BESIDE.match(name)}
+    return without_harmless(OPEN_CLIP_VISION.to_ours(found) if theirs else found), rest
 
 
 def without_harmless(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -12,8 +12,8 @@ from torch import Tensor
 from fromnoise.checkpoints.detect import Family, detect, differences
 from fromnoise.checkpoints.header import build_header
 from fromnoise.checkpoints.load import Checkpoint
-from fromnoise.checkpoints.names import clip_to_open_clip
-from fromnoise.checkpoints.parts import UNET, VAE, take_apart
+from fromnoise.checkpoints.names import OPEN_CLIP_TEXT, OPEN_CLIP_VISION
+from fromnoise.checkpoints.parts import MEAN, OPEN_CLIP_PICTURES, STD, UNET, VAE, VISION, take_apart
 from fromnoise.errors import FileError
 
 TEXT: dict[Family, tuple[str, ...]] = {
@@ -48,8 +48,15 @@ def layout(model: Checkpoint) -> dict[str, Tensor]:
         state |= {VAE + name: weight for name, weight in model.vae.state_dict().items()}
     for prefix, encoder in zip(TEXT[model.family], model.text, strict=True):
         weights: Mapping[str, Tensor] = encoder.state_dict()
-        weights = weights if prefix.endswith(".transformer.") else clip_to_open_clip(weights)
+        weights = weights if prefix.endswith(".transformer.") else OPEN_CLIP_TEXT.to_theirs(weights)
         state |= {prefix + name: weight for name, weight in weights.items()}
+    if model.vision is not None:
+        state |= {
+            f"{VISION}{OPEN_CLIP_PICTURES}{name}": weight
+            for name, weight in OPEN_CLIP_VISION.to_theirs(model.vision.state_dict()).items()
+        }
+    if model.vision_stats is not None:
+        state |= dict(zip((MEAN, STD), model.vision_stats, strict=True))
     if model.facts.prediction == "v":
         state["v_pred"] = torch.empty(0)
     if model.facts.zero_snr:
@@ -66,6 +73,8 @@ def told_by_metadata(model: Checkpoint, state: Mapping[str, Tensor]) -> dict[str
         told |= differences(model.vae.config, detected.vae, "vae")
     for i, (encoder, config) in enumerate(zip(model.text, detected.text, strict=True)):
         told |= differences(encoder.config, config, f"text{i}")
+    if model.vision is not None and detected.vision is not None:
+        told |= differences(model.vision.config, detected.vision, "vision")
     return told
 
 

@@ -36,11 +36,16 @@ def open_image(path: Path) -> Image.Image:
 
 def to_tensor(image: Image.Image) -> Tensor:
     """(1 3 h w) in [-1, 1]; transparency shows white."""
+    pixels = torch.from_numpy(np.array(opaque(image), dtype=np.float32))
+    return (pixels / 127.5 - 1)[None].permute(0, 3, 1, 2).contiguous()
+
+
+def opaque(image: Image.Image) -> Image.Image:
+    """In RGB; transparency shows white."""
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         rgba = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
-    pixels = torch.from_numpy(np.array(image.convert("RGB"), dtype=np.float32))
-    return (pixels / 127.5 - 1)[None].permute(0, 3, 1, 2).contiguous()
+    return image.convert("RGB")
 
 
 def to_image(tensor: Tensor, *, down: bool = False) -> Image.Image:

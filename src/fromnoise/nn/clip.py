@@ -6,13 +6,15 @@ Radford et al. (2021), "Learning Transferable Visual Models From Natural Languag
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fromnoise.nn.ops import Embedding, LayerNorm, Linear, attention
+
+Activation: TypeAlias = Literal["quick_gelu", "gelu"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class CLIPConfig:
     dim: int = 768
     layers: int = 12
     heads: int = 12
-    act: Literal["quick_gelu", "gelu"] = "quick_gelu"
+    act: Activation = "quick_gelu"
     projection_dim: int | None = None
     vocab_size: int = 49408
     max_tokens: int = 77
@@ -38,7 +40,7 @@ def quick_gelu(x: Tensor) -> Tensor:
     return x * torch.sigmoid(1.702 * x)
 
 
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"quick_gelu": quick_gelu, "gelu": F.gelu}
+ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {"quick_gelu": quick_gelu, "gelu": F.gelu}
 
 
 class CLIPOutput(NamedTuple):
@@ -49,20 +51,35 @@ class CLIPOutput(NamedTuple):
     pooled: Tensor  # (b d), of `last` at the end-of-text token, projected where the encoder has a projection
 
 
+class EncoderConfig(Protocol):
+    """What fixes the layers of an encoder, of texts or of pictures."""
+
+    @property
+    def dim(self) -> int: ...
+    @property
+    def layers(self) -> int: ...
+    @property
+    def heads(self) -> int: ...
+    @property
+    def act(self) -> Activation: ...
+    @property
+    def mlp_dim(self) -> int | None: ...
+
+
 class Attention(nn.Module):
-    def __init__(self, config: CLIPConfig) -> None:
+    def __init__(self, config: EncoderConfig, causal: bool) -> None:
         super().__init__()
-        self.heads = config.heads
+        self.heads, self.causal = config.heads, causal
         self.q_proj, self.k_proj, self.v_proj, self.out_proj = (Linear(config.dim, config.dim) for _ in range(4))
 
     def forward(self, x: Tensor) -> Tensor:
-        h = attention(self.q_proj(x), self.k_proj(x), self.v_proj(x), self.heads, causal=True)
+        h = attention(self.q_proj(x), self.k_proj(x), self.v_proj(x), self.heads, causal=self.causal)
         out: Tensor = self.out_proj(h)
         return out
 
 
 class MLP(nn.Module):
-    def __init__(self, config: CLIPConfig) -> None:
+    def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         self.act = ACTIVATIONS[config.act]
         inner = config.mlp_dim or config.dim * 4
@@ -74,9 +91,9 @@ class MLP(nn.Module):
 
 
 class Layer(nn.Module):
-    def __init__(self, config: CLIPConfig) -> None:
+    def __init__(self, config: EncoderConfig, causal: bool) -> None:
         super().__init__()
-        self.self_attn, self.mlp = Attention(config), MLP(config)
+        self.self_attn, self.mlp = Attention(config, causal), MLP(config)
         self.layer_norm1, self.layer_norm2 = LayerNorm(config.dim), LayerNorm(config.dim)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -97,16 +114,17 @@ class Embeddings(nn.Module):
 
 
 class Encoder(nn.Module):
-    def __init__(self, config: CLIPConfig) -> None:
+    def __init__(self, config: EncoderConfig, *, causal: bool) -> None:
+        """causal: each token sees those before it alone."""
         super().__init__()
-        self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
+        self.layers = nn.ModuleList(Layer(config, causal) for _ in range(config.layers))
 
 
 class TextModel(nn.Module):
     def __init__(self, config: CLIPConfig) -> None:
         super().__init__()
         self.embeddings = Embeddings(config)
-        self.encoder = Encoder(config)
+        self.encoder = Encoder(config, causal=True)
         self.final_layer_norm = LayerNorm(config.dim)
 
 
