@@ -1,0 +1,45 @@
+"""Tiny random networks that read pictures: encoders, IP-Adapters, and pictures for them to look at."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from fromnoise.nn.clip_vision import CLIPVision, CLIPVisionConfig
+from fromnoise.nn.image_projection import Kind, ProjectionConfig
+from fromnoise.nn.ip_adapter import IPAdapter, IPAdapterConfig, sites
+from fromnoise.nn.unet import UNet
+from tests.tiny import filled
+
+VISION = CLIPVisionConfig(dim=64, layers=3, heads=1, projection_dim=48, patch=8, image_size=32)
+IDENTITY = 24  # numbers that tell a face
+
+PROJECTIONS: dict[Kind, ProjectionConfig] = {
+    "plain": ProjectionConfig("plain", 0, VISION.projection_dim, tokens=4),
+    "full": ProjectionConfig("full", 0, VISION.dim, tokens=0),
+    "plus": ProjectionConfig("plus", 0, VISION.dim, tokens=5, dim=64, heads=2),
+    "face": ProjectionConfig("face", 0, IDENTITY, tokens=4, hidden_dim=48),
+    "face_plus": ProjectionConfig(
+        "face_plus", 0, IDENTITY, tokens=4, heads=1, layers=4, vision_dim=VISION.dim, hidden_dim=48
+    ),
+}
+
+
+def vision(seed: int = 0, config: CLIPVisionConfig = VISION) -> CLIPVision:
+    return filled(CLIPVision(config), torch.Generator().manual_seed(seed))
+
+
+def ip_adapter(unet: UNet, kind: Kind = "plain", *, seed: int = 0, rank: int = 0) -> IPAdapter:
+    """A random adapter for `unet`."""
+    projection = replace(PROJECTIONS[kind], out_dim=unet.config.context_dim)
+    config = IPAdapterConfig(projection, tuple(site.dim for site in sites(unet)), rank)
+    return filled(IPAdapter(config), torch.Generator().manual_seed(seed))
+
+
+def photo(path: Path, seed: int = 0, size: tuple[int, int] = (40, 48)) -> Path:
+    """A picture with large random shapes."""
+    levels = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), dtype=np.uint8)
+    Image.fromarray(levels).resize(size, Image.Resampling.BICUBIC).save(path)
+    return path
