@@ -157,7 +157,7 @@ OPEN_CLIP_LAYER = {
     "attn.out_proj": "self_attn.out_proj",
 }
 PROJECTIONS = ("q_proj", "k_proj", "v_proj")
-RESBLOCKS = "transformer.resblocks."
+RESBLOCKS, LAYERS = "transformer.resblocks.", "text_model.encoder.layers."
 
 
 @dataclass(frozen=True)
@@ -220,7 +220,7 @@ OPEN_CLIP_TEXT = OpenCLIPNames(
         "ln_final.bias": "text_model.final_layer_norm.bias",
     },
     ("text_projection", "text_projection.weight"),
-    "text_model.encoder.layers.",
+    LAYERS,
 )
 OPEN_CLIP_VISION = OpenCLIPNames(
     {
