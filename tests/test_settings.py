@@ -19,6 +19,9 @@ def test_own_variables_come_first() -> None:
     found = settings.read({"FROMNOISE_MODELS": f"/big disk{os.pathsep}/comfy", "FROMNOISE_CACHE": "/fast"})
     assert found.models == (Path("/big disk"), Path("/comfy"), Path("models"))
     assert found.hashes == Path("/fast/hashes.json")
+    assert settings.read({"FROMNOISE_DATA": "/safe"}).database_url == "sqlite:////safe/fromnoise.db"
+    assert settings.read({"FROMNOISE_DATABASE": "postgresql://h/d"}).database_url == "postgresql://h/d"
+    assert Settings().database_url is None
 
 
 @pytest.mark.parametrize(
@@ -33,4 +36,17 @@ def test_own_variables_come_first() -> None:
     ],
 )
 def test_each_system_has_its_own_place(environment: dict[str, str], platform: str, expected: Path | None) -> None:
-    assert settings.cache_folder(environment, platform) == expected
+    assert settings.own_folder(settings.CACHES, environment, platform) == expected
+
+
+@pytest.mark.parametrize(
+    ("environment", "platform", "expected"),
+    [
+        ({"HOME": "/h"}, "linux", Path("/h/.local/share/fromnoise")),
+        ({"HOME": "/h", "XDG_DATA_HOME": "/d"}, "linux", Path("/d/fromnoise")),
+        ({"HOME": "/u"}, "darwin", Path("/u/Library/Application Support/fromnoise")),
+        ({"LOCALAPPDATA": "/l"}, "win32", Path("/l/fromnoise/data")),
+    ],
+)
+def test_what_is_kept_is_elsewhere(environment: dict[str, str], platform: str, expected: Path) -> None:
+    assert settings.own_folder(settings.DATA, environment, platform) == expected

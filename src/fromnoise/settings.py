@@ -14,28 +14,56 @@ class Settings:
     models: tuple[Path, ...] = (Path("models"),)  # trees of models, the first one first: engine/shelves.py
     any_path: bool = True  # whether a model may be named by its path; if not, only what is on the shelves is opened
     cache: Path | None = None  # for what can be computed again, such as hashes; None: nothing is kept
+    data: Path | None = None  # for what can't: the database of jobs, pictures and model files; None: nothing is kept
+    database: str | None = None  # URL; None: SQLite in `data`
 
     @property
     def hashes(self) -> Path | None:
         """The file that remembers the hashes of models."""
         return self.cache / "hashes.json" if self.cache else None
 
+    @property
+    def database_url(self) -> str | None:
+        """Of the database; None where there is no place for one."""
+        if self.database:
+            return self.database
+        return f"sqlite:///{(self.data / 'fromnoise.db').absolute()}" if self.data else None
+
 
 def read(environment: Mapping[str, str] = os.environ) -> Settings:
-    """FROMNOISE_MODELS adds trees of models before the others; FROMNOISE_CACHE replaces the cache folder."""
-    given, cache = environment.get("FROMNOISE_MODELS", ""), environment.get("FROMNOISE_CACHE")
-    models = (*(Path(tree).expanduser() for tree in given.split(os.pathsep) if tree), *Settings.models)
-    return Settings(models, cache=Path(cache) if cache else cache_folder(environment, sys.platform))
+    """FROMNOISE_MODELS adds trees of models before the others; FROMNOISE_CACHE, _DATA and _DATABASE replace places."""
+    given = environment.get("FROMNOISE_MODELS", "")
+    cache, data = environment.get("FROMNOISE_CACHE"), environment.get("FROMNOISE_DATA")
+    return Settings(
+        models=(*(Path(tree).expanduser() for tree in given.split(os.pathsep) if tree), *Settings.models),
+        cache=Path(cache) if cache else own_folder(CACHES, environment, sys.platform),
+        data=Path(data) if data else own_folder(DATA, environment, sys.platform),
+        database=environment.get("FROMNOISE_DATABASE") or None,
+    )
 
 
-def cache_folder(environment: Mapping[str, str], platform: str) -> Path | None:
-    """The system's own place for caches; None where it has no home."""
+@dataclass(frozen=True)
+class Place:
+    """Where a system keeps something of every program."""
+
+    windows: str  # below the program's folder
+    mac: str  # below the home
+    variable: str  # that may name it elsewhere
+    below_home: str  # where it doesn't
+
+
+CACHES = Place("cache", "Library/Caches", "XDG_CACHE_HOME", ".cache")
+DATA = Place("data", "Library/Application Support", "XDG_DATA_HOME", ".local/share")
+
+
+def own_folder(place: Place, environment: Mapping[str, str], platform: str) -> Path | None:
+    """Our folder in the system's own place for it; None where it has no home."""
     if platform == "win32":
         local = environment.get("LOCALAPPDATA")
-        return Path(local) / "fromnoise" / "cache" if local else None
-    if environment.get("XDG_CACHE_HOME"):
-        return Path(environment["XDG_CACHE_HOME"]) / "fromnoise"
+        return Path(local) / "fromnoise" / place.windows if local else None
+    if environment.get(place.variable):
+        return Path(environment[place.variable]) / "fromnoise"
     home = environment.get("HOME")
     if not home:
         return None
-    return Path(home) / ("Library/Caches" if platform == "darwin" else ".cache") / "fromnoise"
+    return Path(home) / (place.mac if platform == "darwin" else place.below_home) / "fromnoise"
