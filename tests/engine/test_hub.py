@@ -216,7 +216,7 @@ def test_names_that_lead_elsewhere_are_refused(hub: Hub, tmp_path: Path, name: s
     assert not list(tmp_path.rglob("up.*"))
 
 
-UNSAFE = ("../a", "a/../b", "/a", "a//b", "a\\b", "C:a", "a\0", "a\n", "con.txt", "NUL", "a.", "a ", " a", "..", ".", "")
+UNSAFE = (
     "../a",
     "a/../b",
     "/a",
@@ -232,11 +232,10 @@ UNSAFE = ("../a", "a/../b", "/a", "a//b", "a\\b", "C:a", "a\0", "a\n", "con.txt"
     " a",
     "..",
     ".",
-    "",
 )
 
 
-@pytest.mark.parametrize("name", [*UNSAFE, "x" * 300])
+@pytest.mark.parametrize("name", [*UNSAFE, "", "x" * 300])
 def test_unsafe_names(name: str) -> None:
     with pytest.raises(UserError):
         safe_name(name)

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from fromnoise.engine.recipe import BUILTIN
-from fromnoise.engine.shelves import BESIDE, FOLDERS, KINDS, NOUNS, Kind, builtin, find, home, items, listed
-from fromnoise.errors import FileError
+from fromnoise.engine.shelves import BESIDE, FOLDERS, KINDS, NOUNS, Kind, builtin, find, home, items, kind_named, listed
+from fromnoise.errors import FileError, UnknownName
 from fromnoise.settings import Settings
 
 
@@ -91,6 +91,16 @@ def test_what_is_not_there_is_told_with_near_names_and_folders(models: Path) -> 
     put(*(models / f"loras/style/number {i}.pt" for i in range(20)), models / "loras/style/inky.pt")
     assert "; did you mean 'style/inky'? Looked in models/loras" in said("loras", "inkey", Settings())
     assert "style/number 18 and 9 more. Looked in models/loras" in said("loras", "zzz", Settings())
+
+
+def test_kinds_have_many_names() -> None:
+    for name, kind in {"loras": "loras", "LoRA": "loras", "LyCORIS": "loras", "checkpoint": "checkpoints"}.items():
+        assert kind_named(name) == kind
+    for name, kind in {"model": "checkpoints", "unet": "diffusion_models", "ESRGAN": "upscale_models"}.items():
+        assert kind_named(name) == kind
+    assert (kind_named("controlnet"), kind_named("t2i_adapter")) == ("controlnet", "t2i_adapter")
+    with pytest.raises(UnknownName, match="did you mean 'loras'"):
+        kind_named("lorras")
 
 
 def test_the_builtin_model_is_a_checkpoint() -> None:
@@ -215,7 +225,8 @@ def test_links_are_followed_but_not_in_circles(models: Path, tmp_path: Path) -> 
 
 def test_the_page_names_every_folder(root: Path) -> None:
     page = (root / "docs" / "library.md").read_text("utf-8")
-    rows = {line.split("`")[1]: line for line in page.splitlines() if line.startswith("| `")}
+    shelves = page.split("## Shelves")[1].split("\n## ")[0]
+    rows = {line.split("`")[1]: line for line in shelves.splitlines() if line.startswith("| `")}
     assert set(rows) == set(KINDS)
     for kind in KINDS:
         assert f"| `{kind}` | `{FOLDERS[kind][0]}` |" in rows[kind]

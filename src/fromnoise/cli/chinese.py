@@ -1,9 +1,10 @@
 """The catalogue: what the command line and the engine say, in Chinese. {names} are filled in."""
 
-from fromnoise.cli import chinese_datasets, chinese_weights
+from fromnoise.cli import chinese_datasets, chinese_shelf, chinese_weights
 
 OURS = {
     **chinese_datasets.OURS,
+    **chinese_shelf.OURS,
     **chinese_weights.OURS,
     # help; rich breaks lines at spaces only and cuts off what is longer than a line
     "Commands": "命令",
@@ -249,6 +250,7 @@ OURS = {
 }
 
 ELSEWHERE = {  # sentences of the engine and of typer, which speak English only; the first that fits is taken
+    **chinese_shelf.ELSEWHERE,
     **chinese_weights.ELSEWHERE,
     "unknown {kind} {name}; did you mean {near}? Known: {known}": (
         "没有 {kind} {name}；是不是 {near}？可用的有：{known}"

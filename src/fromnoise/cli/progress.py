@@ -76,5 +76,42 @@ class Lines:
         )
 
 
+@contextmanager
+def transfer(quiet: bool) -> Iterator[Report]:
+    """Call the result with bytes done and bytes in all."""
+    if quiet:
+        yield lambda done, total: None
+    elif sys.stderr.isatty():
+        with transfer_bar() as report:
+            yield report
+    else:
+        yield Quarters()
+
+
+@contextmanager
+def transfer_bar() -> Iterator[Report]:
+    """Bytes, speed and time left."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as shown:
+        task = shown.add_task("", total=None)
+        yield lambda done, total: shown.update(task, completed=done, total=total)
+
+
+class Quarters:
+    """A line of megabytes at each quarter of the way."""
+
+    def __init__(self) -> None:
+        self.printed = 0
+
+    def __call__(self, done: int, total: int) -> None:
+        quarter = done * PLAIN_LINES // max(total, 1)
+        if quarter != self.printed:
+            self.printed = quarter
+            note(say("{done:,.1f} of {total:,.1f} MB", done=done / 1e6, total=total / 1e6))
+
+
 def per_second(done: int, began: float) -> float:
     return done / max(time.perf_counter() - began, 1e-6)

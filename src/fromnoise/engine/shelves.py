@@ -18,7 +18,7 @@ from typing import Literal, get_args
 
 import yaml
 
-from fromnoise.errors import FileError
+from fromnoise.errors import FileError, UnknownName
 from fromnoise.settings import Settings
 
 Kind = Literal[
@@ -152,6 +152,18 @@ class Item:
 def builtin() -> Path:
     """The model that comes with the package."""
     return Path(str(files("fromnoise.assets").joinpath("emoji.safetensors")))
+
+
+def kind_named(name: str) -> Kind:
+    """The kind of a name, of one of its folders or of one thing of it: loras, Lora, LyCORIS. UnknownName."""
+    wanted = name.lower()
+    by_name = {kind.removesuffix("s"): kind for kind in KINDS} | {kind: kind for kind in KINDS}
+    by_folder = {folder.lower(): kind for kind in reversed(KINDS) for folder in FOLDERS[kind]}
+    by_noun = {noun.lower(): kind for kind, noun in NOUNS.items()}
+    found = {**by_noun, **by_folder, **by_name}.get(wanted)
+    if found is None:
+        raise UnknownName("kind", name, KINDS)
+    return found
 
 
 def find(kind: Kind, name: str, settings: Settings) -> Path:

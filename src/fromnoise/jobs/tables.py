@@ -36,9 +36,9 @@ FILES = Table(  # the index of model files: what is known of each file while it 
     Column("sha256", Text, index=True),  # hexadecimal; NULL until the file was read
     Column("tensors", Text, index=True),  # SHA-256 of what follows the header of a safetensors file
     Column("old", Text, index=True),  # eight digits, of AUTOMATIC1111 before 2023
-    Column("facts", JSON),  # what it holds: index.Facts
+    Column("facts", JSON(none_as_null=True)),  # what it holds: index.Facts
     Column("fault", Text),  # why it can't be read
-    Column("source", JSON),  # where it was downloaded from: index.Source
+    Column("source", JSON(none_as_null=True)),  # where it was downloaded from: index.Source
 )
 
 SHELVED = Table(  # what lies on the shelves, in their order, by kind

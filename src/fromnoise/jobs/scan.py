@@ -1,0 +1,130 @@
+"""Reads what is new on the shelves, for the index: `python -m fromnoise.jobs.scan`, a process in the background.
+
+It needs torch to read weight files, so servers start it as a process of its own. Families and metadata come first, of
+all files; then hashes, which take a second for each gigabyte.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from fromnoise import settings
+from fromnoise.engine.companions import text
+from fromnoise.errors import FromnoiseError
+from fromnoise.jobs.database import Database
+from fromnoise.jobs.index import Digests, Facts, Index, Stamp
+from fromnoise.settings import Settings
+
+if TYPE_CHECKING:
+    from fromnoise.checkpoints.describe import Description
+
+T = TypeVar("T")
+
+Report = Callable[[int, int], None]  # files done, files in all
+
+TEXTS = (".txt", ".yaml", ".yml", ".csv")  # wildcards and styles hold no weights
+QUIET = 2_000_000_000  # ns; a file that changed less than this ago may still be written
+MAX_WORDS = 20  # of a LoRA's captions
+
+
+def scan(index: Index, here: Settings, report: Report = lambda done, total: None, *, patient: bool = False) -> int:
+    """Read all files that nobody has read; how many there were. `patient` leaves out those that were just changed."""
+
+    def settled(files: list[tuple[Path, Stamp]]) -> list[tuple[Path, Stamp]]:
+        return [(path, stamp) for path, stamp in files if not patient or time.time_ns() - stamp.changed > QUIET]
+
+    for path, stamp in settled(index.unread()):
+        index.store(path, stamp, told(partial(looked_into, path)))
+    waiting = settled(index.unhashed())
+    for done, (path, stamp) in enumerate(waiting):
+        report(done, len(waiting))
+        index.store(path, stamp, told(partial(digests, path, here.hashes)))
+    report(len(waiting), len(waiting))
+    return len(waiting)
+
+
+def told(found: Callable[[], T]) -> T | str:
+    """What was found out, or why nothing was."""
+    try:
+        return found()
+    except (FromnoiseError, OSError) as error:
+        return text(str(error)) or "it cannot be read"
+
+
+def looked_into(path: Path) -> Facts:
+    """What a file holds. FileError."""
+    if path.is_dir():
+        return Facts("folder")
+    if path.suffix.lower() in TEXTS:
+        return Facts("text")
+    from fromnoise.checkpoints.describe import describe
+
+    return facts_of(describe(path))
+
+
+def digests(path: Path, cache: Path | None) -> Digests:
+    """The hashes of a file. FileError."""
+    from fromnoise.checkpoints.hashes import file_hash, old_hash, tensors_hash
+
+    return Digests(file_hash(path, cache), tensors_hash(path, cache), old_hash(path))
+
+
+def facts_of(found: "Description") -> Facts:
+    """What the index keeps of a description."""
+    known, metadata = found.facts, found.metadata
+    return Facts(
+        found.holds,
+        known.family if known else None,
+        known.task if known else None,
+        known.prediction if known else None,
+        found.parameter_count,
+        tuple(found.dtypes),
+        title=text(metadata.get("modelspec.title")) or text(metadata.get("ss_output_name")),
+        author=text(metadata.get("modelspec.author")),
+        licence=text(metadata.get("modelspec.license")),
+        base=text(metadata.get("ss_base_model_version")) or text(metadata.get("modelspec.architecture")),
+        trigger_words=trigger_words(metadata),
+        remark=text(found.remark),
+    )
+
+
+def trigger_words(metadata: Mapping[str, str]) -> tuple[str, ...]:
+    """What the trainer says wakes the model; else the words that its captions have most often."""
+    said = text(metadata.get("modelspec.trigger_phrase"))
+    if said:
+        return (said,)
+    counts: Counter[str] = Counter()
+    with suppress(ValueError, AttributeError, RecursionError):
+        folders: dict[str, dict[str, Any]] = json.loads(metadata.get("ss_tag_frequency", "{}"))
+        for tags in folders.values():
+            counts.update({text(tag): n for tag, n in tags.items() if isinstance(n, int) and text(tag)})
+    return tuple(word for word, _ in counts.most_common(MAX_WORDS))
+
+
+def start() -> "subprocess.Popen[bytes]":
+    """The scan as a process in the background; it ends when all is read."""
+    return subprocess.Popen([sys.executable, "-m", "fromnoise.jobs.scan"], stdin=subprocess.DEVNULL)
+
+
+def main() -> None:
+    """Bring the index up to date, with whatever time the machine has left."""
+    with suppress(AttributeError, OSError):  # Windows has no such thing
+        os.nice(15)
+    here = settings.read()
+    if here.database_url is None:
+        sys.exit("there is no place for a database: set FROMNOISE_DATA")
+    index = Index(Database.open(here.database_url))
+    index.refresh(here)
+    scan(index, here)
+
+
+if __name__ == "__main__":
+    main()
