@@ -4,5 +4,11 @@ from alembic import context
 
 from fromnoise.jobs.tables import METADATA
 
-context.configure(connection=context.config.attributes["connection"], target_metadata=METADATA)
-context.run_migrations()
+
+def run() -> None:
+    context.configure(connection=context.config.attributes["connection"], target_metadata=METADATA)
+    context.run_migrations()
+
+
+if __name__ == "env_py":  # the name that Alembic gives it
+    run()
