@@ -1,6 +1,6 @@
 """The database: a file of SQLite, or PostgreSQL by URL, brought up to date when it is opened.
 
-    database = Database.open("sqlite:////home/me/fromnoise.db")
+    database = Database.open("sqlite:///fromnoise.db")
     with database.writing() as connection:  # one writer at a time; committed at the end, or not at all
         connection.execute(insert(FILES).values(...))
 
