@@ -287,11 +287,11 @@ def counting(so_far: Callable[[int], None]) -> Callable[..., object]:
 
 def cached_offer(wanted: Wanted) -> Offer:
     """What the hub's cache on this machine holds of a repository. UserError where that is nothing."""
-    from huggingface_hub import scan_cache_dir
+    from huggingface_hub import constants, scan_cache_dir
     from huggingface_hub.errors import CacheNotFound
 
     with suppress(CacheNotFound):
-        for repo in scan_cache_dir().repos:
+        for repo in scan_cache_dir(constants.HF_HUB_CACHE).repos:
             if repo.repo_type != "model" or repo.repo_id != wanted.repo:
                 continue
             for revision in sorted(repo.revisions, key=lambda revision: revision.last_modified, reverse=True):
