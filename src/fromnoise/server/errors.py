@@ -1,0 +1,103 @@
+"""Errors as clients see them: one JSON object with a kind, a sentence, and nothing of the machine's inside.
+
+{"error": "host", "message": "this server does not answer to that name; ..."}
+"""
+
+import logging
+import re
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from fromnoise.errors import FileError, FromnoiseError, UnknownName, UserError
+
+LOG = logging.getLogger("fromnoise.server")
+PATH = re.compile(r"(?<![\w.])(?:[A-Za-z]:[\\/]|/)(?:[^\s:;,'\"()]+[\\/])+([^\s:;,'\"()]*)")
+
+
+class Problem(BaseModel):
+    """What went wrong."""
+
+    error: str = Field(description="Its kind, for programs.")
+    message: str = Field(description="What happened and what to do, for people.")
+    field: str | None = Field(default=None, description="What in the request it is about.")
+
+
+class ApiError(FromnoiseError):
+    """An error with a status of HTTP."""
+
+    def __init__(self, status: int, kind: str, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.status, self.kind, self.retry_after = status, kind, retry_after
+
+
+def problem(status: int, kind: str, message: str, *, field: str | None = None) -> JSONResponse:
+    content = Problem(error=kind, message=without_folders(message), field=field).model_dump(exclude_none=True)
+    return JSONResponse(content, status)
+
+
+def without_folders(message: str) -> str:
+    """The message with files' names in the place of their paths: clients learn nothing of this machine's folders."""
+    return PATH.sub(lambda found: found[1] or "...", message)
+
+
+def kind_of(error: FromnoiseError) -> str:
+    if isinstance(error, UnknownName):
+        return "unknown-name"
+    return "file" if isinstance(error, FileError) else "request"
+
+
+def add_to(app: FastAPI) -> None:
+    """Answer every exception of the routes of `app` with a `Problem`."""
+
+    @app.exception_handler(ApiError)
+    async def api_error(request: Request, error: ApiError) -> JSONResponse:
+        response = problem(error.status, error.kind, str(error))
+        if error.retry_after is not None:
+            response.headers["Retry-After"] = str(max(1, round(error.retry_after)))
+        return response
+
+    @app.exception_handler(UserError)
+    async def user_error(request: Request, error: UserError) -> JSONResponse:
+        return problem(422, kind_of(error), str(error))
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
+        message = str(first["msg"]).removeprefix("Value error, ")
+        return problem(422, "request", f"{place}: {message}" if place else message, field=place or None)
+
+    @app.exception_handler(HTTPException)
+    async def http_error(request: Request, error: HTTPException) -> JSONResponse:
+        response = problem(error.status_code, KINDS.get(error.status_code, "request"), str(error.detail))
+        response.headers.update(error.headers or {})
+        return response
+
+    @app.exception_handler(Exception)
+    async def unexpected(request: Request, error: Exception) -> JSONResponse:
+        LOG.exception("%s %s failed", request.method, request.url.path)
+        return problem(500, "server", "something went wrong on the server; its log says what")
+
+
+KINDS: dict[int, str] = {
+    401: "unauthorised",
+    403: "forbidden",
+    404: "not-found",
+    405: "method",
+    413: "size",
+    429: "rate",
+}
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: {"model": Problem, "description": text}
+    for status, text in (
+        (401, "No or a wrong token."),
+        (403, "Not allowed."),
+        (404, "Not there."),
+        (422, "A bad request."),
+    )
+}

@@ -1,0 +1,130 @@
+"""Who may call: this machine while there are no accounts, then only whoever can say who they are."""
+
+import base64
+from dataclasses import dataclass, field
+
+import pytest
+from starlette.requests import HTTPConnection
+
+from fromnoise.errors import UserError
+from fromnoise.server.access import COOKIE, LOCAL, Access, Account, Identity, digest, hashed, new_token
+from fromnoise.server.errors import ApiError
+from fromnoise.server.limits import Limiter, Rate
+
+TOKEN = new_token()
+
+
+@dataclass
+class Few:
+    """Accounts in memory."""
+
+    users: dict[str, Account] = field(default_factory=dict)
+    tokens: dict[str, Identity] = field(default_factory=dict)
+
+    def account(self, name: str) -> Account | None:
+        return self.users.get(name)
+
+    def by_token(self, given: str) -> Identity | None:
+        return self.tokens.get(given)
+
+    def any(self) -> bool:
+        return bool(self.users or self.tokens)
+
+
+@pytest.fixture(scope="module")
+def few() -> Few:
+    ada = Account("ada", "admin", hashed("a long password"))
+    return Few({"ada": ada}, {digest(TOKEN): Identity("bob")})
+
+
+def connection(address: str = "10.0.0.9", **headers: str) -> HTTPConnection:
+    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+    return HTTPConnection({"type": "http", "headers": raw, "client": (address, 1234)})
+
+
+def basic(name: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()
+
+
+def test_without_accounts_this_machine_is_the_administrator_and_no_other() -> None:
+    access = Access.to(Few())
+    assert access.who(connection("127.0.0.1")) == LOCAL
+    assert access.who(connection("::1")) == LOCAL
+    with pytest.raises(ApiError, match="say who you are"):
+        access.who(connection("10.0.0.9"))
+
+
+def test_with_accounts_this_machine_must_say_who_it_is(few: Few) -> None:
+    with pytest.raises(ApiError, match="say who you are") as refused:
+        Access.to(few).who(connection("127.0.0.1"))
+    assert refused.value.status == 401
+
+
+def test_a_token_a_session_and_a_password(few: Few) -> None:
+    access = Access.to(few)
+    assert access.who(connection(authorization=f"Bearer {TOKEN}")) == Identity("bob")
+    assert access.who(connection(cookie=f"{COOKIE}={TOKEN}")) == Identity("bob")
+    assert access.who(connection(authorization=basic("ada", "a long password"))) == Identity("ada", "admin")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "Bearer wrong",
+        "Basic !!!",
+        "Basic " + base64.b64encode(b"nothing").decode(),
+        basic("ada", "x"),
+        basic("eve", "x"),
+        "Nothing x",
+    ],
+)
+def test_what_is_wrong_is_refused(few: Few, given: str) -> None:
+    with pytest.raises(ApiError) as refused:
+        Access.to(few).who(connection(authorization=given))
+    assert refused.value.status == 401
+
+
+def test_guessing_ends_soon_and_harms_nobody_else(few: Few) -> None:
+    access = Access.to(few)
+    statuses = []
+    for _ in range(12):
+        with pytest.raises(ApiError) as refused:
+            access.who(connection("10.0.0.66", authorization=basic("ada", "guess")))
+        statuses.append(refused.value.status)
+    assert statuses == [401] * 10 + [429] * 2
+    assert access.who(connection("10.0.0.9", authorization=basic("ada", "a long password"))).name == "ada"
+
+
+def test_nothing_of_a_password_is_kept_but_its_hash() -> None:
+    kept = hashed("a long password")
+    assert kept.startswith("$argon2id$")
+    assert kept != hashed("a long password")
+    with pytest.raises(UserError, match="at least 8"):
+        hashed("short")
+
+
+def test_a_rate_is_kept() -> None:
+    now = 0.0
+    limiter = Limiter(Rate(3, 60.0), clock=lambda: now)
+    assert [limiter.wait("a") for _ in range(3)] == [0, 0, 0]
+    assert limiter.wait("a") == pytest.approx(20)
+    assert limiter.wait("b") == 0
+    now = 19.0
+    assert limiter.wait("a") == pytest.approx(1)
+    now = 20.5
+    assert limiter.wait("a") == 0
+    assert limiter.wait("a", cost=4) == float("inf")
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [("30/minute", Rate(30, 60)), ("5/10s", Rate(5, 10)), ("1/hour", Rate(1, 3600)), ("2/s", Rate(2, 1))],
+)
+def test_rates_are_written_as_people_say_them(text: str, rate: Rate) -> None:
+    assert Rate.of(text) == rate
+
+
+@pytest.mark.parametrize("text", ["", "many/minute", "3/fortnight", "3"])
+def test_what_is_no_rate_says_so(text: str) -> None:
+    with pytest.raises(ValueError, match="write one such as"):
+        Rate.of(text)
