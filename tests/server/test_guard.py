@@ -136,7 +136,7 @@ def test_errors_are_typed_and_tell_nothing_of_the_machine() -> None:
     ("message", "shown"),
     [
         ("/a/b/c.png: no such picture", "c.png: no such picture"),
-        (r"C:\Users\me\c.png: no such picture", "c.png: no such picture"),
+        (r"D:\data\me\c.png: no such picture", "c.png: no such picture"),
         ("1/2 of 512x768 and/or 3/4", "1/2 of 512x768 and/or 3/4"),
         ("look in models/loras, or in '/srv/x/loras'", "look in models/loras, or in 'loras'"),
     ],
