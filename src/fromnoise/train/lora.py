@@ -1,0 +1,321 @@
+"""Training LoRAs of every kind that can be read, through the classes that inference uses.
+
+Plain LoRA trains by its own path, y = W x + s up (down x), which needs no gradient of W; all other kinds train through
+the weight that they make. Files carry kohya's names, so that AUTOMATIC1111, ComfyUI and diffusers read them.
+"""
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal, cast
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fromnoise.adapters.lora import LoRA
+from fromnoise.adapters.weight_adapter import WeightAdapter, read_slots
+from fromnoise.checkpoints.adapter_files.layers import TEXT, UNET, layers_of
+from fromnoise.checkpoints.names import diffusers_unet
+from fromnoise.engine.library import Model
+from fromnoise.errors import UserError
+from fromnoise.nn.ops import Conv2d, Fetching, GroupNorm, LayerNorm, Linear, patching
+from fromnoise.nn.unet import UNet
+from fromnoise.train.trainable import METHODS
+
+Kind = Literal["lora", "loha", "lokr", "ia3", "glora", "full", "oft", "boft"]
+Layers = Literal["attention", "transformer", "all"]
+Slots = dict[str, Tensor]
+
+
+class LoRAOptions(BaseModel):
+    """Options of a LoRA; kohya's names stand in brackets."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Kind = Field(default="lora", description="Which kind (algo).")
+    rank: int = Field(default=16, ge=1, le=1024, description="Inner size (network_dim).")
+    alpha: float = Field(default=16.0, gt=0, description="Strength times the rank (network_alpha).")
+    conv_rank: int = Field(default=0, ge=0, description="Inner size in 3x3 convolutions; 0 leaves them out (conv_dim).")
+    conv_alpha: float = Field(default=1.0, gt=0, description="Strength there, times the rank (conv_alpha).")
+    layers: Layers = Field(default="transformer", description="What it acts on: attention, transformer or all.")
+    unet: bool = Field(default=True, description="Train the U-Net (not network_train_text_encoder_only).")
+    text: bool = Field(default=True, description="Train the text encoders (not network_train_unet_only).")
+    dora: bool = Field(default=False, description="Give rows a length of their own (dora_wd).")
+    norms: bool = Field(default=False, description="Train the norms as well (train_norm).")
+    dropout: float = Field(
+        default=0.0, ge=0, lt=1, description="Of what comes out of the inner size (network_dropout)."
+    )
+    factor: int = Field(default=-1, ge=-1, description="LoKr: how to split sides; -1 as square as can be.")
+    block_size: int = Field(default=4, ge=2, description="OFT and BOFT: sides of the rotated blocks.")
+    constraint: float = Field(default=0.0, ge=0, description="OFT and BOFT: the greatest rotation; 0 for any.")
+
+
+@dataclass(frozen=True)
+class Site:
+    """A layer that is trained."""
+
+    network: str  # unet, text0 or text1
+    layer: str  # our name
+    name: str  # kohya's
+    weight: Tensor
+
+
+class LoRATraining:
+    """`Trainable` for every kind."""
+
+    def __init__(self, model: Model, options: LoRAOptions, seed: int) -> None:
+        self.model, self.options = model, options
+        self.networks: dict[str, nn.Module] = {UNET: model.unet, **dict(zip(TEXT, model.text, strict=False))}
+        self.sites = [site for name, network in self.networks.items() for site in sites(name, network, model, options)]
+        if not self.sites:
+            raise UserError("nothing would be trained: leave the U-Net or the text encoders in")
+        generator = torch.Generator().manual_seed(seed)
+        self.factors = nn.ModuleDict()
+        self.fixed: dict[str, Slots] = {}
+        for site in self.sites:
+            slots = begin(site.weight.float(), options, generator)
+            self.fixed[site.name] = {k: slots.pop(k) for k in ("alpha", "on_input") if k in slots}
+            self.factors[site.name] = nn.ParameterDict({k: nn.Parameter(v) for k, v in slots.items()})
+        self.module: nn.Module = self.factors
+        self.trains_text = any(site.network != UNET for site in self.sites)
+        self.adapters = {site.name: self.adapter(site.name) for site in self.sites}
+
+    def adapter(self, name: str) -> WeightAdapter:
+        """The class that inference uses, on the parameters that train."""
+        slots = {**self.fixed[name], **cast(Mapping[str, Tensor], self.factors[name])}
+        (adapter,), left = read_slots(slots)
+        assert not left, left
+        return adapter
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        with ExitStack() as stack:
+            patches: dict[str, dict[str, tuple[partial[Tensor], ...]]] = {name: {} for name in self.networks}
+            for site in self.sites:
+                adapter = self.adapters[site.name]
+                layer = self.networks[site.network].get_submodule(site.layer)
+                if isinstance(adapter, LoRA) and adapter.mid is None and adapter.magnitude is None:
+                    hook = by_the_way(adapter, self.options.dropout)
+                    stack.callback(layer.register_forward_hook(hook).remove)
+                else:
+                    patches[site.network][f"{site.layer}.weight"] = (partial(adapter.merged, strength=1.0),)
+            for name, network in self.networks.items():
+                stack.enter_context(patching(network, patches[name]))
+            yield
+
+    def embeddings(self) -> tuple[Mapping[str, Tensor], ...]:
+        return ()
+
+    def tensors(self) -> dict[str, Tensor]:
+        found = {}
+        for site in self.sites:
+            slots = {**cast(Mapping[str, Tensor], self.factors[site.name]), **self.fixed[site.name]}
+            for slot, tensor in slots.items():
+                found[f"{site.name}.{written(slot, site.weight)}"] = tensor.detach()
+        return found
+
+    def metadata(self) -> dict[str, str]:
+        options, family = self.options, self.model.facts.family
+        plain = options.kind == "lora" and not options.conv_rank and not options.dora
+        arguments = {} if plain else {
+            "algo": {"oft": "diag-oft"}.get(options.kind, options.kind), "conv_dim": str(options.conv_rank),
+            "conv_alpha": str(options.conv_alpha), "dora_wd": str(options.dora),
+        }  # fmt: skip
+        version = {"sd1": "sd_v1", "sd2": "sd_v2", "sdxl": "sdxl_base_v1-0"}.get(family, family)
+        if family == "sd2" and self.model.facts.prediction == "v":
+            version = "sd_v2_v"
+        return {
+            "ss_network_module": "networks.lora" if plain else "lycoris.kohya",
+            "ss_network_dim": str(options.rank),
+            "ss_network_alpha": str(options.alpha),
+            "ss_network_dropout": str(options.dropout or None),
+            "ss_network_args": json.dumps(arguments),
+            "ss_base_model_version": version,
+            "ss_v2": str(family == "sd2"),
+        }
+
+
+def by_the_way(adapter: LoRA, dropout: float) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]:
+    """A hook that adds s up (down x) to what a layer answers: Hu et al. (2021), equation 3."""
+
+    def hook(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        x = inputs[0]
+        if isinstance(layer, Conv2d):
+            down, up = adapter.down.to(x.dtype), adapter.up.to(x.dtype)
+            inner = F.conv2d(x, down.view(len(down), *layer.weight.shape[1:]), None, layer.stride, layer.padding)
+            inner = F.dropout(inner, dropout, training=dropout > 0 and torch.is_grad_enabled())
+            return output + F.conv2d(inner, up.view(*up.shape[:2], 1, 1)) * adapter.scale
+        inner = F.linear(x, adapter.down.to(x.dtype).flatten(1))
+        inner = F.dropout(inner, dropout, training=dropout > 0 and torch.is_grad_enabled())
+        return output + F.linear(inner, adapter.up.to(x.dtype).flatten(1)) * adapter.scale
+
+    return hook
+
+
+def written(slot: str, weight: Tensor) -> str:
+    """A slot's ending in kohya's files."""
+    if weight.ndim == 1:
+        return "w_norm"
+    if slot == "boft_blocks":
+        return "oft_blocks"  # what has one dimension more
+    weights = ("lora_up", "lora_down", "lora_mid", "a1", "a2", "b1", "b2")
+    return f"{slot}.weight" if slot in weights else slot
+
+
+def sites(network: str, module: nn.Module, model: Model, options: LoRAOptions) -> Iterator[Site]:
+    """The layers of a network that the options choose, in order."""
+    if not (options.unet if network == UNET else options.text):
+        return
+    rename = kohya_names(network, module, model)
+    for layer in layers_of(module):
+        part = module.get_submodule(layer)
+        chosen = in_unet(layer, part, options) if network == UNET else in_text(layer, part, options)
+        if chosen and isinstance(part, Fetching):
+            yield Site(network, layer, rename(layer), cast(Tensor, part.weight))
+
+
+def in_unet(layer: str, part: nn.Module, options: LoRAOptions) -> bool:
+    if isinstance(part, (GroupNorm, LayerNorm)):
+        return options.norms
+    names = layer.split(".")
+    if "transformer_blocks" in names:
+        return options.layers != "attention" or "attn1" in names or "attn2" in names
+    if names[-1] in ("proj_in", "proj_out"):
+        return options.layers != "attention"
+    if options.layers == "all":
+        return not isinstance(part, Conv2d) or part.kernel_size == (1, 1) or bool(options.conv_rank)
+    residual = not layer.startswith(("time_embed", "label_emb", "input_blocks.0.", "out."))
+    return bool(options.conv_rank) and residual
+
+
+def in_text(layer: str, part: nn.Module, options: LoRAOptions) -> bool:
+    if isinstance(part, LayerNorm):
+        return options.norms
+    inside = ".layers." in layer and isinstance(part, Linear)
+    return inside and (options.layers != "attention" or ".self_attn." in layer)
+
+
+def kohya_names(network: str, module: nn.Module, model: Model) -> Callable[[str], str]:
+    """Our names of layers to kohya's: diffusers' for SD 1.x and 2.x, the original ones for SDXL."""
+    sdxl = model.facts.family.startswith("sdxl")
+    if network == UNET:
+        rename = (lambda layer: layer) if sdxl else diffusers_unet(cast(UNet, module).config)
+        prefix = "lora_unet_"
+    else:
+        rename = str
+        second = network == TEXT[1] or model.facts.family == "sdxl_refiner"
+        prefix = ("lora_te2_" if second else "lora_te1_") if sdxl else "lora_te_"
+    return lambda layer: prefix + rename(layer).replace(".", "_")
+
+
+def begin(weight: Tensor, options: LoRAOptions, generator: torch.Generator) -> Slots:
+    """Factors that do nothing yet, as each kind's authors begin with them."""
+    if weight.ndim == 1:
+        return {"diff": torch.zeros_like(weight)}
+    wide = weight.ndim == 4 and weight.shape[-1] > 1
+    rank = options.conv_rank if wide else options.rank
+    slots = BEGINNINGS[options.kind](weight, max(1, rank), options, generator)
+    if options.kind in ("lora", "loha", "lokr", "glora"):
+        slots["alpha"] = torch.tensor(options.conv_alpha if wide else options.alpha)
+    if options.dora and options.kind in ("lora", "loha", "lokr"):
+        norm = torch.linalg.vector_norm(weight.flatten(1), dim=1)
+        slots["dora_scale"] = norm.view(-1, *(1,) * (weight.ndim - 1))
+    return slots
+
+
+def spread(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """He et al. (2015) with a = sqrt(5), as PyTorch begins linear layers: uniform within 1/sqrt(fan in)."""
+    bound = 1 / math.sqrt(math.prod(shape[1:]))
+    return torch.empty(shape).uniform_(-bound, bound, generator=generator)
+
+
+def begin_lora(weight: Tensor, rank: int, options: LoRAOptions, generator: torch.Generator) -> Slots:
+    one = (1,) * (weight.ndim - 2)
+    return {
+        "lora_down": spread((rank, *weight.shape[1:]), generator),
+        "lora_up": torch.zeros(len(weight), rank, *one),
+    }
+
+
+def begin_loha(weight: Tensor, rank: int, options: LoRAOptions, generator: torch.Generator) -> Slots:
+    rows, columns = len(weight), weight[0].numel()
+
+    def normal(*shape: int, deviation: float) -> Tensor:
+        return torch.empty(shape).normal_(std=deviation, generator=generator)
+
+    return {
+        "hada_w1_a": normal(rows, rank, deviation=0.1),
+        "hada_w1_b": normal(rank, columns, deviation=1.0),
+        "hada_w2_a": torch.zeros(rows, rank),
+        "hada_w2_b": normal(rank, columns, deviation=1.0),
+    }
+
+
+def begin_lokr(weight: Tensor, rank: int, options: LoRAOptions, generator: torch.Generator) -> Slots:
+    (a, b), (c, d) = split(len(weight), options.factor), split(weight.shape[1], options.factor)
+    size = weight.shape[2:]
+    first = {"lokr_w1": spread((a, c), generator)}
+    if rank < max(b, d * math.prod(size)) / 2:
+        second = {"lokr_w2_a": spread((b, rank), generator), "lokr_w2_b": torch.zeros(rank, d * math.prod(size))}
+    else:
+        second = {"lokr_w2": torch.zeros(b, d, *size)}
+    return first | second
+
+
+def split(length: int, factor: int) -> tuple[int, int]:
+    """Two divisors, the smaller first: one near `factor`, or both near the square root (LyCORIS's factorization)."""
+    if factor > 0 and length % factor == 0:
+        return (factor, length // factor) if factor <= length // factor else (length // factor, factor)
+    limit = length if factor < 0 else factor
+    small, large = 1, length
+    divisors = [m for m in range(1, length + 1) if length % m == 0]
+    for divisor in divisors:
+        other = length // divisor
+        if divisor <= limit and divisor <= other and divisor + other <= small + large:
+            small, large = divisor, other
+    return small, large
+
+
+def begin_ia3(weight: Tensor, rank: int, options: LoRAOptions, generator: torch.Generator) -> Slots:
+    return {"weight": torch.zeros(len(weight)), "on_input": torch.tensor(False)}
+
+
+def begin_glora(weight: Tensor, rank: int, options: LoRAOptions, generator: torch.Generator) -> Slots:
+    rows, columns = weight.shape[:2]
+    return {
+        "a1": spread((columns, rank), generator), "a2": torch.zeros(rank, columns),
+        "b1": spread((rows, rank), generator), "b2": torch.zeros(rank, *weight.shape[1:]),
+    }  # fmt: skip
+
+
+def begin_full(weight: Tensor, rank: int, options: LoRAOptions, generator: torch.Generator) -> Slots:
+    return {"diff": torch.zeros_like(weight)}
+
+
+def begin_oft(weight: Tensor, rank: int, options: LoRAOptions, generator: torch.Generator) -> Slots:
+    size = block(len(weight), options.block_size)
+    return {"oft_blocks": torch.zeros(len(weight) // size, size, size), "alpha": torch.tensor(options.constraint)}
+
+
+def begin_boft(weight: Tensor, rank: int, options: LoRAOptions, generator: torch.Generator) -> Slots:
+    size = block(len(weight), options.block_size)
+    count = len(weight) // size
+    stages = int(math.log2(count & -count)) + 1  # as often as the blocks can be halved
+    return {"boft_blocks": torch.zeros(stages, count, size, size), "alpha": torch.tensor(options.constraint)}
+
+
+def block(length: int, size: int) -> int:
+    """The size, or the next smaller one that divides the length."""
+    return next(s for s in range(size, 0, -1) if length % s == 0)
+
+
+BEGINNINGS: dict[str, Callable[[Tensor, int, LoRAOptions, torch.Generator], Slots]] = {
+    "lora": begin_lora, "loha": begin_loha, "lokr": begin_lokr, "ia3": begin_ia3, "glora": begin_glora,
+    "full": begin_full, "oft": begin_oft, "boft": begin_boft,
+}  # fmt: skip
+METHODS.add("lora", LoRATraining)

@@ -1,0 +1,187 @@
+"""Training LoRAs of every kind: they begin as nothing, learn, and are in their files what they were in training."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from fromnoise.adapters.adapter import Strengths, load_adapter
+from fromnoise.checkpoints.save import save_checkpoint
+from fromnoise.engine.library import Model
+from fromnoise.nn.ops import patching
+from fromnoise.train.data.batches import Schedule, gathered
+from fromnoise.train.data.source import Dataset, Subset
+from fromnoise.train.finetune import FineTuneTask, Lesson
+from fromnoise.train.lora import BEGINNINGS, LoRAOptions, LoRATraining, split
+from fromnoise.train.noising import Noising
+from fromnoise.train.objective import Objective
+from tests.engine.models import tiny_model
+
+KINDS = list(BEGINNINGS)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("pictures")
+    for number in range(3):
+        Image.effect_noise((64, 64), 80).convert("RGB").save(path / f"{number}.png")
+        (path / f"{number}.txt").write_text(f"sks number {number}")
+    return path
+
+
+def model(family: str = "sd1", seed: int = 0) -> Model:
+    made = tiny_model(family)  # type: ignore[arg-type]
+    torch.manual_seed(seed)
+    for network in (made.unet, *made.text):
+        for p in network.parameters():
+            p.data.add_(torch.randn_like(p) * 0.05)  # so that no branch is zero
+        network.requires_grad_(False)
+    return made
+
+
+def task(on: Model, folder: Path, options: LoRAOptions, cache: Path | None = None) -> FineTuneTask:
+    dataset = Dataset(subsets=(Subset(image_dir=folder),), batch_size=2, resolution=64)
+    schedule = Schedule((gathered(dataset),), seed=0)
+    return FineTuneTask(on, LoRATraining(on, options, 0), Lesson(schedule, 100, Objective(), Noising()), cache)
+
+
+def options(kind: str, **more: object) -> LoRAOptions:
+    return LoRAOptions.model_validate({"kind": kind, "rank": 4, "alpha": 2, **more})
+
+
+def answer(on: Model) -> Tensor:
+    generator = torch.Generator().manual_seed(3)
+    x, context = torch.randn(1, 4, 8, 8, generator=generator), torch.randn(1, 77, on.unet.config.context_dim,
+                                                                           generator=generator)  # fmt: skip
+    with torch.no_grad():
+        out: Tensor = on.unet(x, torch.tensor([500.0]), context)
+    return out
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_begins_as_nothing_and_leaves_no_trace(kind: str) -> None:
+    on = model()
+    before = answer(on)
+    training = LoRATraining(on, options(kind, layers="all", conv_rank=2), 0)
+    with training.applied():
+        torch.testing.assert_close(answer(on), before, rtol=1e-5, atol=1e-6)
+        for p in training.module.parameters():
+            p.data.add_(torch.randn(p.shape, generator=torch.Generator().manual_seed(2)) * 0.05)
+        assert not torch.allclose(answer(on), before, rtol=1e-3, atol=1e-3)
+    assert torch.equal(answer(on), before)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_learns(kind: str, folder: Path) -> None:
+    torch.manual_seed(0)
+    on = model()
+    one = task(on, folder, options(kind))
+    optimizer = torch.optim.AdamW(one.module.parameters(), lr=1e-2)
+    first = None
+    for _ in range(12):
+        loss, _ = one.loss(0)  # the same step over and over
+        first = first or float(loss.detach())
+        loss.backward()
+        assert all(p.grad is not None for p in one.module.parameters())
+        optimizer.step()
+        optimizer.zero_grad()
+    assert float(loss.detach()) < 0.97 * first
+    assert all(p.grad is None for network in (on.unet, on.vae, *on.text) for p in network.parameters())
+
+
+@pytest.mark.parametrize("family", ["sd1", "sdxl"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_its_file_does_what_it_did_in_training(kind: str, family: str, tmp_path: Path) -> None:
+    on = model(family)
+    training = LoRATraining(on, options(kind, layers="all" if family == "sd1" else "transformer", conv_rank=3), 0)
+    generator = torch.Generator().manual_seed(1)
+    for p in training.module.parameters():
+        p.data.add_(torch.randn(p.shape, generator=generator) * 0.05)
+    path = save_checkpoint(tmp_path / "lora.safetensors", training.tensors(), dtype=None, metadata=training.metadata())
+    adapter = load_adapter(path, training.networks)
+    assert not adapter.unmatched
+    for name, network in training.networks.items():
+        inputs = sample_input(name, network)
+        with torch.no_grad(), training.applied():
+            wanted = run(network, inputs)
+        with torch.no_grad(), patching(network, adapter.patches(name, Strengths())):
+            found = run(network, inputs)
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+
+
+def sample_input(name: str, network: nn.Module) -> tuple[Tensor, ...]:
+    generator = torch.Generator().manual_seed(7)
+    if name != "unet":
+        return (torch.randint(0, 49_000, (1, 77), generator=generator),)
+    config = network.config
+    y = torch.randn(1, config.vector_dim, generator=generator) if config.vector_dim else None  # type: ignore[arg-type]
+    x, t = torch.randn(1, 4, 8, 8, generator=generator), torch.tensor([300.0])
+    inputs = (x, t, torch.randn(1, 77, config.context_dim, generator=generator), y)  # type: ignore[arg-type]
+    return tuple(value for value in inputs if value is not None)
+
+
+def run(network: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
+    out = network(*inputs)
+    return out if isinstance(out, Tensor) else out.last
+
+
+def test_gradients_are_those_of_float64(folder: Path) -> None:
+    on = model()
+    one = task(on, folder, options("lora", conv_rank=2))
+    for p in one.module.parameters():
+        p.data.add_(torch.randn(p.shape, generator=torch.Generator().manual_seed(5)) * 0.05)
+    one.loss(0)[0].backward()
+    found = {name: p.grad.clone() for name, p in one.module.named_parameters() if p.grad is not None}
+    one.module.zero_grad()
+    site = next(s for s in one.trainable.sites if s.layer.endswith("attn2.to_v"))  # type: ignore[attr-defined]
+    parameter = one.module.get_parameter(f"{site.name}.lora_up")
+    exact = numerical(one, parameter, (3, 1))
+    assert found[f"{site.name}.lora_up"][3, 1].item() == pytest.approx(exact, rel=2e-2, abs=1e-6)
+
+
+def numerical(one: FineTuneTask, parameter: Tensor, place: tuple[int, int], step: float = 1e-2) -> float:
+    """By central differences."""
+    losses = []
+    with torch.no_grad():
+        for sign in (1, -1):
+            parameter[place] += sign * step
+            losses.append(one.loss(0)[0].double().item())
+            parameter[place] -= sign * step
+    return (losses[0] - losses[1]) / (2 * step)
+
+
+def test_a_step_is_the_same_each_time_and_from_the_cache(folder: Path, tmp_path: Path) -> None:
+    on = model()
+    one, again = (task(on, folder, options("lora"), tmp_path / "cache") for _ in range(2))
+    assert len(list((tmp_path / "cache").glob("*"))) == 0
+    first = float(one.loss(3)[0].detach())
+    assert len(list((tmp_path / "cache").glob("*.safetensors"))) > 0
+    assert float(again.loss(3)[0].detach()) == first
+    assert float(one.loss(4)[0].detach()) != first
+
+
+def test_kohyas_names(folder: Path) -> None:
+    names = set(LoRATraining(model(), options("lora"), 0).tensors())
+    assert "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q.lora_down.weight" in names
+    assert "lora_te_text_model_encoder_layers_0_mlp_fc1.alpha" in names
+    names = set(LoRATraining(model("sdxl"), options("lora"), 0).tensors())
+    assert "lora_unet_middle_block_1_transformer_blocks_0_attn2_to_k.lora_up.weight" in names
+    assert "lora_te2_text_model_encoder_layers_1_self_attn_q_proj.lora_up.weight" in names
+
+
+@pytest.mark.parametrize(
+    ("length", "factor", "pair"),
+    [(127, -1, (1, 127)), (128, -1, (8, 16)), (250, -1, (10, 25)), (360, -1, (18, 20)), (512, -1, (16, 32)),
+     (1024, -1, (32, 32)), (128, 8, (8, 16)), (250, 8, (5, 50)), (360, 8, (8, 45)), (512, 8, (8, 64)),
+     (1024, 8, (8, 128)), (360, 16, (15, 24)), (1024, 16, (16, 64))],
+)  # fmt: skip
+def test_sides_are_split_as_lycoris_splits_them(length: int, factor: int, pair: tuple[int, int]) -> None:
+    assert split(length, factor) == pair
+
+
+def test_the_parts_that_are_wanted_train(folder: Path) -> None:
+    unet_only = LoRATraining(model(), options("lora", text=False), 0)
+    assert not unet_only.trains_text
+    assert all(name.startswith("lora_unet_") for name in unet_only.tensors())
