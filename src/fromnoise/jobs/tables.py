@@ -6,15 +6,18 @@ Times are seconds since 1970. Texts that people wrote are Unicode without NUL, w
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
+    Float,
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     Text,
     UniqueConstraint,
-)  # fmt: skip
+)
 
 METADATA = MetaData(
     naming_convention={
@@ -52,4 +55,98 @@ SHELVED = Table(  # what lies on the shelves, in their order, by kind
     Column("path", Text, ForeignKey(FILES.c.path, ondelete="CASCADE"), nullable=False),
     UniqueConstraint("kind", "place"),
     Index("ix_shelved_path", "path"),
+)
+
+WORKERS = Table(  # processes that have taken, or may take, jobs
+    "workers",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("device", Text, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("started", Float, nullable=False),
+    Column("lease", Float, nullable=False),  # until when it is believed to be alive
+    Column("draining", Boolean, nullable=False),  # takes no more
+    Column("info", JSON(none_as_null=True)),  # the device's name and memory, the models it holds
+)
+
+JOBS = Table(
+    "jobs",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("body", JSON, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("key", Text),
+    Column("group", Text, index=True),
+    Column("affinity", Text),
+    Column("cost", Float, nullable=False),
+    Column("folder", Text, nullable=False),
+    Column("turn", Float, nullable=False),  # its place in the line, among those of the same priority
+    Column("state", Text, nullable=False),
+    Column("wish", Text),
+    Column("created", Float, nullable=False),
+    Column("queued", Float, nullable=False),
+    Column("started", Float),
+    Column("finished", Float),
+    Column("attempts", Integer, nullable=False),
+    Column("deaths", Integer, nullable=False),
+    Column("step", Integer, nullable=False),
+    Column("steps", Integer, nullable=False),
+    Column("kept", Integer, nullable=False),
+    Column("worker", Text, ForeignKey(WORKERS.c.id), index=True),
+    Column("file", Text, unique=True),
+    Column("error", Text),
+    UniqueConstraint("owner", "key"),
+    Index("ix_jobs_line", "state", "priority", "turn", "id"),
+    Index("ix_jobs_owner", "owner", "state", "id"),
+)
+
+EVENTS = Table(
+    "events",
+    METADATA,
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("job", Text, ForeignKey(JOBS.c.id, ondelete="CASCADE"), nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("time", Float, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("data", JSON, nullable=False),
+    Index("ix_events_job", "job", "number"),
+    sqlite_autoincrement=True,  # a number is never used again: listeners remember the last one they saw
+)
+
+RESULTS = Table(
+    "results",
+    METADATA,
+    Column("job", Text, ForeignKey(JOBS.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("path", Text),
+    Column("sha256", Text),
+    Column("media", Text, nullable=False),
+    Column("data", JSON, nullable=False),
+)
+
+PREVIEWS = Table(  # what a picture under way looks like, the newest only
+    "previews",
+    METADATA,
+    Column("job", Text, ForeignKey(JOBS.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("step", Integer, nullable=False),
+    Column("image", LargeBinary, nullable=False),  # a small JPEG
+)
+
+LINE = Table(  # of which there is one row
+    "line",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("turn", Float, nullable=False),  # of the job that was taken last
+    Column("held", Boolean, nullable=False),  # nothing is taken
+)
+
+TAKEN = Table(  # the last job that was taken of each owner
+    "taken",
+    METADATA,
+    Column("owner", Text, primary_key=True),
+    Column("priority", Integer, primary_key=True),
+    Column("ends", Float, nullable=False),  # its turn and its cost
 )
