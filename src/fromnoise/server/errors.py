@@ -40,6 +40,14 @@ def problem(status: int, kind: str, message: str, *, field: str | None = None) -
     return JSONResponse(content, status)
 
 
+def answer(request: Request, status: int, kind: str, message: str, *, field: str | None = None) -> JSONResponse:
+    """The problem as the clients of a route expect it."""
+    if not request.url.path.startswith("/v1/"):
+        return problem(status, kind, message, field=field)
+    told = {"message": without_folders(message), "type": kind, "param": field, "code": kind}  # OpenAI's form
+    return JSONResponse({"error": told}, status)
+
+
 def without_folders(message: str) -> str:
     """The message with files' names in the place of their paths: clients learn nothing of this machine's folders."""
     return PATH.sub(lambda found: found[1] or "...", message)
@@ -56,32 +64,32 @@ def add_to(app: FastAPI) -> None:
 
     @app.exception_handler(ApiError)
     async def api_error(request: Request, error: ApiError) -> JSONResponse:
-        response = problem(error.status, error.kind, str(error))
+        response = answer(request, error.status, error.kind, str(error))
         if error.retry_after is not None:
             response.headers["Retry-After"] = str(max(1, round(error.retry_after)))
         return response
 
     @app.exception_handler(UserError)
     async def user_error(request: Request, error: UserError) -> JSONResponse:
-        return problem(422, kind_of(error), str(error))
+        return answer(request, 422, kind_of(error), str(error))
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
         message = str(first["msg"]).removeprefix("Value error, ")
-        return problem(422, "request", f"{place}: {message}" if place else message, field=place or None)
+        return answer(request, 422, "request", f"{place}: {message}" if place else message, field=place or None)
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> JSONResponse:
-        response = problem(error.status_code, KINDS.get(error.status_code, "request"), str(error.detail))
+        response = answer(request, error.status_code, KINDS.get(error.status_code, "request"), str(error.detail))
         response.headers.update(error.headers or {})
         return response
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> JSONResponse:
         LOG.exception("%s %s failed", request.method, request.url.path)
-        return problem(500, "server", "something went wrong on the server; its log says what")
+        return answer(request, 500, "server", "something went wrong on the server; its log says what")
 
 
 KINDS: dict[int, str] = {

@@ -1,0 +1,51 @@
+"""The server, put together: `create_app(context, policy)`."""
+
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse, PlainTextResponse
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from starlette.types import ASGIApp
+
+from fromnoise import __version__
+from fromnoise.server import errors, native, openai
+from fromnoise.server.context import Context
+from fromnoise.server.guard import Guard, Policy
+
+
+def create_app(context: Context, policy: Policy | None = None) -> ASGIApp:
+    """Everything behind the guard."""
+    return Guard(inner_app(context), policy or Policy())
+
+
+def inner_app(context: Context) -> FastAPI:
+    """The routes alone, for tests of the schema."""
+    app = FastAPI(title="fromnoise", version=__version__, docs_url=None, redoc_url=None)
+    app.state.context = context
+    errors.add_to(app)
+    app.include_router(native.router)
+    app.include_router(openai.router)
+    add_health(app, context)
+    return app
+
+
+def add_health(app: FastAPI, context: Context) -> None:
+    """What operators' programs ask: alive, ready, how much waits."""
+
+    @app.get("/healthz", include_in_schema=False)
+    def alive() -> JSONResponse:
+        return JSONResponse({"status": "ok"})
+
+    @app.get("/readyz", include_in_schema=False)
+    def ready() -> JSONResponse:
+        faults = context.queue.database.check()
+        workers = context.queue.workers()
+        status = 200 if workers and not faults else 503
+        return JSONResponse({"database": faults or "ok", "workers": len(workers)}, status)
+
+    @app.get("/metrics", include_in_schema=False, response_class=PlainTextResponse)
+    def metrics() -> PlainTextResponse:
+        registry = CollectorRegistry()
+        jobs = Gauge("fromnoise_jobs", "Jobs by state.", ["state"], registry=registry)
+        for state, count in context.queue.counts().items():
+            jobs.labels(state).set(count)
+        Gauge("fromnoise_workers", "Workers that are alive.", registry=registry).set(len(context.queue.workers()))
+        return PlainTextResponse(generate_latest(registry), media_type="text/plain; version=0.0.4")

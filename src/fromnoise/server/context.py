@@ -1,0 +1,61 @@
+"""What the routes work with; one for each server."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+from starlette.requests import HTTPConnection
+
+from fromnoise.engine.catalogue import Catalogue
+from fromnoise.jobs.queue import Queue
+from fromnoise.server.access import Access, Identity
+from fromnoise.server.errors import ApiError
+from fromnoise.server.limits import Limiter, Rate
+
+SUBMISSIONS = Rate(600, 60.0)  # jobs of one owner
+
+
+@dataclass(frozen=True)
+class Context:
+    """The queue, who may use it, and where files lie."""
+
+    queue: Queue
+    access: Access
+    outputs: Path  # where results' paths begin
+    uploads: Path  # what clients sent, by the SHA-256 of its bytes
+    catalogue: Catalogue = field(default_factory=Catalogue.shipped)
+    submissions: Limiter = field(default_factory=lambda: Limiter(SUBMISSIONS))
+
+    def owner_of(self, who: Identity) -> str | None:
+        """Whose jobs somebody sees: an administrator all, which is None."""
+        return None if who.is_admin else who.name
+
+    def file(self, root: Path, relative: str) -> Path:
+        """A file below a root; ApiError 404 for whatever is not there, or elsewhere."""
+        path = (root / relative).resolve()
+        if not path.is_relative_to(root.resolve()) or not path.is_file():
+            raise ApiError(404, "not-found", "there is no such file")
+        return path
+
+
+def context(connection: HTTPConnection) -> Context:
+    return cast(Context, connection.app.state.context)
+
+
+def identity(request: Request) -> Identity:
+    """Who calls. ApiError 401."""
+    return context(request).access.who(request)
+
+
+def administrator(request: Request) -> Identity:
+    """Who calls, and is an administrator. ApiError 403."""
+    who = identity(request)
+    if not who.is_admin:
+        raise ApiError(403, "forbidden", "only an administrator may do that")
+    return who
+
+
+Here = Annotated[Context, Depends(context)]
+Who = Annotated[Identity, Depends(identity)]
+Admin = Annotated[Identity, Depends(administrator)]
