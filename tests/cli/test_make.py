@@ -8,13 +8,15 @@ import pytest
 from PIL import Image
 
 from fromnoise.cli import make
-from fromnoise.cli.drafting import IMG2IMG_STRENGTH, native_size, sides
+from fromnoise.cli.drafting import IMG2IMG_STRENGTH, fitting_size, native_size, sides
 from fromnoise.cli.make import Observer
+from fromnoise.cli.options import Order
 from fromnoise.engine import library
 from fromnoise.engine.generate import generate
 from fromnoise.engine.memory import place
 from fromnoise.engine.metadata import own
-from fromnoise.engine.recipe import MAX_SEED, Recipe
+from fromnoise.engine.recipe import MAX_SEED, ImageRef, Recipe
+from fromnoise.engine.recipe_guidance import Outpaint
 from fromnoise.errors import UserError
 
 from .conftest import Run, everything
@@ -87,6 +89,17 @@ def test_without_a_size_or_guidance_the_models_own_are_taken(
     [recipe] = seen
     defaults = library.load(str(checkpoint), place("cpu")).defaults
     assert (recipe.width, recipe.height, recipe.guidance_scale) == (defaults.size, defaults.size, 7.0) == (512, 512, 7)
+
+
+def test_outpainting_makes_the_canvas_as_large_as_it_grows(draw: Run, folder: Path) -> None:
+    Image.effect_noise((40, 51), 90).convert("RGB").save("start.png")
+    [path] = draw("x", "--init", "start.png", "--size", "64x56").paths
+    assert Image.open(path).size == (64, 56)
+    options = ("--init", "start.png", "--outpaint", "left=8, right=16, feather=8")
+    recipe = Recipe.make(init=ImageRef.of(Path("start.png")).model_dump(), outpaint={"left": 8, "right": 16})
+    assert fitting_size(recipe, Order(init=Path("start.png")), 512) == (64, 48)
+    [path] = draw("x", *options, "--size", "64x48").paths
+    assert own.recipe_in(path).outpaint == Outpaint(left=8, right=16, feather=8)
 
 
 def test_nothing_is_overwritten(draw: Run) -> None:

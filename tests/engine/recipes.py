@@ -15,7 +15,9 @@ from fromnoise.sampling.samplers import SAMPLERS
 from fromnoise.sampling.schedules import SCHEDULES
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=80)
-IMAGES = st.builds(lambda digest: ImageRef(path="a b/图.png", sha256=f"{digest:064x}"), st.integers(0, 2**256 - 1))
+IMAGES = st.builds(
+    lambda digest: ImageRef(path=f"a b/图{digest:x}.png", sha256=f"{digest:064x}"), st.integers(0, 2**256 - 1)
+)
 EIGHTS = st.integers(1, 64).map(lambda n: 8 * n)
 HASHES = st.none() | st.integers(0, 2**256 - 1).map("{:064x}".format)
 

@@ -10,15 +10,22 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
 
-from fromnoise.engine.canvas import blurred, drawn_mask, extended, filled, masked_box, resized, with_colours_of
+from fromnoise.engine.canvas import (
+    Margins,
+    blurred,
+    drawn_mask,
+    extended,
+    filled,
+    masked_box,
+    new_part,
+    resized,
+    with_colours_of,
+)
 from fromnoise.engine.executor import Executor
 from fromnoise.engine.generate import Job, generate
-from fromnoise.engine.guiding import blended, keep_gradually
 from fromnoise.engine.library import Model
 from fromnoise.engine.recipe import ImageRef, Recipe
 from fromnoise.errors import FileError
-from fromnoise.sampling.guidance import Guiding
-from fromnoise.sampling.samplers import Evaluate
 from fromnoise.sampling.schedules import NoiseTable
 from tests.engine.models import tiny_model
 
@@ -129,12 +136,29 @@ def test_fill_takes_colours_from_around() -> None:
     assert (made[:10] == pixels[:10]).all()
 
 
-def test_a_larger_canvas_and_its_mask() -> None:
+def test_a_larger_canvas() -> None:
     pixels = noise_pixels(32, 32)
-    canvas, mask = extended(Image.fromarray(pixels), left=16, bottom=8, overlap=4)
-    assert canvas.size == mask.size == (48, 40)
-    assert (np.asarray(canvas)[:32, 16:] == pixels).all()
-    assert (np.asarray(mask) == 255 - 255 * (np.arange(40)[:, None] < 28) * (np.arange(48) >= 20)).all()
+    grown = np.asarray(extended(Image.fromarray(pixels), Margins(left=16, bottom=8), "edge"))
+    assert grown.shape == (40, 48, 3)
+    assert (grown[:32, 16:] == pixels).all()
+    assert (grown[:32, :16] == pixels[:, :1]).all()
+    assert (grown[32:, 16:] == pixels[-1:]).all()
+    gray = np.asarray(extended(Image.fromarray(pixels), Margins(right=3), "gray"))
+    assert (gray[:, 32:] == 127).all()
+
+
+def test_the_new_part_fades_into_the_picture() -> None:
+    """Pixel by pixel, by the distance to the nearest side that grows."""
+    width, height, feather, by = 60, 50, 10, Margins(left=7, bottom=9)
+    mask = np.asarray(new_part((width, height), by, feather))
+    assert mask.shape == (59, 67)
+    for y in range(59):
+        for x in range(67):
+            inside = x >= 7 and y < 50
+            near = min(x - 7, height - y)
+            expected = max(0.0, 1 - near / feather) ** 2 if inside else 1.0
+            assert mask[y, x] == round(255 * expected), (x, y)
+    assert (np.asarray(new_part((20, 20), by, 10))[:20, 7:] == 0).all()  # no room to fade
 
 
 def test_colours_of_another_picture() -> None:
@@ -258,35 +282,6 @@ def test_more_and_less_noise_on_a_start_picture(model: Model, masked: dict[str, 
 
 
 # --- grey masks -------------------------------------------------------------------------------------------------------
-
-
-def test_darker_parts_of_the_mask_join_later() -> None:
-    clean, noise = torch.zeros(1, 4, 1, 3), torch.zeros(1, 4, 1, 3)
-    mask = torch.tensor([0.2, 0.6, 1.0]).reshape(1, 1, 1, 3)
-
-    def guide(ask: Evaluate) -> Guiding:
-        yield []
-        return torch.ones_like(ask.x)
-
-    sigmas = TABLE.sigma(torch.tensor([999.0, 700.0, 500.0, 150.0, 50.0]))
-    guided = keep_gradually(guide, clean, mask, noise, TABLE, torch.cat((sigmas, torch.zeros(1))))
-    joined = []
-    for sigma in sigmas:
-        asking = guided(Evaluate(torch.ones(1, 4, 1, 3), sigma))
-        next(asking)
-        with pytest.raises(StopIteration) as stop:
-            asking.send([])
-        joined.append(stop.value.value[0, 0, 0].tolist())
-    assert joined == [[0, 0, 1], [0, 0, 1], [0, 1, 1], [1, 1, 1], [1, 1, 1]]
-
-
-def test_blended_latents_keep_their_length() -> None:
-    low, high = torch.randn(2, 1, 4, 8, 8, generator=torch.Generator().manual_seed(0)).unbind()
-    half = torch.full((1, 1, 8, 8), 0.5)
-    made = blended(low, high, half, 1.0).norm(dim=1)
-    assert torch.allclose(made, (low.norm(dim=1) + high.norm(dim=1)) / 2, atol=1e-3)
-    assert torch.allclose(blended(low, high, torch.ones(1, 1, 8, 8), 4.0), high, atol=1e-3)
-    assert torch.allclose(blended(low, high, torch.zeros(1, 1, 8, 8), 4.0), low, atol=1e-3)
 
 
 @pytest.mark.parametrize("inpaint", [{"gradual": True}, {"soft": {}}])

@@ -11,6 +11,7 @@ OURS = {
     "The picture": "画什么",
     "Start picture and mask": "起始图片和蒙版",
     "How it is made": "怎么画",
+    "Guidance": "引导",
     "Second pass and refiner": "二次放大和精炼模型",
     "Where it goes": "存到哪里",
     "The machine": "机器",
@@ -96,6 +97,39 @@ OURS = {
         '高分辨率修复： "2"， 或 "scale=2, strength=0.5, steps=10"。'
     ),
     'Another model for the last steps: "NAME, 0.8".': '最后若干步换用的精炼模型： "名字, 0.8"。',
+    "CFG rescale: guided answers keep their contrast: 0.7.": ("CFG 重缩放： 保持对比度， 如 0.7。"),
+    'Adaptive projected guidance, against burnt colours: on, or "eta=0, threshold=15".': (
+        '自适应投影引导（APG）， 防止过饱和： on， 或 "eta=0, threshold=15"。'
+    ),
+    'Dynamic thresholding: a high guidance with the values of a lower one: "7, percentile=0.99".': (
+        '动态阈值： 高引导系数， 低系数的数值范围： "7, percentile=0.99"。'
+    ),
+    "CFG-Zero*: the unconditional answer is fitted first: on.": ("CFG-Zero*： 先拟合无条件结果： on。"),
+    "Perp-Neg: take away only what the prompt does not ask for: 1.": (
+        "Perp-Neg： 反向提示词只去掉 与提示词垂直的部分： 1。"
+    ),
+    'Leave the negative prompt out at low noise (NGMS) or at the start: "2", or "early=0.1".': (
+        '低噪声时（NGMS）或开头 跳过反向提示词： "2"， 或 "early=0.1"。'
+    ),
+    "Perturbed-attention guidance, for structure: 3.": ("扰动注意力引导（PAG）， 改善结构： 3。"),
+    'Self-attention guidance, for details: "0.5, blur=2".': ('自注意力引导（SAG）， 改善细节： "0.5, blur=2"。'),
+    'FreeU, b1, b2, s1, s2: on, or "1.3, 1.4, 0.9, 0.2".': (
+        'FreeU 的 b1、 b2、 s1、 s2： on， 或 "1.3, 1.4, 0.9, 0.2"。'
+    ),
+    "Token merging, for speed: the share of tokens done without, 0.5.": (
+        "Token 合并， 加快生成： 省去的比例， 如 0.5。"
+    ),
+    "Pictures that tile: on, or y=off for left and right alone.": ("无缝平铺： on， 或 y=off 只平铺左右。"),
+    'A prompt for a part of the picture, as shares of it: "a dog, left=0.5, width=0.5"; can be repeated.': (
+        '画面一部分的提示词， 位置按比例： "a dog, left=0.5, width=0.5"； 可重复使用。'
+    ),
+    'How much the prompt counts beside those of regions: "base=0.5".': ('整图提示词相对分区的权重： "base=0.5"。'),
+    'New pixels around the start picture: "left=128, right=128, feather=40".': (
+        '向外扩图的像素： "left=128, right=128, feather=40"。'
+    ),
+    'Begin with the noise that the start picture would come from: "prompt=a cat, steps=50".': (
+        '从起始图片反推的噪声开始： "prompt=a cat, steps=50"。'
+    ),
     "A model file or a picture.": "模型文件或图片。",
     "Which device to measure; by default the best there is.": "测试哪个设备； 默认用最好的设备。",
     "A TOML file; docs/training.md explains it.": "TOML 文件， 说明见 docs/training.md。",

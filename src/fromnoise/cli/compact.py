@@ -7,6 +7,7 @@ quotes, as in JSON. Numbers that belong together are written 512x768, other list
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
@@ -20,6 +21,7 @@ ON, OFF = "on", "off"
 SETTING = re.compile(r'\s*(?:(\w+)\s*=\s*)?("(?:[^"\\]|\\.)*"|[^,"]*)\s*(?:,|$)')
 PLAIN = re.compile(r'[^,"=\\\s](?:[^,"=\\\n\r]*[^,"=\\\s])?')
 SIZE = re.compile(r"(-?\d+)\s*[x×]\s*(-?\d+)")
+NAME = re.compile(r"[\w.]+")
 NUMBER = re.compile(r"-?\d+")
 
 
@@ -94,8 +96,13 @@ def holds_list(annotation: Any) -> bool:
 
 
 def several(value: str) -> list[str]:
-    found = SIZE.fullmatch(value)
-    return list(found.groups()) if found else value.split()
+    """Two numbers of a size, words between blanks, or a list in JSON."""
+    if found := SIZE.fullmatch(value):
+        return list(found.groups())
+    if value.startswith("["):
+        with suppress(ValueError):
+            return [str(one) for one in json.loads(value)]
+    return value.split()
 
 
 def number_or_word(value: str) -> int | float | bool | str:
@@ -114,7 +121,9 @@ def written(value: Mapping[str, Any]) -> str:
 
 def word(value: object) -> str:
     if isinstance(value, (list, tuple)):
-        numbers = len(value) == 2 and all(isinstance(inner, int) for inner in value)
-        return word(("x" if numbers else " ").join(map(str, value)))
+        if len(value) == 2 and all(isinstance(inner, int) for inner in value):
+            return f"{value[0]}x{value[1]}"
+        simple = value and all(isinstance(inner, str) and NAME.fullmatch(inner) for inner in value)
+        return word(" ".join(value) if simple else json.dumps(value, ensure_ascii=False))
     text = str(value)
     return text if PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=False)

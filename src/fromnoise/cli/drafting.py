@@ -70,7 +70,7 @@ def said(order: Order) -> dict[str, Any]:
             found[name] = reference(path).model_dump()
     for field in fields(order):
         value = getattr(order, field.name)
-        if value is not None and is_option(field) and field.name not in BY_HAND:
+        if value not in (None, [], ()) and is_option(field) and field.name not in BY_HAND:
             put(found, recipe_field(field), read(flag(field), recipe_field(field), value))
     return found
 
@@ -79,11 +79,17 @@ def read(flag: str, path: str, value: Any) -> Any:
     """What an option's value is in the recipe's field `path`."""
     part = compact.part_type(path)
     if part is not None:
-        several = isinstance(value, list)
-        return (
-            [compact.read_part(flag, one, part) for one in value] if several else compact.read_part(flag, value, part)
-        )
+        if isinstance(value, (list, tuple)):
+            return [with_files(compact.read_part(flag, one, part), part) for one in value]
+        return with_files(compact.read_part(flag, value, part), part)
     return compact.read_table(flag, value) if compact.holds_table(path) else value
+
+
+def with_files(given: dict[str, Any] | None, part: type[BaseModel]) -> dict[str, Any] | None:
+    """The settings of a part with references to the pictures that they name."""
+    names = [name for name, field in part.model_fields.items() if compact.model_in(field.annotation) is ImageRef]
+    files = {name: reference(Path(given[name])).model_dump() for name in names if given and name in given}
+    return given and {**given, **files}
 
 
 def put(fields: dict[str, Any], path: str, value: Any) -> None:
@@ -149,7 +155,7 @@ def differing(recipe: Recipe, path: str, by_path: Mapping[str, str]) -> object |
 def stated(part: BaseModel, path: str, by_path: Mapping[str, str]) -> dict[str, Any]:
     """The fields of a part that differ from their defaults and have no option of their own."""
     return {
-        name: value
+        name: value.path if isinstance(value, ImageRef) else value
         for name, value in part
         if value != type(part).model_fields[name].default and f"{path}.{name}" not in by_path
     }
@@ -175,10 +181,19 @@ def fitted(draft: Recipe, order: Order, model: Model) -> Recipe:
     if order.guidance is None:
         changes["guidance_scale"] = model.defaults.guidance_scale
     if order.size is None:
-        side = model.defaults.size
-        shape = open_image(order.init).size if order.init else (side, side)
-        changes["width"], changes["height"] = native_size(shape, side)
+        changes["width"], changes["height"] = fitting_size(draft, order, model.defaults.size)
     return draft.but(**changes)
+
+
+def fitting_size(draft: Recipe, order: Order, side: int) -> tuple[int, int]:
+    """Width and height where none are given: the model's own, or the start picture's proportions or larger canvas."""
+    if order.init is None:
+        return side, side
+    width, height = open_image(order.init).size
+    if (grown := draft.outpaint) is None:
+        return native_size((width, height), side)
+    canvas = width + grown.left + grown.right, height + grown.top + grown.bottom
+    return max(8, round(canvas[0] / 8) * 8), max(8, round(canvas[1] / 8) * 8)
 
 
 def native_size(shape: tuple[int, int], side: int) -> tuple[int, int]:

@@ -20,7 +20,8 @@ import typer
 from fromnoise.cli.messages import say
 
 WHAT, START, HOW = say("The picture"), say("Start picture and mask"), say("How it is made")
-LATER, WHERE, MACHINE = say("Second pass and refiner"), say("Where it goes"), say("The machine")
+GUIDING, LATER = say("Guidance"), say("Second pass and refiner")
+WHERE, MACHINE = say("Where it goes"), say("The machine")
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,20 @@ class Order:
         str | None,
         option(START, say("Soft inpainting, of masks with greys: on, or its settings."), metavar="SETTINGS"),
         To("inpaint.soft"),
+    ] = None
+    outpaint: Annotated[
+        str | None,
+        option(
+            START, say('New pixels around the start picture: "left=128, right=128, feather=40".'), metavar="SETTINGS"
+        ),
+    ] = None
+    inversion: Annotated[
+        str | None,
+        option(
+            START,
+            say('Begin with the noise that the start picture would come from: "prompt=a cat, steps=50".'),
+            metavar="SETTINGS",
+        ),
     ] = None
     resize: Annotated[
         str | None,
@@ -178,6 +193,86 @@ class Order:
     ] = None
     noise: Annotated[
         str | None, option(HOW, say('Where noise comes from: "source=nv, seed_delta=31337".'), metavar="SETTINGS")
+    ] = None
+
+    # guidance
+    rescale: Annotated[
+        str | None,
+        option(GUIDING, say("CFG rescale: guided answers keep their contrast: 0.7."), metavar="SETTINGS"),
+        To("guidance.rescale"),
+    ] = None
+    apg: Annotated[
+        str | None,
+        option(
+            GUIDING,
+            say('Adaptive projected guidance, against burnt colours: on, or "eta=0, threshold=15".'),
+            metavar="SETTINGS",
+        ),
+        To("guidance.projected"),
+    ] = None
+    thresholding: Annotated[
+        str | None,
+        option(
+            GUIDING,
+            say('Dynamic thresholding: a high guidance with the values of a lower one: "7, percentile=0.99".'),
+            metavar="SETTINGS",
+        ),
+        To("guidance.thresholding"),
+    ] = None
+    cfg_zero: Annotated[
+        str | None,
+        option(GUIDING, say("CFG-Zero*: the unconditional answer is fitted first: on."), metavar="SETTINGS"),
+        To("guidance.zero_star"),
+    ] = None
+    perp_neg: Annotated[
+        str | None,
+        option(GUIDING, say("Perp-Neg: take away only what the prompt does not ask for: 1."), metavar="SETTINGS"),
+        To("guidance.perp_neg"),
+    ] = None
+    skip_negative: Annotated[
+        str | None,
+        option(
+            GUIDING,
+            say('Leave the negative prompt out at low noise (NGMS) or at the start: "2", or "early=0.1".'),
+            metavar="SETTINGS",
+        ),
+        To("guidance.skip"),
+    ] = None
+    pag: Annotated[
+        str | None,
+        option(GUIDING, say("Perturbed-attention guidance, for structure: 3."), metavar="SETTINGS"),
+        To("guidance.perturbed"),
+    ] = None
+    sag: Annotated[
+        str | None,
+        option(GUIDING, say('Self-attention guidance, for details: "0.5, blur=2".'), metavar="SETTINGS"),
+        To("guidance.self_attention"),
+    ] = None
+    freeu: Annotated[
+        str | None,
+        option(GUIDING, say('FreeU, b1, b2, s1, s2: on, or "1.3, 1.4, 0.9, 0.2".'), metavar="SETTINGS"),
+        To("free_u"),
+    ] = None
+    token_merging: Annotated[
+        str | None,
+        option(GUIDING, say("Token merging, for speed: the share of tokens done without, 0.5."), metavar="SETTINGS"),
+    ] = None
+    seamless: Annotated[
+        str | None,
+        option(GUIDING, say("Pictures that tile: on, or y=off for left and right alone."), metavar="SETTINGS"),
+    ] = None
+    region: Annotated[
+        list[str] | None,
+        option(
+            GUIDING,
+            say('A prompt for a part of the picture, as shares of it: "a dog, left=0.5, width=0.5"; can be repeated.'),
+            metavar="SETTINGS",
+        ),
+        To("regional.regions"),
+    ] = None
+    regional: Annotated[
+        str | None,
+        option(GUIDING, say('How much the prompt counts beside those of regions: "base=0.5".'), metavar="SETTINGS"),
     ] = None
 
     # second pass and refiner

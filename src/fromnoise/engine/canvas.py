@@ -112,20 +112,43 @@ def filled(image: Image.Image, mask: Image.Image) -> Image.Image:
     return result.convert("RGB")
 
 
-def extended(
-    image: Image.Image, *, left: int = 0, top: int = 0, right: int = 0, bottom: int = 0, overlap: int = 8
-) -> tuple[Image.Image, Image.Image]:
-    """Outpainting: `image` on a larger canvas, its edges stretched outwards, and the mask of what is to be painted.
+class Margins(NamedTuple):
+    """Pixels on the four sides of a picture."""
 
-    The mask reaches `overlap` pixels into the picture at each side that grows, so that no seam is seen.
+    left: int = 0
+    top: int = 0
+    right: int = 0
+    bottom: int = 0
+
+
+GRAY = 127  # ComfyUI's 0.5, as a level
+
+
+def extended(image: Image.Image, by: Margins, fill: str) -> Image.Image:
+    """`image` on a larger canvas: its edges stretched outwards, or, with `fill` "gray", gray."""
+    pixels = np.asarray(image)
+    margins = ((by.top, by.bottom), (by.left, by.right), *[(0, 0)] * (pixels.ndim - 2))
+    if fill == "gray":
+        return Image.fromarray(np.pad(pixels, margins, constant_values=GRAY))
+    return Image.fromarray(np.pad(pixels, margins, mode="edge"))
+
+
+def new_part(size: tuple[int, int], by: Margins, feather: int) -> Image.Image:
+    """The mask of what is new on a canvas about a picture of `size` (width, height), grey levels.
+
+    It fades into the picture over `feather` pixels from each side that grows, as ComfyUI's ImagePadForOutpaint does:
+    (1 - distance / feather)^2; not at all where twice that is not less than each of its sides.
     """
-    pixels = np.asarray(image.convert("RGB"))
-    canvas = np.pad(pixels, ((top, bottom), (left, right), (0, 0)), mode="edge")
-    mask = np.full(canvas.shape[:2], 255, np.uint8)
-    inner = [overlap if grown else 0 for grown in (top, bottom, left, right)]
-    rows = slice(top + inner[0], top + image.height - inner[1])
-    mask[rows, left + inner[2] : left + image.width - inner[3]] = 0
-    return Image.fromarray(canvas), Image.fromarray(mask)
+    width, height = size
+    near = np.full((height, width), np.inf)
+    if 0 < 2 * feather < min(width, height):
+        rows, columns = np.arange(height)[:, None], np.arange(width)[None]
+        distances = ((by.left, columns), (by.top, rows), (by.right, width - columns), (by.bottom, height - rows))
+        for grown, distance in distances:
+            near = np.minimum(near, distance) if grown else near
+    fading = np.maximum(0, 1 - near / max(1, feather)) ** 2
+    canvas = np.pad(fading, ((by.top, by.bottom), (by.left, by.right)), constant_values=1.0)
+    return Image.fromarray((canvas * 255).round().astype(np.uint8))
 
 
 # --- colours ----------------------------------------------------------------------------------------------------------

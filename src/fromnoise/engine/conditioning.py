@@ -68,11 +68,6 @@ class Prompts:
         """The first subprompt, mostly the only one."""
         return self.conds[0][0]
 
-    def with_concat(self, concat: Tensor) -> "Prompts":
-        """Both with extra input channels (1 c h w)."""
-        conds = tuple((replace(cond, concat=concat), weight) for cond, weight in self.conds)
-        return replace(self, conds=conds, uncond=replace(self.uncond, concat=concat))
-
 
 def encode_prompts(model: Model, recipe: Recipe) -> Prompts:
     """What the prompts of a recipe say at its first step."""

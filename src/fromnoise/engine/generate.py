@@ -6,15 +6,15 @@ Recipe -> generate -> sampler        yields  Evaluate(x, sigma)       and is sen
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
 from PIL import Image
 from torch import Tensor
 
+from fromnoise.engine.checks import check
 from fromnoise.engine.enlarge import (
-    check_upscaler,
     enlarged_image,
     enlarged_latents,
     latent_upscaler,
@@ -22,14 +22,15 @@ from fromnoise.engine.enlarge import (
     work,
 )
 from fromnoise.engine.executor import Executor
+from fromnoise.engine.guides import has_momentum, seamless
 from fromnoise.engine.images import to_image, to_tensor
+from fromnoise.engine.inverting import Inverting
 from fromnoise.engine.library import Model
-from fromnoise.engine.passes import Pass, orders
+from fromnoise.engine.passes import Pass, Progress, orders
 from fromnoise.engine.prepare import Preparation, in_order
 from fromnoise.engine.profiles import PROFILES
 from fromnoise.engine.recipe import Recipe
 from fromnoise.engine.start import begun
-from fromnoise.errors import UserError
 from fromnoise.sampling.guidance import Picture, drive
 from fromnoise.sampling.resume import Recording, resumable
 from fromnoise.sampling.samplers import Sampler
@@ -87,6 +88,7 @@ class Job:
 
     def __init__(self, model: Model, recipe: Recipe, refiner: Model | None = None) -> None:
         check(model, recipe, refiner)
+        model = replace(model, vae_changes=(*model.vae_changes, *seamless(recipe)))
         self.model, self.refiner = model, refiner
         first = orders(recipe)[0]
         self.recipe = recipe.but(
@@ -109,12 +111,15 @@ class Job:
         """The coroutine of network calls that ends in the picture's latents."""
         preparation = Preparation(self.model, self.recipe, self.refiner)
         passes = in_order(orders(self.recipe), preparation, self.start)
-        sampler = self._sampler(passes, preparation)
+        inverting = preparation.inverting(self.start)
+        sampler = self._sampler(passes, inverting, preparation.progress)
         answered = 0
         if recording is not None:
+            if has_momentum(self.recipe):  # which is not recorded: the picture begins anew
+                recording.clear()
             answered = len(recording.answers)
             sampler = resumable(sampler, recording)
-        count = sum(one.evaluations for one in passes)
+        count = sum(one.evaluations for one in passes) + (inverting.evaluations if inverting else 0)
         guide = preparation.progress.guide
 
         def observe(index: int, x: Tensor, sigma: Tensor, denoised: Tensor) -> None:
@@ -126,14 +131,17 @@ class Job:
     def finish(self, latents: Tensor) -> Image.Image:
         """Decode; where the mask is black, the start picture's own pixels come back."""
         image = self._decoded(latents)
-        return image if self.start is None else self.start.finished(image, self.recipe)
+        return image if self.start is None else self.start.finished(image, self.recipe, latents)
 
-    def _sampler(self, passes: Sequence[Pass], preparation: Preparation) -> Sampler:
+    def _sampler(self, passes: Sequence[Pass], inverting: Inverting | None, progress: Progress) -> Sampler:
         """All passes as one sampler, so that a stopped picture goes on in whichever it was."""
         first, *later = passes
-        latents = yield from first.sampler(self.latents, preparation.progress)
+        if inverting is not None and self.latents is not None:
+            found = yield from inverting.sampler(self.latents, first.starting, progress)
+            first = replace(first, starting=found)
+        latents = yield from first.sampler(self.latents, progress)
         for one in later:
-            latents = yield from one.sampler(self._enlarged(latents), preparation.progress)
+            latents = yield from one.sampler(self._enlarged(latents), progress)
         return latents
 
     def _enlarged(self, latents: Tensor) -> Tensor:
@@ -155,27 +163,3 @@ class Job:
     def _inpaint_channels(self) -> Tensor:
         """(1 c+1 h w): what an inpainting model is shown besides the noisy latents."""
         return Preparation(self.model, self.recipe).inpaint_channels(orders(self.recipe)[0].words, self.start)
-
-
-def check(model: Model, recipe: Recipe, refiner: Model | None = None) -> None:
-    """What a recipe can't know without the models."""
-    factor = model.vae.config.downscale
-    for side in (recipe.width, recipe.height):
-        if side % factor:
-            raise UserError(f"{side} is not a multiple of {factor}, which {recipe.model} needs")
-    check_hash(model, recipe.model, recipe.model_hash)
-    if recipe.hires is not None:
-        check_upscaler(recipe.hires.upscaler, model.settings)
-    if recipe.refiner is None:
-        return
-    if refiner is None:
-        raise UserError(f"the recipe is finished by the model {recipe.refiner.model}: load it, too")
-    check_hash(refiner, recipe.refiner.model, recipe.refiner.model_hash)
-    if refiner.vae.config.latent_channels != model.vae.config.latent_channels:
-        raise UserError(f"{recipe.refiner.model} can't finish what {recipe.model} begins: their latents differ")
-
-
-def check_hash(model: Model, name: str, wanted: str | None) -> None:
-    """UserError where `model` is not the one that `wanted`, a hash or the beginning of one, means."""
-    if wanted is not None and not model.known_as(wanted):
-        raise UserError(f"{name}: not the file of the recipe (its SHA-256 begins {model.sha256[:10]})")

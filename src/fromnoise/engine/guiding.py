@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from fromnoise.engine.recipe_parts import SoftInpaint
-from fromnoise.sampling.guidance import Guidance, Guiding, keep
+from fromnoise.sampling.guidance import Guidance, Guiding
 from fromnoise.sampling.samplers import Evaluate
 from fromnoise.sampling.schedules import NoiseTable
 
@@ -42,43 +41,6 @@ def handed_over(base: Guidance, refiner: Guidance, table: NoiseTable, switch_at:
         return (yield from (refiner if done > switch_at else base)(ask))
 
     return guide
-
-
-def keep_gradually(
-    guide: Guidance, latents: Tensor, mask: Tensor, noise: Tensor | None, table: NoiseTable, sigmas: Tensor
-) -> Guidance:
-    """Differential diffusion: a part whose mask is m may change in the last share m of the timesteps.
-
-    Levin and Fried (2023), arXiv 2306.00950. Arguments as of `keep`; `sigmas` are the run's.
-    """
-    lowest = sigmas[-1].clamp(min=table.sigma_min)
-    first, last = (float(table.timestep(sigma)) for sigma in (sigmas[0], lowest))
-
-    def kept(ask: Evaluate) -> Guiding:
-        left = (float(table.timestep(ask.sigma)) - last) / max(first - last, 1.0)
-        return (yield from keep(guide, latents, (mask >= left).to(mask), noise)(ask))
-
-    return kept
-
-
-def keep_softly(guide: Guidance, latents: Tensor, mask: Tensor, options: SoftInpaint) -> Guidance:
-    """AUTOMATIC1111's soft inpainting: the mask gives way as noise falls, and blended latents keep their length."""
-
-    def kept(ask: Evaluate) -> Guiding:
-        answer = yield from guide(ask)
-        share = mask ** (float(ask.sigma) ** options.bias * options.preservation)
-        return blended(latents.expand_as(answer), answer, share, options.contrast)
-
-    return kept
-
-
-def blended(low: Tensor, high: Tensor, share: Tensor, contrast: float) -> Tensor:
-    """From `low` to `high` (... c h w) in a line; lengths over c are power means of exponent `contrast`."""
-    mixed = torch.lerp(low, high, share.expand_as(high))
-    lengths = [x.double().norm(dim=-3, keepdim=True) for x in (low, high, mixed)]
-    wanted = ((1 - share) * lengths[0] ** contrast + share * lengths[1] ** contrast) ** (1 / contrast)
-    scaled: Tensor = mixed * wanted / (lengths[2] + 1e-5)
-    return scaled.to(high.dtype)
 
 
 def shown_clean(guide: Guidance, latents: Tensor, mask: Tensor) -> Guidance:

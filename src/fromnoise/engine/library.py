@@ -1,6 +1,7 @@
 """Finding a model by name, and bringing it into memory ready to draw."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from fromnoise.errors import FileError
 from fromnoise.nn.clip import CLIPText
 from fromnoise.nn.unet import UNet
 from fromnoise.nn.vae import AutoencoderKL
+from fromnoise.sampling.guidance import NetworkVariant
 from fromnoise.sampling.parametrization import Scalings, eps_scalings, v_scalings
 from fromnoise.sampling.samplers import SAMPLERS
 from fromnoise.sampling.schedules import NoiseTable
@@ -52,6 +54,7 @@ class Model:
     scalings: Callable[[Tensor], Scalings]
     placement: Placement
     settings: Settings = DEFAULTS  # where the other files are that recipes name
+    vae_changes: tuple[NetworkVariant, ...] = ()  # made while pictures are encoded and decoded
 
     def known_as(self, wanted: str) -> bool:
         """Whether a hash, or the beginning of one, means this model: its SHA-256, or what older tools computed."""
@@ -74,11 +77,20 @@ class Model:
         """Latents (b c h w) float32 of pictures (b 3 8h 8w) in [-1, 1]; a draw of the posterior if `noise` is given."""
         dtype = vae_dtype(self.placement.dtype)
         noise = None if noise is None else noise.to(self.placement.device, dtype)
-        return self.vae.encode(self._image(image, dtype), noise).float().cpu()
+        with self._changed_vae():
+            return self.vae.encode(self._image(image, dtype), noise).float().cpu()
 
     def decode(self, latents: Tensor) -> Tensor:
         """Pictures (b 3 8h 8w), about [-1, 1], of latents (b c h w)."""
-        return self.vae.decode(self._image(latents, vae_dtype(self.placement.dtype))).float()
+        with self._changed_vae():
+            return self.vae.decode(self._image(latents, vae_dtype(self.placement.dtype))).float()
+
+    @contextmanager
+    def _changed_vae(self) -> Iterator[None]:
+        with ExitStack() as stack:
+            for change in self.vae_changes:
+                stack.enter_context(change.applied(self.vae))
+            yield
 
     def _image(self, x: Tensor, dtype: torch.dtype) -> Tensor:
         x = x.to(self.placement.device, dtype)

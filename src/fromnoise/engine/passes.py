@@ -32,9 +32,9 @@ class Progress:
         return self.asked - self.began - 1
 
     def guide(self, ask: Evaluate) -> Guiding:
-        """Asks the guide of the pass under way."""
+        """Asks the guide of the pass under way, which counts from 0."""
         assert self.under_way is not None
-        return (yield from self.under_way(ask))
+        return (yield from self.under_way(ask._replace(number=self.step(ask))))
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,7 @@ class Pass:
     @property
     def evaluations(self) -> int:
         """Of the model, or nearly; 0 where there is nothing to do."""
-        calls = self.spec.evaluations
-        return max(1, self.plan.steps * calls - (calls - 1)) if self.plan.steps else 0
+        return evaluations(self.plan, self.spec)
 
     def sampler(self, latents: Tensor | None, progress: Progress) -> Sampler:
         """Leads from noise, or from clean `latents`, to clean latents."""
@@ -80,6 +79,11 @@ class Pass:
         done = yield from counted(self.spec.start(x, self.plan.sigmas, self.steps, self.options), progress)
         done = done * self.plan.end_scale
         return done if self.kept is None else torch.lerp(self.kept[0], done, self.kept[1].expand_as(done))
+
+
+def evaluations(plan: Plan, spec: SamplerSpec) -> int:
+    """Of the model, or nearly, where `spec` follows `plan`; 0 where there is nothing to do."""
+    return max(1, plan.steps * spec.evaluations - (spec.evaluations - 1)) if plan.steps else 0
 
 
 def counted(sampler: Sampler, progress: Progress) -> Sampler:

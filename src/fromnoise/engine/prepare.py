@@ -1,33 +1,30 @@
 """From the orders of a recipe to passes that are ready to run, as the recipe's profile wants them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
-from fromnoise.engine.conditioning import Prompts, Words, spoken
-from fromnoise.engine.guiding import (
-    StepOf,
-    changing,
-    handed_over,
-    keep_gradually,
-    keep_softly,
-    shown_clean,
-    step_by_level,
-)
+from fromnoise.engine.conditioning import Words
+from fromnoise.engine.guides import Guides
+from fromnoise.engine.guiding import StepOf, changing, handed_over, shown_clean, step_by_level
 from fromnoise.engine.images import to_tensor
+from fromnoise.engine.inverting import Inverting
 from fromnoise.engine.library import Model
-from fromnoise.engine.passes import Order, Pass, Progress
-from fromnoise.engine.plan import Plan, chosen_schedule, make_plan
+from fromnoise.engine.passes import Order, Pass, Progress, evaluations
+from fromnoise.engine.plan import Plan, chosen_schedule, make_plan, single_precision, start_scale
 from fromnoise.engine.profiles import PROFILES, Profile
 from fromnoise.engine.recipe import Recipe
 from fromnoise.engine.recipe_parts import Inpaint, Noise
 from fromnoise.engine.seeding import Seeding, posterior_noise
 from fromnoise.engine.start import Start, pixels_of
-from fromnoise.sampling.guidance import Guidance, composed, instruct_pix2pix, keep
+from fromnoise.engine.telling import Channels, told
+from fromnoise.sampling.guidance import Guidance, keep
+from fromnoise.sampling.guidance_masks import Softness, differential, keep_by_level, keep_softly
 from fromnoise.sampling.noise import no_noise
 from fromnoise.sampling.samplers import SAMPLERS, SamplerSpec
+from fromnoise.sampling.schedules import sigmas_for
 
 
 @dataclass(frozen=True)
@@ -102,23 +99,48 @@ class Preparation:
             kept,
         )
 
+    def inverting(self, start: Start | None) -> Inverting | None:
+        """The run backwards before the first pass, if there is to be one."""
+        options, table = self.recipe.inversion, self.model.table
+        if options is None or start is None:
+            return None
+        if self.profile.single_precision_table:
+            table = single_precision(table)
+        words = replace(
+            Words.of(self.recipe).over(options.steps),
+            prompt=self.recipe.prompt if options.prompt is None else options.prompt,
+            negative=self.recipe.negative if options.negative is None else options.negative,
+        )
+        channels, scale = self._channels(words, start), options.guidance_scale
+        said = told(self.model, self.recipe, words, channels)[0][1]
+        order = Order(words, self.recipe.sampler, None, scale, None, exact_steps=True)
+        guide = Guides(self.recipe, self.model, order, scale, options.steps).guide(said)
+        sigmas = sigmas_for("normal", table, options.steps).flip(0)
+        return Inverting(options, sigmas, start_scale(self.profile, table, sigmas[-1], from_noise=False), guide)
+
     def _guide(self, order: Order, plan: Plan, spec: SamplerSpec, start: Start | None, *, refined: bool) -> Guidance:
         """Prompts that change, perhaps with another model at the end."""
         words, step_of = self._counted(order.words, plan, spec)
         scale = order.guidance_scale / self.profile.guidance_divisors.get(spec.name, 1.0)
-        concat = self._concat(words, start)
-        stages = [
-            (prompts.start, self._classifier_free(prompts, scale, concat))
-            for prompts in spoken(self.model, self.recipe, words)
-        ]
-        guide = changing(stages, step_of)
+        timesteps = spec.name in self.profile.timestep_samplers
+        evaluations = self._evaluations(plan, spec)
+
+        def stages(model: Model, channels: Channels | None, *, refiner: bool) -> Guidance:
+            guides = Guides(self.recipe, model, order, scale, evaluations, timesteps)
+            said = told(model, self.recipe, words, channels, refiner=refiner)
+            return changing([(start, guides.guide(one)) for start, one in said], step_of)
+
+        guide = stages(self.model, self._channels(words, start), refiner=False)
         if self.recipe.refiner is None or self.refiner is None or not refined:
             return guide
-        refining = [
-            (prompts.start, composed(prompts.conds, prompts.uncond, scale))
-            for prompts in spoken(self.refiner, self.recipe, words, refiner=True)
-        ]
-        return handed_over(guide, changing(refining, step_of), self.model.table, self.recipe.refiner.switch_at)
+        refining = stages(self.refiner, None, refiner=True)
+        return handed_over(guide, refining, self.model.table, self.recipe.refiner.switch_at)
+
+    def _evaluations(self, plan: Plan, spec: SamplerSpec) -> int:
+        """Of the model in a pass, as the profile counts them."""
+        if self.profile.count_evaluations:
+            return max(1, plan.steps * (2 if spec.evaluations == 2 else 1))
+        return max(1, evaluations(plan, spec))
 
     def _counted(self, words: Words, plan: Plan, spec: SamplerSpec) -> tuple[Words, StepOf]:
         """What the moments in prompts are measured by, and which of them it is when a question is asked."""
@@ -126,21 +148,13 @@ class Preparation:
             return words.times(2 if spec.evaluations == 2 else 1), self.progress.step
         return words.over(max(1, plan.steps)), step_by_level(plan.sigmas)
 
-    def _concat(self, words: Words, start: Start | None) -> Tensor | None:
-        """What the model is shown besides the noisy latents (1 c h w)."""
-        more = self.model.unet.config.in_channels - self.model.vae.config.latent_channels
-        if more == self.model.vae.config.latent_channels and start is not None:
-            return start.latents / self.model.vae.config.scale_factor
-        return self.inpaint_channels(words, start) if more == self.model.vae.config.latent_channels + 1 else None
-
-    def _classifier_free(self, prompts: Prompts, scale: float, concat: Tensor | None) -> Guidance:
-        if concat is None:
-            return composed(prompts.conds, prompts.uncond, scale)
-        seen = prompts.with_concat(concat)
-        if concat.shape[1] > self.model.vae.config.latent_channels:
-            return composed(seen.conds, seen.uncond, scale)
-        unseen = prompts.with_concat(torch.zeros_like(concat))  # Brooks et al. (2023): zeros where it is unseen
-        return instruct_pix2pix(seen.cond, seen.uncond, unseen.uncond, scale, self.recipe.image_guidance_scale)
+    def _channels(self, words: Words, start: Start | None) -> Channels | None:
+        """What the model is shown besides the noisy latents."""
+        latents = self.model.vae.config.latent_channels
+        more = self.model.unet.config.in_channels - latents
+        if more == latents and start is not None:
+            return Channels(start.latents / self.model.vae.config.scale_factor, unseen=True)
+        return Channels(self.inpaint_channels(words, start), unseen=False) if more == latents + 1 else None
 
     def inpaint_channels(self, words: Words, start: Start | None) -> Tensor:
         """(1 c+1 h w): the mask, then the latents of the picture with the masked part in mid gray."""
@@ -162,11 +176,12 @@ class Preparation:
         """`guide` under a mask, by the rule of the profile or, if the recipe names one, another."""
         shown = noise if self.profile.mask == "noised" else None
         if self.inpaint.soft is not None:
-            return keep_softly(guide, latents, mask, self.inpaint.soft)
+            return keep_softly(guide, latents, mask, Softness(**dict(self.inpaint.soft)))
         if spec.name in self.profile.timestep_samplers:
             return shown_clean(guide, latents, mask)
         if self.inpaint.gradual and plan.steps:
-            return keep_gradually(guide, latents, mask, noise, self.model.table, plan.sigmas)
+            mask_at = differential(mask, plan.sigmas, self.model.table, self.inpaint.gradual_strength)
+            return keep_by_level(guide, latents, mask_at, noise)
         return keep(guide, latents, mask, shown)
 
 

@@ -75,12 +75,20 @@ class Profile:
     clip_skip_families: frozenset[str] = frozenset({"sd1", "sd2", "sdxl", "sdxl_refiner"})  # that clip skip acts on
     zero_empty_negative: bool = False  # SDXL: an empty negative prompt is zeros, not the states of an empty prompt
 
+    # guidance
+    rescale_of: Literal["v", "output", "denoised"] = "v"  # whose contrast CFG rescale keeps
+    zero_star_of: Literal["slope", "denoised"] = "slope"  # what CFG-Zero* scales
+    projected_scale_more: float = 0.0  # APG counts its scale from the conditional answer, not from the other
+    free_u_stages: Literal["width", "level"] = "width"  # FreeU chooses by channels or by resolution
+    threshold_by_timestep: bool = False  # progress of dynamic thresholding, else by evaluations
+
     # start pictures and masks
     mask: MaskRule = "noised"
     mask_scale: MaskScale = "area"  # how a mask becomes as small as the latents
     round_mask: bool = False  # each latent is kept or not
     paste_kept: bool = True  # the kept pixels of the start picture come back exactly
     round_pixels: bool = True  # to the nearest of 256 levels, else down
+    outpaint_fill: Literal["edge", "gray"] = "edge"  # what is on a larger canvas at first
 
     def drops_penultimate(self, spec: "SamplerSpec") -> bool:
         """Whether a step more is planned and its last level above 0 left out."""
@@ -151,6 +159,7 @@ A1111 = register(
         count_evaluations=True,
         clip_skip_families=frozenset({"sd1"}),
         zero_empty_negative=True,
+        rescale_of="denoised",
         mask="clean",
         mask_scale="bicubic",
         round_mask=True,
@@ -170,9 +179,13 @@ COMFYUI = register(
         dialect="comfyui",
         emphasis="comfyui",
         pad_prompts=False,
+        zero_star_of="denoised",
+        projected_scale_more=1.0,
+        threshold_by_timestep=True,
         mask_scale="bilinear",
         paste_kept=False,
         round_pixels=False,
+        outpaint_fill="gray",
     )
 )
 
@@ -192,6 +205,8 @@ DIFFUSERS = register(
         emphasis="ignore",
         first_chunk_only=True,
         zero_empty_negative=True,
+        rescale_of="output",
+        free_u_stages="level",
         mask_scale="nearest",
         round_mask=True,
         paste_kept=False,

@@ -3,13 +3,20 @@
 Command line, HTTP bodies, workflow nodes, picture metadata and job tables all convert to and from it.
 """
 
-import hashlib
-from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from fromnoise.engine.profiles import PROFILES
+from fromnoise.engine.recipe_guidance import (
+    FreeU,
+    GuidanceOptions,
+    Inversion,
+    Outpaint,
+    Regional,
+    Seamless,
+    TokenMerging,
+)
 from fromnoise.engine.recipe_parts import (
     MAX_SEED,
     MAX_SIDE,
@@ -27,25 +34,12 @@ from fromnoise.engine.recipe_parts import (
     Variation,
     in_eights,
 )
+from fromnoise.engine.references import ImageRef
 from fromnoise.engine.shelves import BUILTIN
 from fromnoise.errors import UserError
 from fromnoise.text.prompt_weights import Emphasis
 
 __all__ = ["BUILTIN", "MAX_SEED", "MAX_SIDE", "ImageRef", "Recipe", "explain"]
-
-
-class ImageRef(BaseModel):
-    """A file that a recipe starts from, a picture or latents saved by ComfyUI: where it was, and what it was."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    path: str
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")  # of the file
-
-    @classmethod
-    def of(cls, path: Path) -> Self:
-        """The reference to a file; FileError is left to whoever opens it as a picture."""
-        return cls(path=str(path), sha256=hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 class Recipe(BaseModel):
@@ -96,15 +90,28 @@ class Recipe(BaseModel):
     match_colours: bool = Field(False, description="Give the result the colours of the start picture.")
     mask: ImageRef | None = Field(None, description="White where the start picture may change.")
     inpaint: Inpaint | None = Field(None, description="How the mask is used.")
+    outpaint: Outpaint | None = Field(None, description="The start picture on a larger canvas.")
+    inversion: Inversion | None = Field(None, description="The noise is that which the start picture would come from.")
     image_guidance_scale: Scale = Field(
         1.5, description="How closely an instruct-pix2pix model follows the start picture."
     )
+
+    guidance: GuidanceOptions | None = Field(None, description="How answers are put together, and what is added.")
+    regional: Regional | None = Field(None, description="Prompts for parts of the picture.")
+    free_u: FreeU | None = Field(None, description="More of the network's backbone, less of its skip connections.")
+    token_merging: TokenMerging | None = Field(None, description="Self-attention on fewer tokens, for speed.")
+    seamless: Seamless | None = Field(None, description="Pictures that tile.")
 
     hires: Hires | None = Field(None, description="A second pass on the enlarged picture.")
     refiner: Refiner | None = Field(None, description="Another model for the last steps.")
     dtype: str = Field("float32", description="What the network computed in: float32, bfloat16 or float16.")
 
     _eights = field_validator("width", "height")(in_eights)
+
+    @field_validator("guidance")
+    @classmethod
+    def _some_guidance(cls, options: GuidanceOptions | None) -> GuidanceOptions | None:
+        return None if options == GuidanceOptions() else options
 
     @field_validator("profile")
     @classmethod
@@ -118,6 +125,9 @@ class Recipe(BaseModel):
     def _parts_fit(self) -> Self:
         if self.mask and not self.init:
             raise ValueError("a mask needs a start picture: give one with --init")
+        for part in ("outpaint", "inversion"):
+            if getattr(self, part) and not self.init:
+                raise ValueError(f"{part} needs a start picture: give one with --init")
         if self.hires and self.init:
             raise ValueError("a second pass follows pictures made from noise: leave out the start picture or hires")
         if self.noise and self.noise.index >= self.noise.batch:

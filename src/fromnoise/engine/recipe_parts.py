@@ -104,6 +104,11 @@ class SoftInpaint(Part):
     bias: float = Field(default=1.0, ge=0, le=8, description="How late in the run the mask gives way; more is later.")
     preservation: float = Field(default=0.5, ge=0, le=8, description="How strongly half-masked content is kept.")
     contrast: float = Field(default=4.0, ge=1, le=32, description="Keeps contrast where both pictures blend.")
+    mask_influence: Share = Field(default=0.0, description="Of the mask on which pixels stay as they were.")
+    difference_threshold: float = Field(
+        default=0.5, ge=0, le=8, description="How much latents must have changed for a pixel to be half new."
+    )
+    difference_contrast: float = Field(default=2.0, ge=0, le=8, description="How suddenly pixels become new.")
 
 
 class Inpaint(Part):
@@ -122,6 +127,7 @@ class Inpaint(Part):
     gradual: bool = Field(
         default=False, description="Grey parts of the mask join later the darker they are (differential diffusion)."
     )
+    gradual_strength: Share = Field(default=1.0, description="Less mixes the mask itself in; 0 counts as 1.")
     soft: SoftInpaint | None = Field(default=None, description="AUTOMATIC1111's soft inpainting.")
     masked_image_weight: Share = Field(
         default=1.0, description="How much of the picture under the mask an inpainting model is not shown."

@@ -5,18 +5,31 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageChops, ImageFilter
 from torch import Tensor
 
 from fromnoise.checkpoints import files
-from fromnoise.engine.canvas import Box, blurred, drawn_mask, filled, masked_box, resized, with_colours_of
+from fromnoise.engine.canvas import (
+    Box,
+    Margins,
+    blurred,
+    drawn_mask,
+    extended,
+    filled,
+    masked_box,
+    new_part,
+    resized,
+    with_colours_of,
+)
 from fromnoise.engine.images import open_image, to_tensor
 from fromnoise.engine.library import Model
 from fromnoise.engine.profiles import PROFILES, MaskScale
 from fromnoise.engine.recipe import ImageRef, Recipe
-from fromnoise.engine.recipe_parts import Inpaint
+from fromnoise.engine.recipe_guidance import Outpaint
+from fromnoise.engine.recipe_parts import Inpaint, SoftInpaint
 from fromnoise.engine.seeding import Seeding
-from fromnoise.errors import FileError
+from fromnoise.errors import FileError, UserError
+from fromnoise.sampling.guidance_masks import Softness, changed
 
 LATENTS = ".latent"  # ending of the files that ComfyUI's SaveLatent writes
 RESIZE = torch.nn.functional.interpolate
@@ -34,22 +47,39 @@ class Start:
     whole_mask: Image.Image | None = None
     box: Box | None = None  # where
 
-    def finished(self, image: Image.Image, recipe: Recipe) -> Image.Image:
-        """A result in its place: with the start picture's colours, into its surroundings, under what was kept."""
+    def finished(self, image: Image.Image, recipe: Recipe, latents: Tensor) -> Image.Image:
+        """A result in its place: with the start picture's colours, into its surroundings, under what was kept.
+
+        latents: (1 c h w), those of the result.
+        """
         if recipe.match_colours and self.image is not None:
             image = with_colours_of(image, self.image)
         if self.pixel_mask is None or self.image is None:
             return image
+        soft = None if recipe.inpaint is None else recipe.inpaint.soft
+        mask = self.pixel_mask if soft is None else self._changed(latents, soft)
         if self.whole is not None and self.whole_mask is not None and self.box is not None:
-            canvas = self.whole.copy()
+            canvas, blend = self.whole.copy(), self.whole_mask
             canvas.paste(image.resize(self.box.size, Image.Resampling.LANCZOS), self.box[:2])
-            return Image.composite(canvas, self.whole, self.whole_mask)
+            if soft is not None:
+                blend = Image.new("L", self.whole.size)
+                blend.paste(mask.resize(self.box.size, Image.Resampling.LANCZOS), self.box[:2])
+            return Image.composite(canvas, self.whole, blend)
+        if soft is not None:
+            return Image.composite(image, self.image.convert("RGB"), mask)
         if not PROFILES[recipe.profile].paste_kept:
             return image
-        mask = self.pixel_mask
         if recipe.profile == "a1111":  # its edge is twice as steep as that of the latents' mask
             mask = mask.point(lambda level: min(255, 2 * level))
         return Image.composite(image, self.image.convert("RGB"), mask)
+
+    def _changed(self, latents: Tensor, soft: SoftInpaint) -> Image.Image:
+        """Soft inpainting: where pixels are to be the repainted ones, from how far the latents have moved."""
+        assert self.mask is not None
+        assert self.image is not None
+        share = changed(self.latents, latents.to(self.latents), self.mask, Softness(**dict(soft)))
+        small = Image.fromarray((share[0, 0] * 255).to(torch.uint8).numpy())
+        return small.resize(self.image.size, Image.Resampling.LANCZOS).filter(ImageFilter.GaussianBlur(4))
 
 
 def begun(model: Model, recipe: Recipe, seeding: Seeding) -> Start | None:
@@ -58,6 +88,8 @@ def begun(model: Model, recipe: Recipe, seeding: Seeding) -> Start | None:
         return None
     options = recipe.inpaint or Inpaint()
     mask = opened_mask(recipe, options)
+    if recipe.outpaint is not None and recipe.init.path.endswith(LATENTS):
+        raise UserError(f"{recipe.init.path}: saved latents have no canvas to grow; outpaint a picture")
     if recipe.init.path.endswith(LATENTS):
         latents = read_latents(recipe.init, model, seeding.shape)
         pixel_mask = None if mask is None else resized(mask, recipe.width, recipe.height, recipe.resize)
@@ -69,6 +101,8 @@ def pictured(
     model: Model, recipe: Recipe, seeding: Seeding, image: Image.Image, mask: Image.Image | None, options: Inpaint
 ) -> Start:
     """The start from a picture."""
+    if recipe.outpaint is not None:
+        image, mask = outpainted(image, mask, recipe.outpaint, PROFILES[recipe.profile].outpaint_fill)
     whole = whole_mask = box = None
     if mask is not None and options.only_masked:
         whole, whole_mask = image.convert("RGB"), resized(mask, *image.size, "stretch")
@@ -87,6 +121,19 @@ def pictured(
     if box is None:
         whole = whole_mask = None
     return Start(latents, small, shown, mask, whole, whole_mask, box)
+
+
+def outpainted(
+    image: Image.Image, mask: Image.Image | None, options: Outpaint, fill: str
+) -> tuple[Image.Image, Image.Image]:
+    """A picture on a larger canvas, and the mask of its new part and of what the mask given besides says."""
+    by = Margins(options.left, options.top, options.right, options.bottom)
+    new = new_part(image.size, by, options.feather)
+    if mask is not None:
+        inside = Image.new("L", new.size)
+        inside.paste(resized(mask, *image.size, "stretch"), by[:2])
+        new = ImageChops.lighter(new, inside)
+    return extended(image.convert("RGB"), by, options.fill or fill), new
 
 
 def encoded(

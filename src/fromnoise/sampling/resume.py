@@ -25,6 +25,11 @@ class Recording:
     sigmas: list[float] = field(default_factory=list)
     answers: list[Tensor] = field(default_factory=list)
 
+    def clear(self) -> None:
+        """Forget them: the picture begins anew."""
+        self.sigmas.clear()
+        self.answers.clear()
+
     def tensors(self) -> dict[str, Tensor]:
         """As named tensors, for a safetensors file."""
         answers = {f"answer_{index:05}": answer for index, answer in enumerate(self.answers)}

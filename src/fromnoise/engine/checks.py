@@ -1,0 +1,57 @@
+"""What a recipe can't know without its models: whether they are the right ones, and have what it asks for."""
+
+from collections.abc import Sequence
+
+from fromnoise.engine.enlarge import check_upscaler
+from fromnoise.engine.library import Model
+from fromnoise.engine.recipe import Recipe
+from fromnoise.engine.recipe_guidance import GuidanceOptions
+from fromnoise.errors import UserError
+from fromnoise.nn.hooks import transformer_blocks
+
+OF_TWO_ANSWERS = ("rescale", "projected", "thresholding", "zero_star", "perp_neg", "skip")
+
+
+def check(model: Model, recipe: Recipe, refiner: Model | None = None) -> None:
+    """What a recipe can't know without the models."""
+    factor = model.vae.config.downscale
+    for side in (recipe.width, recipe.height):
+        if side % factor:
+            raise UserError(f"{side} is not a multiple of {factor}, which {recipe.model} needs")
+    check_hash(model, recipe.model, recipe.model_hash)
+    check_guidance(model, recipe)
+    if recipe.hires is not None:
+        check_upscaler(recipe.hires.upscaler, model.settings)
+    if recipe.refiner is None:
+        return
+    if refiner is None:
+        raise UserError(f"the recipe is finished by the model {recipe.refiner.model}: load it, too")
+    check_hash(refiner, recipe.refiner.model, recipe.refiner.model_hash)
+    if refiner.vae.config.latent_channels != model.vae.config.latent_channels:
+        raise UserError(f"{recipe.refiner.model} can't finish what {recipe.model} begins: their latents differ")
+
+
+def check_guidance(model: Model, recipe: Recipe) -> None:
+    """UserError where the network has not what the recipe's guidance needs."""
+    options = recipe.guidance or GuidanceOptions()
+    if options.perturbed is not None:
+        check_attention(model, "perturbed", options.perturbed.layers)
+    if options.self_attention is not None:
+        check_attention(model, "self_attention", ("middle_block",))
+    if model.facts.task == "instruct":
+        regional = ["regional"] if recipe.regional else []
+        for name in (*(name for name in OF_TWO_ANSWERS if getattr(options, name)), *regional):
+            raise UserError(f"{name}: instruct-pix2pix models have guidance of their own; leave it out")
+
+
+def check_attention(model: Model, name: str, layers: Sequence[str]) -> None:
+    try:
+        transformer_blocks(model.unet, tuple(layers))
+    except ValueError as error:
+        raise UserError(f"{name}: {error}; choose others with layers=...") from None
+
+
+def check_hash(model: Model, name: str, wanted: str | None) -> None:
+    """UserError where `model` is not the one that `wanted`, a hash or the beginning of one, means."""
+    if wanted is not None and not model.known_as(wanted):
+        raise UserError(f"{name}: not the file of the recipe (its SHA-256 begins {model.sha256[:10]})")
