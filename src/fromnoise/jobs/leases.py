@@ -235,6 +235,11 @@ class Leases:
         """A job can't be done, and why. Buried."""
         self._leave(worker, job, "failed", {"error": error.replace("\0", "")})
 
+    def set_aside(self, worker: str, job: str, why: str) -> None:
+        """A job failed beside others, and nobody knows whose fault it was: it is queued, to run alone. Buried."""
+        with self.database.writing() as connection:
+            self._return(connection, mine(connection, worker, job), blame=True, why=why)
+
     def stop(self, worker: str, job: str, state: State) -> None:
         """Leave a job as was asked: `cancelled`, `paused`, or `queued` where the worker ends. Buried."""
         self._leave(worker, job, state, {})

@@ -1,0 +1,133 @@
+"""Pictures under way in a worker: those of one model side by side, a step at a time."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from fromnoise.engine import generate, library
+from fromnoise.engine.executor import Executor
+from fromnoise.engine.generate import Step
+from fromnoise.engine.library import Model
+from fromnoise.engine.memory import Placement
+from fromnoise.engine.previews import Previewer
+from fromnoise.engine.recipe import Recipe
+from fromnoise.errors import UserError
+from fromnoise.jobs.job import Job
+from fromnoise.jobs.leases import Update
+from fromnoise.jobs.worker.kept import Kept
+from fromnoise.sampling.resume import Recording
+from fromnoise.settings import Settings
+
+
+@dataclass
+class Drawing:
+    """A picture under way."""
+
+    job: Job
+    maker: generate.Job
+    recording: Recording
+    steps: int = 0  # there will be, or nearly
+    denoised: Tensor | None = None  # the newest guess of the clean latents
+    previewed: float = 0.0  # when, by the monotonic clock
+    kept_at: float = field(default_factory=time.monotonic)
+    kept: int = 0
+
+    @property
+    def step(self) -> int:
+        return len(self.recording.answers)
+
+    def watch(self, step: Step) -> None:
+        self.steps, self.denoised = step.count, step.denoised
+
+
+@dataclass
+class Easel:
+    """Holds the models of one affinity and the pictures that are made with them."""
+
+    placement: Placement
+    settings: Settings
+    kept: Kept
+    max_batch: int = 8
+    preview_every: float = 0.5
+    clock: Callable[[], float] = time.monotonic
+    affinity: str | None = None
+    models: tuple[Model, Model | None] | None = None
+    previewer: Previewer | None = None
+    executor: Executor[str] | None = None
+    drawings: dict[str, Drawing] = field(default_factory=dict)
+
+    def start(self, job: Job) -> None:
+        """Begin a picture, or go on with it. UserError where its recipe can't be done."""
+        recipe = Recipe.make(**job.work.body)
+        model, refiner = self._models(job, recipe)
+        maker = generate.Job(model, recipe, refiner)
+        drawing = Drawing(job, maker, self.kept.load(job.id) if job.kept else Recording())
+        assert self.executor is not None
+        with torch.inference_mode():
+            try:
+                self.executor.add(job.id, maker.picture(drawing.watch, drawing.recording))
+            except UserError:  # what was kept belongs to another picture
+                drawing.recording = Recording()
+                self.executor.add(job.id, maker.picture(drawing.watch, drawing.recording))
+        drawing.kept = drawing.step
+        self.drawings[job.id] = drawing
+
+    def _models(self, job: Job, recipe: Recipe) -> tuple[Model, Model | None]:
+        """The models of a recipe; those of another affinity are let go first."""
+        if self.models is None or self.affinity != job.work.affinity:
+            self.models = self.previewer = self.executor = None
+            named = [recipe.model, *([recipe.refiner.model] if recipe.refiner else [])]
+            model, *more = (library.load(name, self.placement, settings=self.settings) for name in named)
+            self.models, self.affinity = (model, more[0] if more else None), job.work.affinity
+            self.previewer = Previewer(model)
+            self.executor = Executor(model, self.max_batch, self.models[1])
+        return self.models
+
+    def step(self) -> dict[str, Tensor]:
+        """Advance every picture by one evaluation; the latents of those that have ended."""
+        assert self.executor is not None
+        with torch.inference_mode():
+            return dict(self.executor.step())
+
+    def updates(self) -> list[Update]:
+        """How far pictures are, some with a preview."""
+        return [Update(d.job.id, d.step, max(d.steps, d.step), self._preview(d)) for d in self.drawings.values()]
+
+    def _preview(self, drawing: Drawing) -> bytes | None:
+        now = self.clock()
+        if not self.preview_every or drawing.denoised is None or now - drawing.previewed < self.preview_every:
+            return None
+        drawing.previewed = now
+        assert self.previewer is not None
+        return self.previewer.jpeg(drawing.denoised)
+
+    def finish(self, job: str, latents: Tensor) -> tuple[Drawing, Image.Image]:
+        """The picture of latents; the drawing is taken off the easel."""
+        drawing = self.drop(job)
+        with torch.inference_mode():
+            return drawing, drawing.maker.finish(latents)
+
+    def keep(self, drawing: Drawing) -> int:
+        """Write down what a picture could go on from; the step."""
+        self.kept.save(drawing.job.id, drawing.recording)
+        drawing.kept, drawing.kept_at = drawing.step, self.clock()
+        return drawing.kept
+
+    def drop(self, job: str) -> Drawing:
+        """Take a picture off the easel."""
+        if self.executor is not None:
+            self.executor.cancel(job)
+        return self.drawings.pop(job)
+
+    def clear(self) -> list[Drawing]:
+        """Take all off the easel after a failure, whose tensors may fill the device; who they were."""
+        dropped = [self.drop(job) for job in list(self.drawings)]
+        if self.models is not None:
+            self.executor = Executor(self.models[0], self.max_batch, self.models[1])
+        if self.placement.device.type != "cpu":
+            torch.get_device_module(self.placement.device).empty_cache()
+        return dropped

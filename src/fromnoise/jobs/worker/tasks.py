@@ -1,0 +1,41 @@
+"""Work other than pictures: each kind of job is a task, a function that workers know by name.
+
+    @task("sleep")
+    def sleep(body: Mapping[str, Any], desk: Desk) -> Task:
+        for i in range(10):
+            time.sleep(1)
+            yield i + 1, 10  # steps done, steps in all
+        return [Result(data={"slept": 10})]
+
+A task runs alone. Between its steps the worker looks after it: a task that is to be cancelled, or to end with its
+worker, is closed at its `yield`, as any generator (a `finally` cleans up); later it starts again, and finds in
+`desk.kept` what it put there. Packages outside name theirs in the entry points `fromnoise.tasks`.
+"""
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fromnoise.engine.memory import Placement
+from fromnoise.jobs.job import Job, Result
+from fromnoise.registry import Registry
+from fromnoise.settings import Settings
+
+Task = Generator[tuple[int, int], None, Sequence[Result]]
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What a task may use."""
+
+    job: Job
+    placement: Placement
+    settings: Settings
+    outputs: Path  # results belong below it; their paths are told relative to it
+    kept: Path  # a folder of the job's own, for what it goes on from; it is removed when the job has ended
+
+
+TASKS: Registry[Callable[[Mapping[str, Any], Desk], Task]] = Registry("kind of job", entry_points="fromnoise.tasks")
+
+task = TASKS.register

@@ -1,0 +1,236 @@
+"""The worker's loop: take jobs, advance them, say how far they are, store what they made."""
+
+import hashlib
+import shutil
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from glob import escape
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from fromnoise.engine.images import save_png
+from fromnoise.engine.metadata.own import texts
+from fromnoise.errors import FromnoiseError
+from fromnoise.jobs.job import PICTURE, Buried, Job, Result, State, Wish
+from fromnoise.jobs.leases import Leases, Update
+from fromnoise.jobs.naming import Named, free_name, name
+from fromnoise.jobs.station import Station
+from fromnoise.jobs.worker.easel import Drawing, Easel
+from fromnoise.jobs.worker.tasks import TASKS, Desk, Task
+
+IDLE = 0.1  # seconds between looks at an empty queue
+
+
+@dataclass
+class Errand:
+    """A task under way."""
+
+    job: Job
+    task: Task
+
+
+@dataclass
+class Worker:
+    """Does jobs at a station until it is told to stop."""
+
+    id: str
+    leases: Leases
+    station: Station
+    easel: Easel
+    errand: Errand | None = None
+    stopping: float | None = None  # since when it is told to stop, by the monotonic clock
+    wishes: dict[str, Wish] = field(default_factory=dict)
+
+    def run(self) -> None:
+        """Work until `stop`; then end what can be ended in time, and leave the rest to others. Buried."""
+        while self.stopping is None or (self.busy and time.monotonic() - self.stopping < self.station.grace):
+            self.turn()
+        for drawing in list(self.easel.drawings.values()):
+            self.leave(drawing, "queued")
+        if self.errand is not None:
+            self.end_errand("queued")
+        self.leases.retire(self.id)
+
+    @property
+    def busy(self) -> bool:
+        return bool(self.easel.drawings) or self.errand is not None
+
+    def stop(self) -> None:
+        """Take nothing more, and end soon."""
+        self.stopping = time.monotonic()
+
+    def turn(self) -> None:
+        """Take what there is room for, and advance what is under way by a step."""
+        if self.stopping is None and self.errand is None:
+            room = self.station.together - len(self.easel.drawings)
+            for job in self.leases.claim(self.id, room, self.station.kinds):
+                self.begin(job)
+        if self.errand is not None:
+            self.advance_errand(self.errand)
+        elif self.easel.drawings:
+            self.advance_pictures()
+        else:
+            time.sleep(IDLE)
+
+    def begin(self, job: Job) -> None:
+        """Start a job, or say why it can't be done."""
+        with self.told_of(job):
+            if job.work.kind == PICTURE:
+                self.easel.start(job)
+            else:
+                desk = Desk(job, self.easel.placement, self.station.settings, self.station.outputs, self.place_of(job))
+                self.errand = Errand(job, TASKS[job.work.kind](job.work.body, desk))
+
+    def told_of(self, job: Job) -> "Told":
+        return Told(partial(self.leases.fail, self.id, job.id))
+
+    # pictures
+
+    def advance_pictures(self) -> None:
+        """One evaluation of every picture."""
+        try:
+            finished = self.easel.step()
+        except Exception as error:
+            self.give_up(error)
+            return
+        self.wishes |= self.leases.report(self.id, self.easel.updates())
+        for job, latents in finished.items():
+            self.finish(job, latents)
+        for job, wish in list(self.wishes.items()):
+            if job in self.easel.drawings:
+                self.grant(self.easel.drawings[job], wish)
+        self.wishes.clear()
+        for drawing in self.easel.drawings.values():
+            if time.monotonic() - drawing.kept_at >= self.station.keep_every and drawing.step > drawing.kept:
+                self.keep(drawing)
+
+    def give_up(self, error: Exception) -> None:
+        """A step failed: a picture alone has failed; several are done again, each alone."""
+        dropped = self.easel.clear()
+        if len(dropped) == 1:
+            with self.told_of(dropped[0].job):
+                raise error
+            return
+        traceback.print_exception(error)
+        for drawing in dropped:
+            self.leases.set_aside(self.id, drawing.job.id, explained(error))
+
+    def keep(self, drawing: Drawing) -> None:
+        """Write down what the picture could go on from; without room on the disk it does without."""
+        with suppress(OSError):
+            self.leases.keep(self.id, drawing.job.id, self.easel.keep(drawing))
+
+    def grant(self, drawing: Drawing, wish: Wish) -> None:
+        """Do what is asked of a picture."""
+        if wish == "skip" and drawing.denoised is not None:
+            self.finish(drawing.job.id, drawing.denoised, partial_at=drawing.step)
+        else:
+            self.leave(drawing, "paused" if wish == "pause" else "cancelled")
+
+    def leave(self, drawing: Drawing, state: State) -> None:
+        """Put a picture away, to go on later unless it is cancelled."""
+        if state != "cancelled" and drawing.step > drawing.kept:
+            self.keep(drawing)
+        self.easel.drop(drawing.job.id)
+        self.leases.stop(self.id, drawing.job.id, state)
+        if state == "cancelled":
+            self.easel.kept.forget(drawing.job.id)
+
+    def finish(self, job: str, latents: Tensor, *, partial_at: int | None = None) -> None:
+        """Decode, write the file, and only then say that the job is done."""
+        drawing = self.easel.drawings[job]
+        with self.told_of(drawing.job):
+            drawing, image = self.easel.finish(job, latents)
+            recipe = drawing.maker.recipe
+            named = Named(recipe, datetime.now(), drawing.job.work.owner, hashlib.sha256(image.tobytes()).hexdigest())
+            pattern = "/".join(part for part in (drawing.job.work.folder, name(self.station.pattern, named)) if part)
+            outputs = self.station.outputs
+            file = self.leases.name_file(self.id, job, partial(free_name, outputs, pattern, ".png"))
+            sweep(outputs / file)
+            save_png(image, outputs / file, texts(recipe, self.easel.placement.device))
+            data = {
+                "width": image.width,
+                "height": image.height,
+                "recipe": recipe.model_dump(mode="json", exclude_none=True),
+                **({"partial": partial_at} if partial_at is not None else {}),
+            }
+            self.leases.finish(self.id, job, [Result(file, file_digest(outputs / file), "image/png", data)])
+        self.easel.kept.forget(job)
+
+    # tasks
+
+    def advance_errand(self, errand: Errand) -> None:
+        """One step of a task."""
+        job = errand.job.id
+        try:
+            step, steps = next(errand.task)
+        except StopIteration as stop:
+            self.errand = None
+            self.leases.finish(self.id, job, stop.value or [])
+            shutil.rmtree(self.place_of(errand.job), ignore_errors=True)
+            return
+        except Exception as error:
+            self.errand = None
+            with self.told_of(errand.job):
+                raise error
+            return
+        wish = self.leases.report(self.id, [Update(job, step, steps)]).get(job)
+        if wish is not None:
+            self.end_errand("paused" if wish == "pause" else "cancelled")
+
+    def end_errand(self, state: State) -> None:
+        """Close a task at its `yield`."""
+        assert self.errand is not None
+        errand, self.errand = self.errand, None
+        errand.task.close()
+        self.leases.stop(self.id, errand.job.id, state)
+        if state == "cancelled":
+            shutil.rmtree(self.place_of(errand.job), ignore_errors=True)
+
+    def place_of(self, job: Job) -> Path:
+        return self.station.kept / job.id
+
+
+class Told:
+    """In a `with`: a failure inside is told of, as the reason why a job failed, and goes no further."""
+
+    def __init__(self, fail: Callable[[str], None]) -> None:
+        self.fail = fail
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if error is None or isinstance(error, Buried) or not isinstance(error, Exception):
+            return False
+        if not isinstance(error, FromnoiseError):
+            traceback.print_exception(error)
+        self.fail(explained(error))
+        return True
+
+
+def explained(error: Exception) -> str:
+    """A failure in one line, without the machine's paths."""
+    if isinstance(error, FromnoiseError):
+        return str(error)
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return "out of memory: try a smaller picture"
+    return f"unexpected failure ({type(error).__name__}); the worker's log says more"
+
+
+def sweep(path: Path) -> None:
+    """Remove what earlier attempts at a file left behind, whose workers died while they wrote."""
+    for part in path.parent.glob(f".{escape(path.name)}.*.part"):
+        part.unlink(missing_ok=True)
+
+
+def file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,323 @@
+"""A worker makes the pictures that are asked for, stops when told to, and goes on where it stopped."""
+
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+import torch
+from PIL import Image
+
+from fromnoise.engine.generate import generate
+from fromnoise.engine.library import load
+from fromnoise.engine.memory import place
+from fromnoise.engine.metadata.own import recipe_in
+from fromnoise.engine.recipe import Recipe
+from fromnoise.jobs.database import Database
+from fromnoise.jobs.job import Job, Result, Work
+from fromnoise.jobs.leases import Leases
+from fromnoise.jobs.queue import Queue
+from fromnoise.jobs.station import Station
+from fromnoise.jobs.worker.easel import Easel
+from fromnoise.jobs.worker.kept import Kept
+from fromnoise.jobs.worker.tasks import TASKS, Desk, Task, task
+from fromnoise.jobs.worker.worker import Worker, file_digest
+from fromnoise.settings import Settings
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.checkpoint(tmp_path_factory.mktemp("models") / "tiny.safetensors", "sd1")
+
+
+@pytest.fixture
+def station(database: Database, tmp_path: Path) -> Station:
+    return Station(
+        database.engine.url.render_as_string(hide_password=False),
+        tmp_path / "outputs",
+        tmp_path / "kept",
+        "cpu",
+        "float32",
+        max_batch=1,
+        keep_every=0,
+        preview_every=0,
+        pattern="[seed]",
+        settings=Settings(models=(tmp_path,)),
+    )
+
+
+def worker_at(station: Station, database: Database, name: str = "w", **more: float) -> Worker:
+    leases = Leases(database)
+    leases.enlist(name, "cpu")
+    easel = Easel(place("cpu", "float32"), station.settings, Kept(station.kept), station.max_batch)
+    easel.preview_every = more.get("preview_every", 0)
+    return Worker(name, leases, station, easel)
+
+
+@pytest.fixture
+def worker(station: Station, database: Database) -> Worker:
+    return worker_at(station, database)
+
+
+@pytest.fixture
+def queue(database: Database) -> Queue:  # with the real clock
+    return Queue(database)
+
+
+def recipe(checkpoint: Path, seed: int, **more: object) -> Recipe:
+    fields = {"prompt": "a cat", "width": 64, "height": 64, "steps": 4, "sampler": "euler_ancestral"} | more
+    return Recipe.make(model=str(checkpoint), seed=seed, **fields)
+
+
+def asked(queue: Queue, checkpoint: Path, *seeds: int, **more: object) -> list[Job]:
+    return queue.submit([Work.picture(recipe(checkpoint, seed, **more)) for seed in seeds])
+
+
+def finish_all(worker: Worker, queue: Queue) -> None:
+    while queue.counts()["queued"] + queue.counts()["running"]:
+        worker.turn()
+
+
+def twin(checkpoint: Path, seed: int, **more: object) -> Image.Image:
+    model = load(str(checkpoint), place("cpu", "float32"))
+    (made,) = generate(model, [recipe(checkpoint, seed, **more)], max_batch=1)
+    return made.image
+
+
+def same(path: Path, image: Image.Image) -> bool:
+    with Image.open(path) as opened:
+        return opened.tobytes() == image.tobytes()
+
+
+def test_pictures_are_those_that_the_engine_makes(
+    worker: Worker, queue: Queue, station: Station, checkpoint: Path
+) -> None:
+    jobs = asked(queue, checkpoint, 1, 2, 3)
+    finish_all(worker, queue)
+    for job, seed in zip(jobs, (1, 2, 3), strict=True):
+        done = queue.get(job.id)
+        assert (done.state, done.step, done.progress, done.file) == ("done", 4, 1.0, f"{seed}.png")
+        (result,) = queue.results(job.id)
+        assert result.path is not None
+        path = station.outputs / result.path
+        assert result.sha256 == file_digest(path)
+        assert (result.data["width"], result.data["height"]) == (64, 64)
+        assert same(path, twin(checkpoint, seed))
+        assert recipe_in(path) == Recipe.make(**result.data["recipe"])
+        steps = [event.data["step"] for event in queue.events(job=job.id) if event.kind == "step"]
+        assert steps == [1, 2, 3, 4]
+    assert not list(station.kept.glob("*"))
+
+
+def test_bad_recipes_fail_alone_and_say_why(worker: Worker, queue: Queue, checkpoint: Path) -> None:
+    good = asked(queue, checkpoint, 1)[0]
+    missing = queue.submit([Work.picture(recipe(Path("nowhere.safetensors"), 1))])[0]
+    nonsense = queue.submit([Work("picture", {"seed": "x"}), Work("unheard-of", {})])
+    finish_all(worker, queue)
+    assert queue.get(good.id).state == "done"
+    assert "no model 'nowhere.safetensors'" in str(queue.get(missing.id).error)
+    assert "seed: input should be a valid integer" in str(queue.get(nonsense[0].id).error)
+    assert "unknown kind of job 'unheard-of'" in str(queue.get(nonsense[1].id).error)
+
+
+def test_an_interrupted_picture_goes_on_to_the_same_end(
+    worker: Worker, queue: Queue, station: Station, database: Database, checkpoint: Path
+) -> None:
+    (job,) = asked(queue, checkpoint, 5, steps=6)
+    for _ in range(3):
+        worker.turn()
+    assert queue.get(job.id).kept == 3
+    worker.leases.bury("w")
+    other = worker_at(station, database, "v")
+    evaluations = 0
+
+    def turn() -> None:
+        nonlocal evaluations
+        other.turn()
+        evaluations += 1
+
+    while queue.get(job.id).state != "done":
+        turn()
+    assert evaluations == 3, "it did not begin again"
+    assert same(station.outputs / "5.png", twin(checkpoint, 5, steps=6))
+
+
+def test_what_was_kept_and_cannot_be_used_is_left_out(
+    worker: Worker, queue: Queue, station: Station, database: Database, checkpoint: Path
+) -> None:
+    first, second = asked(queue, checkpoint, 5, 6)
+    worker.turn()
+    worker.turn()
+    worker.leases.bury("w")
+    (station.kept / f"{first.id}.safetensors").write_bytes(b"half")
+    (station.kept / f"{second.id}.safetensors").unlink()
+    finish_all(worker_at(station, database, "v"), queue)
+    assert same(station.outputs / "5.png", twin(checkpoint, 5))
+    assert same(station.outputs / "6.png", twin(checkpoint, 6))
+
+
+def test_pause_and_resume(worker: Worker, queue: Queue, station: Station, checkpoint: Path) -> None:
+    (job,) = asked(queue, checkpoint, 7)
+    worker.turn()
+    queue.pause(job.id)
+    worker.turn()
+    paused = queue.get(job.id)
+    assert (paused.state, paused.kept, paused.worker) == ("paused", 2, None)
+    worker.turn()
+    assert queue.get(job.id).state == "paused"
+    queue.resume(job.id)
+    finish_all(worker, queue)
+    assert same(station.outputs / "7.png", twin(checkpoint, 7))
+
+
+def test_cancel_and_skip(worker: Worker, queue: Queue, station: Station, checkpoint: Path) -> None:
+    first, second, third = asked(queue, checkpoint, 1, 2, 3)
+    worker.turn()
+    queue.cancel(first.id)
+    queue.skip(second.id)
+    worker.turn()
+    assert queue.get(first.id).state == "cancelled"
+    skipped = queue.get(second.id)
+    assert (skipped.state, queue.results(second.id)[0].data["partial"]) == ("done", 2)
+    assert Image.open(station.outputs / "2.png").size == (64, 64)
+    finish_all(worker, queue)
+    assert queue.get(third.id).state == "done"
+    assert sorted(path.name for path in station.outputs.iterdir()) == ["2.png", "3.png"]
+    assert not list(station.kept.glob("*"))
+
+
+def test_a_worker_that_is_stopped_ends_what_it_can(
+    worker: Worker, queue: Queue, station: Station, checkpoint: Path
+) -> None:
+    job, later = asked(queue, checkpoint, 1)[0], None
+    worker.turn()
+    worker.stop()
+    later = asked(queue, checkpoint, 2)[0]
+    worker.run()
+    assert queue.get(job.id).state == "done"
+    assert (queue.get(later.id).state, queue.get(later.id).attempts) == ("queued", 0)
+    assert queue.workers() == []
+
+
+def test_without_grace_the_rest_goes_on_later(
+    worker: Worker, queue: Queue, station: Station, database: Database, checkpoint: Path
+) -> None:
+    (job,) = asked(queue, checkpoint, 1)
+    worker.turn()
+    object.__setattr__(worker.station, "grace", 0.0)
+    worker.stop()
+    worker.run()
+    left = queue.get(job.id)
+    assert (left.state, left.kept, left.deaths) == ("queued", 1, 0)
+    finish_all(worker_at(station, database, "v"), queue)
+    assert same(station.outputs / "1.png", twin(checkpoint, 1))
+
+
+def test_previews_are_pictures(station: Station, database: Database, queue: Queue, checkpoint: Path) -> None:
+    worker = worker_at(station, database, preview_every=1e-9)
+    (job,) = asked(queue, checkpoint, 1, width=128)
+    worker.turn()
+    preview = queue.preview(job.id)
+    assert preview is not None
+    assert preview[1].startswith(b"\xff\xd8")
+    assert queue.events(job=job.id)[-2].data["preview"] is True
+
+
+def test_a_step_that_fails_for_many_is_tried_for_each_alone(
+    worker: Worker, queue: Queue, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, bad = asked(queue, checkpoint, 1, 2)
+    step = worker.easel.step
+
+    def failing() -> dict[str, torch.Tensor]:
+        if bad.id in worker.easel.drawings:
+            raise RuntimeError("odd")
+        return step()
+
+    monkeypatch.setattr(worker.easel, "step", failing)
+    finish_all(worker, queue)
+    assert queue.get(good.id).state == "done"
+    failed = queue.get(bad.id)
+    assert (failed.state, failed.error) == ("failed", "unexpected failure (RuntimeError); the worker's log says more")
+    assert failed.attempts == 2
+
+
+def test_a_name_is_not_used_twice(worker: Worker, queue: Queue, station: Station, checkpoint: Path) -> None:
+    station.outputs.mkdir()
+    (station.outputs / "1.png").write_bytes(b"mine")
+    asked(queue, checkpoint, 1, 1)
+    finish_all(worker, queue)
+    assert sorted(path.name for path in station.outputs.iterdir()) == ["1-2.png", "1-3.png", "1.png"]
+    assert (station.outputs / "1.png").read_bytes() == b"mine"
+
+
+@pytest.fixture
+def counting() -> Iterator[None]:
+    """A task that counts, and remembers how far it was."""
+
+    def count(body: Mapping[str, Any], desk: Desk) -> Task:
+        desk.kept.mkdir(parents=True, exist_ok=True)
+        place = desk.kept / "count"
+        for i in range(int(place.read_text()) if place.exists() else 0, int(body["to"])):
+            if body.get("fail_at") == i:
+                raise ValueError("odd")
+            place.write_text(str(i + 1))
+            yield i + 1, int(body["to"])
+        return [Result(data={"counted": body["to"]}, media="application/json")]
+
+    task("count")(count)
+    yield
+    TASKS._items.pop("count")
+    TASKS._aliases.pop("count")
+
+
+@pytest.mark.usefixtures("counting")
+def test_other_work(worker: Worker, queue: Queue, station: Station) -> None:
+    job, bad = queue.submit([Work("count", {"to": 3}), Work("count", {"to": 3, "fail_at": 1})])
+    finish_all(worker, queue)
+    assert queue.results(job.id)[0].data == {"counted": 3}
+    assert queue.get(bad.id).error == "unexpected failure (ValueError); the worker's log says more"
+    assert not (station.kept / job.id).exists()
+
+
+@pytest.mark.usefixtures("counting")
+def test_other_work_is_stopped_and_goes_on(worker: Worker, queue: Queue, station: Station, database: Database) -> None:
+    job, second = queue.submit([Work("count", {"to": 5}), Work("count", {"to": 2})])
+    worker.turn()
+    queue.pause(job.id)
+    worker.turn()
+    assert queue.get(job.id).state == "paused"
+    finish_all(worker, queue)
+    queue.resume(job.id)
+    worker.turn()
+    assert queue.get(job.id).step == 3
+    worker.stop()
+    object.__setattr__(worker.station, "grace", 0.0)
+    worker.run()
+    assert queue.get(job.id).state == "queued"
+    other = worker_at(station, database, "v")
+    other.turn()
+    assert queue.get(job.id).step == 4
+    queue.cancel(job.id)
+    other.turn()
+    assert queue.get(job.id).state == "cancelled"
+    assert queue.get(second.id).state == "done"
+    assert not (station.kept / job.id).exists()
+
+
+def test_a_station_is_told_in_json(station: Station) -> None:
+    assert Station.from_json(station.to_json()) == station
+    plain = Station("sqlite:///x", kinds=("picture",), settings=Settings(cache=Path("c"), any_path=False))
+    assert Station.from_json(plain.to_json()) == plain
+
+
+def test_the_clock_of_previews_is_kept(worker: Worker, queue: Queue, checkpoint: Path) -> None:
+    worker.easel.preview_every = 3600
+    worker.easel.clock = lambda: time.monotonic() + 7200
+    (job,) = asked(queue, checkpoint, 1)
+    worker.turn()
+    worker.turn()
+    shown = [event.data["preview"] for event in queue.events(job=job.id) if event.kind == "step"]
+    assert shown == [True, False]
