@@ -465,8 +465,6 @@ def test_soft_inpainting_keeps_what_has_not_moved(model: Model, tmp_path: Path) 
     [
         ({"guidance": {"projected": {}, "zero_star": {}}}, "guidance: projected and zero_star are different rules"),
         ({"guidance": {"perp_neg": {}, "rescale": {}}}, "guidance: perp_neg asks for three answers"),
-        ({"outpaint": {"left": 8}}, "recipe: outpaint needs a start picture: give one with --init"),
-        ({"inversion": {}}, "recipe: inversion needs a start picture: give one with --init"),
         (
             {"guidance": {"thresholding": {"mimic_mode": "up"}}},
             "guidance.thresholding.mimic_mode: input should be",
@@ -478,6 +476,12 @@ def test_parts_that_do_not_fit_are_named(changes: dict[str, object], message: st
     with pytest.raises(UserError) as caught:
         recipe(**changes)
     assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize("name", ["outpaint", "inversion"])
+def test_what_needs_a_start_picture_says_so(model: Model, name: str) -> None:
+    with pytest.raises(UserError, match=f"^{name} needs a start picture: give one with --init$"):
+        Job(model, recipe(**{name: {}}))
 
 
 def test_layers_that_are_not_there_are_named(model: Model) -> None:

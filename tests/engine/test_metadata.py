@@ -15,10 +15,20 @@ from fromnoise.engine.metadata.infotext_read import PLAIN, read_infotext
 from fromnoise.engine.metadata.read import read_any
 from fromnoise.engine.profiles import PROFILES
 from fromnoise.engine.recipe import MAX_SEED, ImageRef, Recipe
+from fromnoise.engine.recipe_guidance import (
+    FreeU,
+    GuidanceOptions,
+    Inversion,
+    Outpaint,
+    Regional,
+    Seamless,
+    TokenMerging,
+)
 from fromnoise.engine.recipe_parts import Hires, Inpaint, Noise, Refiner, Sizes, SoftInpaint, Variation
 from fromnoise.errors import FileError
 from fromnoise.sampling.samplers import SAMPLERS
 from fromnoise.sampling.schedules import SCHEDULES
+from tests.engine.recipes import parts
 
 WORDS = st.sampled_from(
     ["a cat", "(red:1.2)", "[a:b:0.5]", "<lora:x:0.8>", "BREAK", "\n", ", ", '"', "\\", "Template: x",
@@ -128,6 +138,13 @@ def recipes(draw: st.DrawFn, text: st.SearchStrategy[str] = TEXT) -> Recipe:
         inpaint=draw(st.none() | INPAINTS),
         hires=None if init else draw(st.none() | second_passes(text)),
         refiner=draw(st.none() | REFINERS),
+        guidance=draw(st.none() | parts(GuidanceOptions)),
+        regional=draw(st.none() | parts(Regional)),
+        free_u=draw(st.none() | parts(FreeU)),
+        token_merging=draw(st.none() | parts(TokenMerging)),
+        seamless=draw(st.none() | parts(Seamless)),
+        outpaint=draw(st.none() | parts(Outpaint)),
+        inversion=draw(st.none() | parts(Inversion)),
         exact_steps=draw(st.booleans()),
         sizes=draw(st.none() | st.builds(Sizes, crop=st.tuples(st.integers(0, 99), st.integers(0, 99)))),
     )
@@ -148,10 +165,15 @@ def carried(recipe: Recipe) -> Recipe:
         strength=recipe.strength if recipe.init else 1.0,
         image_guidance_scale=recipe.image_guidance_scale if recipe.init else 1.5,
         noise=None if noise == Noise() else noise,
-        inpaint=inpaint and inpaint.model_copy(update={"gradual": False}),
+        inpaint=inpaint and inpaint.model_copy(update={"gradual": False, "gradual_strength": 1.0}),
         hires=hires and hires.model_copy(update={"scale": 2.0} if hires.width or hires.height else {}),
         refiner=refiner and refiner.model_copy(update={"model_hash": refiner.model_hash and refiner.model_hash[:10]}),
+        regional=recipe.regional and without_masks(recipe.regional),
     )
+
+
+def without_masks(part: Regional) -> Regional:
+    return part.model_copy(update={"regions": tuple(r.model_copy(update={"mask": None}) for r in part.regions)})
 
 
 def check_infotext(recipe: Recipe) -> None:

@@ -133,6 +133,87 @@ def test_variation_and_noise() -> None:
     assert (read.recipe.emphasis, read.recipe.profile, dict(read.not_understood)) == ("no norm", "a1111", {})
 
 
+SETTINGS = "a\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1, Size: 512x512, "
+EXTENSIONS: list[tuple[str, dict[str, object]]] = [  # as the web UI, its extensions and Forge write them
+    ("NGMS: 1.5, NGMS all steps: True", {"guidance": {"skip": {"below": 1.5, "every_step": True}}}),
+    ("Skip Early CFG: 0.1", {"guidance": {"skip": {"early": 0.1}}}),
+    (
+        "Token merging ratio: 0.5, Token merging ratio hr: 0.2, Tiling: True",
+        {"token_merging": {"ratio": 0.5, "hires_ratio": 0.2}, "seamless": {}},
+    ),
+    ("Token merging ratio hr: 0.2", {"token_merging": {"ratio": 0, "hires_ratio": 0.2}}),
+    ("CFG Rescale φ: 0.3", {"guidance": {"rescale": {"share": 0.3}}}),
+    ("CFG Rescale phi: 0, Tiling: False", {}),
+    (
+        r'FreeU Stages: "[{\"backbone_factor\": 1.1, \"skip_factor\": 0.6}, '
+        r'{\"backbone_factor\": 1.2, \"skip_factor\": 0.4}]", '
+        'FreeU Schedule: "0.0, 1.0, 0.0", FreeU Version: 2, Dynamic thresholding enabled: True, Mimic scale: 1, '
+        "Separate Feature Channels: False, Scaling Startpoint: MEAN, Variability Measure: AD, Interpolate Phi: 0.3, "
+        "Threshold percentile: 99.9, PAG Active: True, PAG Scale: 1",
+        {
+            "free_u": {"b1": 1.1, "s1": 0.6, "b2": 1.2, "s2": 0.4, "version": 2},
+            "guidance": {
+                "thresholding": {"mimic_scale": 1, "per_channel": False, "share": 0.3, "percentile": 0.999},
+                "perturbed": {"scale": 1},
+            },
+        },
+    ),
+    (
+        "Dynamic thresholding enabled: True, Mimic scale: 10, Threshold percentile: 100, Mimic mode: Half Cosine Up, "
+        "Mimic scale minimum: 4, CFG mode: Power Down, CFG scale minimum: 3, Scheduler value: 4",
+        {
+            "guidance": {
+                "thresholding": {
+                    "mimic_scale": 10, "mimic_mode": "half cosine up", "mimic_minimum": 4, "scale_mode": "power down",
+                    "scale_minimum": 3, "power": 4,
+                }
+            }
+        },
+    ),
+    (
+        "freeu_enabled: True, freeu_b1: 1.01, freeu_b2: 1.02, freeu_s1: 0.99, freeu_s2: 0.95, sag_enabled: True, "
+        "sag_scale: 0.75, sag_blur_sigma: 3, sag_threshold: 1.5, PerturbedAttentionGuidance_enabled: True, "
+        "PerturbedAttentionGuidance_scale: 2, Version: f2.0.1",
+        {
+            "free_u": {"b1": 1.01, "b2": 1.02, "s1": 0.99, "s2": 0.95},
+            "guidance": {"self_attention": {"scale": 0.75, "blur": 3, "threshold": 1.5}, "perturbed": {"scale": 2}},
+        },
+    ),
+    ("SAG Guidance Scale: 0.75, SAG Mask Threshold: 1", {"guidance": {"self_attention": {"scale": 0.75}}}),
+    (
+        'Decode prompt: "a, b", Decode CFG scale: 1.5, Decode steps: 40, Randomness: 0.1, Sigma Adjustment: True',
+        {"inversion": {"prompt": "a, b", "guidance_scale": 1.5, "steps": 40, "randomness": 0.1, "adjusted": True}},
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("fields", "parts"), EXTENSIONS)
+def test_guidance_of_extensions(fields: str, parts: dict[str, object]) -> None:
+    read = read_infotext(SETTINGS + fields)
+    assert read.not_understood == {}
+    plain = read_infotext(SETTINGS.removesuffix(", ")).recipe
+    assert read.recipe.but(schedule=None) == plain.but(schedule=None, **parts)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        "FreeU Stages: [1]",
+        'FreeU Stages: "[{"',
+        'FreeU Schedule: "0.1, 1.0, 0.0"',
+        "Threshold percentile: many",
+        "Part free_u: {",
+        "Part seed: {}",
+        'Part regional: {"regions": [{"left": 7}]}',
+        "NGMS: none",
+        "CFG mode: Sideways",
+    ],
+)
+def test_guidance_that_makes_no_sense_is_kept(fields: str) -> None:
+    read = read_infotext(SETTINGS + fields)
+    assert list(read.not_understood) == [fields.split(": ", 1)[0]]
+
+
 def test_inpainting() -> None:
     text = (
         "a\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1, Size: 512x512, Denoising strength: 0.75, "

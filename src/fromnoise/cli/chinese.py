@@ -302,6 +302,7 @@ ELSEWHERE = {  # sentences of the engine and of typer, which speak English only;
     "{field}: input should be less than or equal to {limit}": "{field}：不能大于 {limit}",
     "{field}: input should be greater than or equal to {limit}": "{field}：不能小于 {limit}",
     "recipe: a mask needs a start picture: give one with --init": "蒙版需要起始图片：请用 --init 给出",
+    "{part} needs a start picture: give one with --init": "{part} 需要起始图片：请用 --init 给出",
     "no model {name}: give its path, or one of {there}. Looked in {folders}": (
         "没有模型 {name}：请给出模型文件的路径，或用 {there}。找过的文件夹：{folders}"
     ),

@@ -29,6 +29,9 @@ def drafted(order: Order) -> Recipe:
     """The recipe but for what only the model can tell; a UserError where it is wrong already."""
     if order.strength is not None and order.init is None:
         raise UserError(say("--strength needs a start picture: give one with --init"))
+    for name in ("outpaint", "inversion"):
+        if getattr(order, name) is not None and order.init is None:
+            raise UserError(f"{name} needs a start picture: give one with --init")
     given = said(order)
     usual = {"seed": secrets.randbelow(RANDOM_SEEDS), **({"strength": IMG2IMG_STRENGTH} if order.init else {})}
     return Recipe.make(**{"prompt": order.prompt, **usual, **given})

@@ -19,6 +19,7 @@ def check(model: Model, recipe: Recipe, refiner: Model | None = None) -> None:
         if side % factor:
             raise UserError(f"{side} is not a multiple of {factor}, which {recipe.model} needs")
     check_hash(model, recipe.model, recipe.model_hash)
+    check_start(recipe)
     check_guidance(model, recipe)
     if recipe.hires is not None:
         check_upscaler(recipe.hires.upscaler, model.settings)
@@ -42,6 +43,13 @@ def check_guidance(model: Model, recipe: Recipe) -> None:
         regional = ["regional"] if recipe.regional else []
         for name in (*(name for name in OF_TWO_ANSWERS if getattr(options, name)), *regional):
             raise UserError(f"{name}: instruct-pix2pix models have guidance of their own; leave it out")
+
+
+def check_start(recipe: Recipe) -> None:
+    """UserError where a part needs a start picture: those of other tools are not in their pictures."""
+    for name in ("outpaint", "inversion"):
+        if getattr(recipe, name) is not None and recipe.init is None:
+            raise UserError(f"{name} needs a start picture: give one with --init")
 
 
 def check_attention(model: Model, name: str, layers: Sequence[str]) -> None:

@@ -10,7 +10,8 @@ from PIL import Image
 
 from fromnoise.engine.enlarge import DEFAULTS, enlarged, upscaler
 from fromnoise.engine.metadata.carrier import PARAMETERS_KEY, POSTPROCESSING_KEY, USER_COMMENT, read_texts
-from fromnoise.engine.metadata.infotext import number, written_line
+from fromnoise.engine.metadata.infotext import written_line
+from fromnoise.engine.metadata.numbers import number
 from fromnoise.engine.recipe_parts import MAX_SIDE
 from fromnoise.engine.recipe_upscale import Postprocess
 from fromnoise.errors import UserError

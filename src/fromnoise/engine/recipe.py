@@ -125,9 +125,6 @@ class Recipe(BaseModel):
     def _parts_fit(self) -> Self:
         if self.mask and not self.init:
             raise ValueError("a mask needs a start picture: give one with --init")
-        for part in ("outpaint", "inversion"):
-            if getattr(self, part) and not self.init:
-                raise ValueError(f"{part} needs a start picture: give one with --init")
         if self.hires and self.init:
             raise ValueError("a second pass follows pictures made from noise: leave out the start picture or hires")
         if self.noise and self.noise.index >= self.noise.batch:

@@ -60,11 +60,24 @@ class Draft:
         self.fields[name] = getattr(checked, name)
         return True
 
-    def part(self, name: str, inner: str, value: object, key: str) -> bool:
-        """Set a field of a part of the recipe: `part("hires", "steps", "12", "Hires steps")`."""
+    def part(self, path: str, inner: str, value: object, key: str) -> bool:
+        """Set a field of a part of the recipe: `part("hires", "steps", "12", "Hires steps")`.
+
+        A part of a part is named by its path: "inpaint.soft".
+        """
+        name, *steps = path.split(".")
         known = self.fields.get(name)
         fields = known.model_dump(exclude_unset=True) if isinstance(known, BaseModel) else {}
-        return self.set(name, {**fields, inner: value}, key)
+        holder = fields
+        for step in steps:
+            holder[step] = holder.get(step) or {}
+            holder = holder[step]
+        holder[inner] = value
+        return self.set(name, fields, key)
+
+    def place(self, path: str, inner: str, value: object, key: str) -> bool:
+        """`part`, or `set` where the path is empty."""
+        return self.part(path, inner, value, key) if path else self.set(inner, value, key)
 
     def option(self, name: str, value: object, key: str) -> bool:
         """Set an option of the sampler, a number or a word, where the sampler has it."""

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fromnoise import __version__
+from fromnoise.engine.metadata.infotext_guidance import guidance_fields, soft_fields
+from fromnoise.engine.metadata.numbers import number
 from fromnoise.engine.recipe import Recipe
 from fromnoise.engine.recipe_parts import Hires, Inpaint
 from fromnoise.sampling.samplers import SAMPLERS
@@ -87,6 +89,7 @@ def written_fields(recipe: Recipe) -> Iterator[tuple[str, str]]:
         yield option_key(recipe.sampler, name), number(value) if isinstance(value, float) else str(value)
     if recipe.mask and recipe.inpaint:
         yield from inpaint_fields(recipe.inpaint)
+    yield from guidance_fields(recipe)
     if recipe.hires:
         yield from hires_fields(recipe.hires)
     if recipe.refiner:
@@ -134,10 +137,7 @@ def inpaint_fields(inpaint: Inpaint) -> Iterator[tuple[str, str]]:
         yield "Inpaint area", "Only masked"
     yield "Masked area padding", str(inpaint.padding)
     if inpaint.soft:
-        yield "Soft inpainting enabled", "True"
-        yield "Soft inpainting schedule bias", number(inpaint.soft.bias)
-        yield "Soft inpainting preservation strength", number(inpaint.soft.preservation)
-        yield "Soft inpainting transition contrast boost", number(inpaint.soft.contrast)
+        yield from soft_fields(inpaint.soft)
 
 
 def hires_fields(hires: Hires) -> Iterator[tuple[str, str]]:
@@ -177,15 +177,6 @@ def option_key(sampler: str, option: str) -> str:
         return "Eta DDIM"
     known = UNIPC_OPTIONS if sampler.startswith("uni_pc") else WRITTEN_OPTIONS
     return known.get(option, OPTION + option)
-
-
-def number(value: float) -> str:
-    """Without loss, and without .0.
-
-    >>> number(7.0), number(7.25), number(0.1 + 0.2)
-    ('7', '7.25', '0.30000000000000004')
-    """
-    return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)
 
 
 def quoted(value: str) -> str:

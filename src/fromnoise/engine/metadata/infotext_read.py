@@ -13,7 +13,7 @@ from fromnoise.engine.metadata.infotext import (
     Parsed,
     parse,
 )
-from fromnoise.engine.recipe_parts import Inpaint
+from fromnoise.engine.metadata.infotext_guidance import SOFT, take_guidance
 from fromnoise.errors import FileError
 
 PLAIN = {  # fields that are one of ours under another name
@@ -47,11 +47,6 @@ CHOICES: Mapping[str, tuple[str, str, Mapping[str, object]]] = {  # the same, wi
     "Masked content": ("inpaint", "content", {shown: name for name, shown in WRITTEN_CONTENTS.items()}),
     "Mask mode": ("inpaint", "invert", {"Inpaint not masked": True, "Inpaint masked": False}),
     "Inpaint area": ("inpaint", "only_masked", {"Only masked": True, "Whole picture": False}),
-}
-SOFT = {
-    "Soft inpainting schedule bias": "bias",
-    "Soft inpainting preservation strength": "preservation",
-    "Soft inpainting transition contrast boost": "contrast",
 }
 SILENT = {"Version", "User", "App", "Soft inpainting enabled"}  # they change no pixel by themselves
 HIRES = ("Hires upscale", "Hires upscaler", "Hires resize", "Hires steps")
@@ -125,6 +120,7 @@ def understood(parsed: Parsed, tool: str) -> Imported:
     take_hires(draft, fields)
     take_refiner(draft, fields)
     take_words(draft, fields, tool)
+    take_guidance(draft, fields)
     if "Size" in fields:
         draft.size(fields.pop("Size"), "Size")
     for key, value in fields.items():
@@ -143,7 +139,7 @@ def take(draft: Draft, key: str, value: str, tool: str) -> None:
         if values[value] is not None:
             draft.part(name, inner, values[value], key)
     elif key in SOFT:
-        take_soft(draft, SOFT[key], value, key)
+        draft.part("inpaint.soft", SOFT[key], value, key)
     elif key == "Seed resize from" and (found := PAIR.fullmatch(value)):
         draft.part("noise", "from_size", (int(found[1]), int(found[2])), key)
     elif key in OPTIONS:
@@ -153,13 +149,6 @@ def take(draft: Draft, key: str, value: str, tool: str) -> None:
         draft.option(key.removeprefix(OPTION), value, key)
     elif key not in SILENT:
         draft.keep(key, value)
-
-
-def take_soft(draft: Draft, inner: str, value: str, key: str) -> None:
-    """A field of soft inpainting, which is a part of a part."""
-    inpaint = draft.fields.get("inpaint")
-    known = inpaint.soft.model_dump() if isinstance(inpaint, Inpaint) and inpaint.soft else {}
-    draft.part("inpaint", "soft", {**known, inner: value}, key)
 
 
 def take_hires(draft: Draft, fields: dict[str, str]) -> None:
