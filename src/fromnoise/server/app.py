@@ -9,6 +9,7 @@ from fromnoise import __version__
 from fromnoise.server import errors, native, openai
 from fromnoise.server.context import Context
 from fromnoise.server.guard import Guard, Policy
+from fromnoise.server.sdapi import routes
 
 
 def create_app(context: Context, policy: Policy | None = None) -> ASGIApp:
@@ -23,6 +24,7 @@ def inner_app(context: Context) -> FastAPI:
     errors.add_to(app)
     app.include_router(native.router)
     app.include_router(openai.router)
+    app.include_router(routes.router)
     add_health(app, context)
     return app
 

@@ -2,16 +2,19 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 from fastapi import Depends, Request
 from starlette.requests import HTTPConnection
 
+from fromnoise.engine import shelves
 from fromnoise.engine.catalogue import Catalogue
+from fromnoise.engine.recipe import BUILTIN
 from fromnoise.jobs.queue import Queue
 from fromnoise.server.access import Access, Identity
 from fromnoise.server.errors import ApiError
 from fromnoise.server.limits import Limiter, Rate
+from fromnoise.settings import Settings
 
 SUBMISSIONS = Rate(600, 60.0)  # jobs of one owner
 
@@ -25,11 +28,17 @@ class Context:
     outputs: Path  # where results' paths begin
     uploads: Path  # what clients sent, by the SHA-256 of its bytes
     catalogue: Catalogue = field(default_factory=Catalogue.shipped)
+    settings: Settings = field(default_factory=Settings)  # where models are
+    options: dict[str, Any] = field(default_factory=dict)  # AUTOMATIC1111's, as its clients have set them
     submissions: Limiter = field(default_factory=lambda: Limiter(SUBMISSIONS))
 
     def owner_of(self, who: Identity) -> str | None:
         """Whose jobs somebody sees: an administrator all, which is None."""
         return None if who.is_admin else who.name
+
+    def models(self) -> list[str]:
+        """Names of the checkpoints there are, the built-in one first."""
+        return [BUILTIN, *sorted(path.stem for path in shelves.listed("checkpoints", self.settings))]
 
     def file(self, root: Path, relative: str) -> Path:
         """A file below a root; ApiError 404 for whatever is not there, or elsewhere."""

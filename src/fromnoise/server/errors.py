@@ -42,6 +42,9 @@ def problem(status: int, kind: str, message: str, *, field: str | None = None) -
 
 def answer(request: Request, status: int, kind: str, message: str, *, field: str | None = None) -> JSONResponse:
     """The problem as the clients of a route expect it."""
+    if request.url.path.startswith("/sdapi/"):  # AUTOMATIC1111's form
+        words = without_folders(message)
+        return JSONResponse({"error": kind, "detail": words, "body": "", "errors": words}, status)
     if not request.url.path.startswith("/v1/"):
         return problem(status, kind, message, field=field)
     told = {"message": without_folders(message), "type": kind, "param": field, "code": kind}  # OpenAI's form

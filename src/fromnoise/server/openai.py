@@ -20,9 +20,8 @@ from fromnoise.server.access import Identity
 from fromnoise.server.context import Context, Here, Who
 from fromnoise.server.errors import RESPONSES, ApiError
 from fromnoise.server.native import accepted, check_names
+from fromnoise.server.waiting import finished
 
-LONGEST_WAIT = 600.0  # seconds
-LOOK_EVERY = 0.1
 BUILTIN_SIZE, SIZE = 128, 512
 STRENGTH = 0.75
 
@@ -72,7 +71,7 @@ class Models(BaseModel):
 
 @router.get("/models")
 def models(here: Here, who: Who) -> Models:
-    return Models(data=[ModelView(id=BUILTIN)])
+    return Models(data=[ModelView(id=name) for name in here.models()])
 
 
 @router.post("/images/generations")
@@ -161,17 +160,13 @@ async def made(recipe: Recipe, wanted: Generation, here: Context, who: Identity)
     check_names(recipe, here)
     works = [Work.picture(recipe.but(seed=recipe.seed + i), owner=who.name) for i in range(wanted.n)]
     jobs = await asyncio.to_thread(accepted, here.queue, works)
-    pictures = [await finished(job, wanted.response_format, here) for job in jobs]
+    pictures = [await answered(job, wanted.response_format, here) for job in jobs]
     return Pictures(created=int(time.time()), data=pictures)
 
 
-async def finished(job: Job, form: str | None, here: Context) -> Picture:
+async def answered(job: Job, form: str | None, here: Context) -> Picture:
     """The picture of a job once it is done. ApiError where it fails, or takes too long."""
-    began = time.monotonic()
-    while not (found := await asyncio.to_thread(here.queue.get, job.id)).is_finished:
-        if time.monotonic() - began > LONGEST_WAIT:
-            raise ApiError(504, "time", f"the picture is not finished yet; it goes on as the job {job.id}")
-        await asyncio.sleep(LOOK_EVERY)
+    found = await finished(job, here)
     results = await asyncio.to_thread(here.queue.results, job.id)
     if found.state != "done" or not results or results[0].path is None:
         raise ApiError(500, "job", found.error or f"the job was {found.state}")
