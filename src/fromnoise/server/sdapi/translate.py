@@ -140,7 +140,7 @@ class Translator:
 
 
 def model_name(given: object) -> str:
-    """The name of a checkpoint without the hash that AUTOMATIC1111 writes after it: "model.safetensors [6ce0161689]"."""
+    """The name of a checkpoint without the hash that AUTOMATIC1111 writes after it: "model.ckpt [6ce0161689]"."""
     text = str(given or "").strip()
     return text.partition(" [")[0].strip() or BUILTIN
 
