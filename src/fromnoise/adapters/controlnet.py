@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fromnoise.nn.controlnet import ControlNet
+from fromnoise.sampling.guidance_regions import Area, cut
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,6 +22,11 @@ class ControlHint:
     scales: tuple[float, ...]  # of each residual, that of the middle last
     types: tuple[int, ...] = ()  # of the hint, where the ControlNet is a union
     region: Tensor | None = None  # (1 1 H W) in [0, 1], of any size: where it acts
+
+    def within(self, area: Area, of: tuple[int, int]) -> Self:
+        """The hint for a part of the picture: `sampling.guidance_regions.Placed`."""
+        region = None if self.region is None else cut(self.region, area, of)
+        return replace(self, guided=cut(self.guided, area, of), region=region)
 
     @property
     def key(self) -> Hashable:

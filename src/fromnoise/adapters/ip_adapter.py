@@ -6,7 +6,7 @@ attention(q, k, v) + weight * attention(q, k', v'), with keys and values k', v' 
 
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal, Self, cast
 
@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from fromnoise.nn.ip_adapter import IPAdapter, Site, sites
 from fromnoise.nn.ops import Patch, attention, patching
 from fromnoise.nn.unet import UNet
+from fromnoise.sampling.guidance_regions import Area, cut
 
 Scaling = Literal["V only", "K+V", "K+V w/ C penalty", "K+mean(V) w/ C penalty"]
 """What a weight multiplies, in the words of ComfyUI's nodes: the answer ("V only"); keys and values; those, in
@@ -38,6 +39,10 @@ class PicturePrompt:
     mask_scale: Literal["bilinear", "bicubic"] = "bilinear"  # how it becomes as small as a layer's picture
     scaling: Scaling = "V only"
     lora: float = 1.0  # weight of the adapter's LoRA
+
+    def within(self, area: Area, of: tuple[int, int]) -> Self:
+        """What acts in a part of the picture: `sampling.guidance_regions.Placed`."""
+        return self if self.mask is None else replace(self, mask=cut(self.mask, area, of))
 
     @property
     def key(self) -> Hashable:

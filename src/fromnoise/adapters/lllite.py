@@ -2,13 +2,14 @@
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self, cast
 
 import torch
 from torch import Tensor, nn
 
 from fromnoise.nn.control_lllite import LLLite, LLLiteModule
+from fromnoise.sampling.guidance_regions import Area, cut
 
 BLOCKS = ".transformer_blocks."
 
@@ -20,6 +21,10 @@ class LLLiteHint:
     network: LLLite
     seen: Mapping[str, Tensor]  # (1 c h w), by module, from `LLLiteModule.look`
     weight: float
+
+    def within(self, area: Area, of: tuple[int, int]) -> Self:
+        """The hint for a part of the picture: `sampling.guidance_regions.Placed`."""
+        return replace(self, seen={name: cut(tensor, area, of) for name, tensor in self.seen.items()})
 
     @property
     def key(self) -> Hashable:

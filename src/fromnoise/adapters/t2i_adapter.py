@@ -2,13 +2,14 @@
 
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
 from fromnoise.adapters.controlnet import within
+from fromnoise.sampling.guidance_regions import Area, cut
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,6 +20,11 @@ class AdapterHint:
     places: tuple[int, ...]  # of each, from `nn.t2i_adapter.places`
     scales: tuple[float, ...]  # of each
     region: Tensor | None = None  # (1 1 H W) in [0, 1], of any size: where they act
+
+    def within(self, area: Area, of: tuple[int, int]) -> Self:
+        """The hint for a part of the picture: `sampling.guidance_regions.Placed`."""
+        region = None if self.region is None else cut(self.region, area, of)
+        return replace(self, features=tuple(cut(feature, area, of) for feature in self.features), region=region)
 
     @property
     def key(self) -> Hashable:

@@ -209,6 +209,12 @@ OURS = {
         "{flag}：看不懂 {rest}；请写成 名字=值, 名字=值"
     ),
     # upscale
+    "What enlarges a start picture that is too small: see fromnoise upscalers.": (
+        "起始图片太小时用什么放大： 见 fromnoise upscalers。"
+    ),
+    'Large pictures in tiles that are averaged: on, or "mixture of diffusers, 96, 96, overlap=48".': (
+        '分块扩散画大图， 各块取平均： on， 或 "mixture of diffusers, 96, 96, overlap=48"。'
+    ),
     "Enlarge pictures that are finished.": "放大已有的图片。",
     "List the upscalers and what each is good for.": "列出放大算法及其用途。",
     "Pictures, or folders of pictures.": "图片， 或装有图片的文件夹。",

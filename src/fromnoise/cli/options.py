@@ -116,6 +116,15 @@ class Order:
             START, say("How a start picture of another size is fitted: crop, stretch, fill or latent."), default="crop"
         ),
     ] = None  # fmt: skip
+    init_upscaler: Annotated[
+        str | None,
+        option(
+            START,
+            say("What enlarges a start picture that is too small: see fromnoise upscalers."),
+            metavar="NAME",
+            default="Lanczos",
+        ),
+    ] = None
     match_colours: Annotated[
         bool | None, option(START, say("Give the result the colours of the start picture."), "--match-colours")
     ] = None
@@ -260,6 +269,14 @@ class Order:
     seamless: Annotated[
         str | None,
         option(GUIDING, say("Pictures that tile: on, or y=off for left and right alone."), metavar="SETTINGS"),
+    ] = None
+    tiles: Annotated[
+        str | None,
+        option(
+            GUIDING,
+            say('Large pictures in tiles that are averaged: on, or "mixture of diffusers, 96, 96, overlap=48".'),
+            metavar="SETTINGS",
+        ),
     ] = None
     region: Annotated[
         list[str] | None,

@@ -21,6 +21,8 @@ def check(model: Model, recipe: Recipe, refiner: Model | None = None) -> None:
     check_hash(model, recipe.model, recipe.model_hash)
     check_start(recipe)
     check_guidance(model, recipe)
+    if recipe.init_upscaler is not None:
+        check_upscaler(recipe.init_upscaler, model.settings, latent=False)
     if recipe.hires is not None:
         check_upscaler(recipe.hires.upscaler, model.settings)
     if recipe.refiner is None:

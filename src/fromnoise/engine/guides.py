@@ -1,7 +1,7 @@
 """The guide of a pass: what a recipe says about guidance, put together from the parts in `sampling`.
 
 Inner to outer: the prompts' sides (perhaps regions), the rule that makes one answer of both, what is added to it
-(PAG, SAG), and the changes of the network that all of its calls want.
+(PAG, SAG), the changes of the network that all of its calls want, and the tiles that they are cut into.
 """
 
 from collections.abc import Callable, Sequence
@@ -36,6 +36,7 @@ from fromnoise.sampling.guidance_parts import (
 from fromnoise.sampling.guidance_regions import Region, opposed, regional
 from fromnoise.sampling.guidance_rules import Momentum, projected, rescaled, zero_init, zero_star
 from fromnoise.sampling.guidance_threshold import Threshold, by_number, by_timestep, thresholded
+from fromnoise.sampling.guidance_tiles import Tiles, tiled
 from fromnoise.sampling.parametrization import Scalings, sample_scalings, v_scalings
 from fromnoise.sampling.samplers import Evaluate
 
@@ -83,7 +84,13 @@ class Guides:
         if options.perturbed is not None:
             spoilt = PerturbedAttention(options.perturbed.layers)
             guide = perturbed(guide, alone(conds, uncond), spoilt, options.perturbed.scale)
-        return varied(guide, *self.variants) if self.variants else guide
+        if self.variants:
+            guide = varied(guide, *self.variants)
+        part = self.recipe.tiles
+        if part is None:
+            return guide
+        weights: Literal["even", "gaussian"] = "even" if part.method == "multidiffusion" else "gaussian"
+        return tiled(guide, Tiles(part.height, part.width, part.overlap, weights))
 
     def sides(self, told: Told) -> tuple[list[tuple[Guidance, float]], Guidance]:
         """Guides of the subprompts with their weights, and of the negative prompt."""

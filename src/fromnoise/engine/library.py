@@ -1,6 +1,7 @@
 """Finding a model by name, and bringing it into memory ready to draw."""
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from fromnoise.engine import shelves
 from fromnoise.engine.memory import Placement, vae_dtype
 from fromnoise.engine.shelves import BUILTIN, builtin
 from fromnoise.errors import FileError
+from fromnoise.nn import vae_strips
 from fromnoise.nn.clip import CLIPText
 from fromnoise.nn.unet import UNet
 from fromnoise.nn.vae import AutoencoderKL
@@ -25,6 +27,7 @@ from fromnoise.sampling.schedules import NoiseTable
 from fromnoise.settings import Settings
 
 DEFAULTS = Settings()
+MOST_AT_ONCE = 1 << 21  # pixels that the autoencoder takes whole
 UNSUPPORTED = ("depth", "unclip")  # they need a picture encoded in ways that are not there yet
 
 
@@ -77,13 +80,22 @@ class Model:
         """Latents (b c h w) float32 of pictures (b 3 8h 8w) in [-1, 1]; a draw of the posterior if `noise` is given."""
         dtype = vae_dtype(self.placement.dtype)
         noise = None if noise is None else noise.to(self.placement.device, dtype)
+        image = self._image(image, dtype)
         with self._changed_vae():
-            return self.vae.encode(self._image(image, dtype), noise).float().cpu()
+            encode = vae_strips.encode if self._large(image.shape[-2:]) else AutoencoderKL.encode
+            return encode(self.vae, image, noise).float().cpu()
 
     def decode(self, latents: Tensor) -> Tensor:
         """Pictures (b 3 8h 8w), about [-1, 1], of latents (b c h w)."""
+        latents = self._image(latents, vae_dtype(self.placement.dtype))
+        sides = [side * self.vae.config.downscale for side in latents.shape[-2:]]
         with self._changed_vae():
-            return self.vae.decode(self._image(latents, vae_dtype(self.placement.dtype))).float()
+            decode = vae_strips.decode if self._large(sides) else AutoencoderKL.decode
+            return decode(self.vae, latents).float()
+
+    def _large(self, sides: Sequence[int]) -> bool:
+        """Whether the autoencoder takes a picture of these sides in strips: the same pixels in less memory."""
+        return math.prod(sides) > MOST_AT_ONCE and vae_strips.may_be_cut(self.vae)
 
     @contextmanager
     def _changed_vae(self) -> Iterator[None]:

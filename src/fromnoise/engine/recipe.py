@@ -34,6 +34,7 @@ from fromnoise.engine.recipe_parts import (
     Variation,
     in_eights,
 )
+from fromnoise.engine.recipe_upscale import TiledDiffusion
 from fromnoise.engine.references import ImageRef
 from fromnoise.engine.shelves import BUILTIN
 from fromnoise.errors import UserError
@@ -87,6 +88,9 @@ class Recipe(BaseModel):
         "crop", description="How a start picture of another size becomes as large: cut, distorted, with more edge, or "
         "distorted after encoding."
     )  # fmt: skip
+    init_upscaler: str | None = Field(
+        None, description="What enlarges a start picture that is too small; None: Lanczos: see fromnoise upscalers."
+    )
     match_colours: bool = Field(False, description="Give the result the colours of the start picture.")
     mask: ImageRef | None = Field(None, description="White where the start picture may change.")
     inpaint: Inpaint | None = Field(None, description="How the mask is used.")
@@ -101,6 +105,7 @@ class Recipe(BaseModel):
     free_u: FreeU | None = Field(None, description="More of the network's backbone, less of its skip connections.")
     token_merging: TokenMerging | None = Field(None, description="Self-attention on fewer tokens, for speed.")
     seamless: Seamless | None = Field(None, description="Pictures that tile.")
+    tiles: TiledDiffusion | None = Field(None, description="Large pictures in tiles that are averaged at each step.")
 
     hires: Hires | None = Field(None, description="A second pass on the enlarged picture.")
     refiner: Refiner | None = Field(None, description="Another model for the last steps.")

@@ -1,10 +1,23 @@
 """The parts of recipes that enlarge, and what is done with a picture that is finished. No torch: servers check them."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from fromnoise.engine.recipe_parts import MAX_SIDE, Part, Share, Side
 
 BUILTIN_UPSCALER = "R-ESRGAN AnimeVideo"
+
+
+class TiledDiffusion(Part):
+    """Pictures larger than the model was trained on, asked about in tiles whose answers are averaged at each step."""
+
+    method: Literal["multidiffusion", "mixture of diffusers"] = Field(
+        default="multidiffusion", description="Places count alike, or more the nearer they are to a tile's middle."
+    )
+    width: int = Field(default=96, ge=16, le=256, description="Of a tile, in latents, which are 8 pixels wide.")
+    height: int = Field(default=96, ge=16, le=256, description="Of a tile, in latents.")
+    overlap: int = Field(default=48, ge=0, le=256, description="Latents that neighbouring tiles share.")
 
 
 class Postprocess(Part):

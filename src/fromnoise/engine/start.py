@@ -21,6 +21,7 @@ from fromnoise.engine.canvas import (
     resized,
     with_colours_of,
 )
+from fromnoise.engine.enlarge import enlarged, upscaler, work
 from fromnoise.engine.images import open_image, to_tensor
 from fromnoise.engine.library import Model
 from fromnoise.engine.profiles import PROFILES, MaskScale
@@ -94,7 +95,19 @@ def begun(model: Model, recipe: Recipe, seeding: Seeding) -> Start | None:
         latents = read_latents(recipe.init, model, seeding.shape)
         pixel_mask = None if mask is None else resized(mask, recipe.width, recipe.height, recipe.resize)
         return Start(latents, latent_mask(pixel_mask, recipe, seeding.shape), pixel_mask=pixel_mask)
-    return pictured(model, recipe, seeding, open_reference(recipe.init), mask, options)
+    return pictured(model, recipe, seeding, grown(open_reference(recipe.init), recipe, model), mask, options)
+
+
+def grown(image: Image.Image, recipe: Recipe, model: Model) -> Image.Image:
+    """A start picture that is too small, enlarged by the recipe's upscaler, in its own proportions."""
+    if recipe.init_upscaler is None:
+        return image
+    factors = recipe.width / image.width, recipe.height / image.height
+    factor = min(factors) if recipe.resize == "fill" else max(factors)
+    if factor <= 1:
+        return image
+    by = upscaler(recipe.init_upscaler, model.settings)
+    return enlarged(image, round(image.width * factor), round(image.height * factor), by, work(model.placement))
 
 
 def pictured(

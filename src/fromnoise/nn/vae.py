@@ -178,7 +178,10 @@ class AutoencoderKL(nn.Module):
 
     def encode(self, image: Tensor, noise: Tensor | None = None) -> Tensor:
         """The mean latents, or a sample when unit `noise` (b c h w) is given; image (b 3 8h 8w) in [-1, 1]."""
-        mean, logvar = self.moments(image)
+        return self.latents(*self.moments(image), noise)
+
+    def latents(self, mean: Tensor, logvar: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Scaled latents (b c h w): the mean, or with unit `noise` a draw of that mean and variance."""
         if noise is not None:
             mean = mean + (0.5 * logvar).exp() * noise
         return mean * self.config.scale_factor

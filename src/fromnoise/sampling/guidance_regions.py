@@ -6,11 +6,12 @@ sides of its area that are not the picture's own.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
-from fromnoise.sampling.guidance import Cond, Guidance, Guiding, NetworkCall
+from fromnoise.sampling.guidance import Attachment, Cond, Guidance, Guiding, NetworkCall
 from fromnoise.sampling.samplers import Evaluate
 
 FADE = 8  # latents over which an area fades, but at most a quarter of its side
@@ -77,10 +78,47 @@ class Region:
 
     def call(self, ask: Evaluate) -> NetworkCall:
         """What to ask of the network for it."""
-        if self.area is None:
-            return NetworkCall(ask.x, ask.sigma, self.cond)
-        concat = None if self.cond.concat is None else self.area.of(self.cond.concat)
-        return NetworkCall(self.area.of(ask.x), ask.sigma, replace(self.cond, concat=concat))
+        call = NetworkCall(ask.x, ask.sigma, self.cond)
+        return call if self.area is None else about(call, self.area)
+
+
+@runtime_checkable
+class Placed(Protocol):
+    """An attachment that belongs to places of the picture, such as a ControlNet's hint: an area is shown its part."""
+
+    def within(self, area: Area, of: tuple[int, int]) -> Attachment:
+        """What is attached to `area` of a picture of that height and width, in latents."""
+        ...
+
+
+def about(call: NetworkCall, area: Area) -> NetworkCall:
+    """The same question about an area of the picture alone."""
+    height, width = call.x.shape[-2:]
+    concat = None if call.cond.concat is None else area.of(call.cond.concat)
+    attached = tuple(
+        one.within(area, (height, width)) if isinstance(one, Placed) else one for one in call.cond.attached
+    )
+    return call._replace(x=area.of(call.x), cond=replace(call.cond, concat=concat, attached=attached))
+
+
+def cut(tensor: Tensor, area: Area, of: tuple[int, int]) -> Tensor:
+    """The part over `area` of a tensor (b c h w) of any size that lies over the whole picture. Areas of one size get
+    parts of one size, halves rounded up as the layers of a U-Net do.
+    """
+    rows, columns = (
+        stretch(start, length, side, whole)
+        for start, length, side, whole in zip(
+            (area.top, area.left), (area.height, area.width), tensor.shape[-2:], of, strict=True
+        )
+    )
+    return tensor[..., rows, columns]
+
+
+def stretch(start: int, length: int, side: int, whole: int) -> slice:
+    """What `length` of `whole` from `start` on is of `side`."""
+    count = min(side, -(-length * side // whole))
+    first = min(round(start * side / whole), side - count)
+    return slice(first, first + count)
 
 
 def faded(area: Area, part: Tensor, x: Tensor) -> Tensor:

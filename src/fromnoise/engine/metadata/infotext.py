@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from fromnoise import __version__
 from fromnoise.engine.metadata.infotext_guidance import guidance_fields, soft_fields
+from fromnoise.engine.metadata.infotext_upscale import Json, upscale_fields, upscaler_label
 from fromnoise.engine.metadata.numbers import number
 from fromnoise.engine.recipe import Recipe
 from fromnoise.engine.recipe_parts import Hires, Inpaint
@@ -92,6 +93,7 @@ def written_fields(recipe: Recipe) -> Iterator[tuple[str, str]]:
     yield from guidance_fields(recipe)
     if recipe.hires:
         yield from hires_fields(recipe.hires)
+    yield from upscale_fields(recipe)
     if recipe.refiner:
         digest = recipe.refiner.model_hash
         yield "Refiner", model_name(recipe.refiner.model) + (f" [{digest[:HASH_LENGTH]}]" if digest else "")
@@ -148,7 +150,7 @@ def hires_fields(hires: Hires) -> Iterator[tuple[str, str]]:
         yield "Hires upscale", number(hires.scale)
     if hires.steps:
         yield "Hires steps", str(hires.steps)
-    yield "Hires upscaler", "Latent" if hires.upscaler == "latent" else hires.upscaler
+    yield "Hires upscaler", upscaler_label(hires.upscaler)
     if hires.guidance_scale is not None:
         yield "Hires CFG Scale", number(hires.guidance_scale)
     if hires.sampler:
@@ -182,8 +184,11 @@ def option_key(sampler: str, option: str) -> str:
 def quoted(value: str) -> str:
     """As JSON where a comma, a colon or a line break would take the line apart, as AUTOMATIC1111 does.
 
-    Besides, where outer blanks would go, and where a quote or bracket at the start would be taken for JSON.
+    `Json` is left as it is. Besides, where outer blanks would go, and where a quote or bracket at the start would be
+    taken for JSON.
     """
+    if isinstance(value, Json):
+        return value
     takes_apart = any(c in value for c in ",:\n") or value != value.strip() or value[:1] in ('"', "{", "[")
     return json.dumps(value, ensure_ascii=False) if takes_apart and value else value
 

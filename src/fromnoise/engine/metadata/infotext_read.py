@@ -14,6 +14,7 @@ from fromnoise.engine.metadata.infotext import (
     parse,
 )
 from fromnoise.engine.metadata.infotext_guidance import SOFT, take_guidance
+from fromnoise.engine.metadata.infotext_upscale import take_upscale
 from fromnoise.errors import FileError
 
 PLAIN = {  # fields that are one of ours under another name
@@ -118,6 +119,7 @@ def understood(parsed: Parsed, tool: str) -> Imported:
     take_model(draft, fields)
     take_strength(draft, fields)
     take_hires(draft, fields)
+    take_upscale(draft, fields)
     take_refiner(draft, fields)
     take_words(draft, fields, tool)
     take_guidance(draft, fields)

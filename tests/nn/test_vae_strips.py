@@ -1,0 +1,131 @@
+"""The autoencoder strip by strip: the same pixels as at once, and small pieces on the way."""
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from fromnoise.engine import library
+from fromnoise.nn import vae_strips
+from fromnoise.nn.hooks import Seamless
+from fromnoise.nn.ops import GroupNorm
+from fromnoise.nn.vae import AutoencoderKL, VAEConfig
+from fromnoise.nn.vae_strips import Kept, Statistics
+from tests.engine.models import stir, tiny_model
+
+CONFIGS = {
+    "widths of SD": VAEConfig(channels=16, channel_mult=(1, 2, 4, 4), res_blocks=1, groups=8),
+    "one width": VAEConfig(channels=32, channel_mult=(1, 1, 1), res_blocks=2, groups=8),
+    "two levels": VAEConfig(channels=16, channel_mult=(1, 2), res_blocks=1, groups=4, latent_channels=8),
+}
+
+
+def network(config: VAEConfig) -> AutoencoderKL:
+    """Random, of a size that keeps pictures in sight, with norms that matter."""
+    vae = AutoencoderKL(config)
+    generator = torch.Generator().manual_seed(0)
+    for parameter in vae.parameters():
+        parameter.requires_grad_(False).normal_(generator=generator)
+        parameter.mul_(parameter[0].numel() ** -0.5 if parameter.ndim > 1 else 0.3)
+    stir(vae, 1)
+    return vae
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("strip", [1, 200, 1 << 20])
+@pytest.mark.parametrize("name", CONFIGS)
+def test_strips_are_the_whole(name: str, strip: int, layout: torch.memory_format) -> None:
+    vae = network(CONFIGS[name]).to(memory_format=layout)
+    latents = torch.randn(2, vae.config.latent_channels, 7, 5, generator=torch.Generator().manual_seed(1))
+    latents = latents.contiguous(memory_format=layout)
+    with torch.inference_mode():
+        image = vae.decode(latents)
+        torch.testing.assert_close(vae_strips.decode(vae, latents, strip), image, atol=2e-5, rtol=2e-5)
+        image = image.clamp(-1, 1)
+        for made, wanted in zip(vae_strips.moments(vae, image, strip), vae.moments(image), strict=True):
+            torch.testing.assert_close(made, wanted, atol=2e-5, rtol=2e-5)
+        noise = torch.randn_like(latents)
+        wanted = vae.encode(image, noise)
+        torch.testing.assert_close(vae_strips.encode(vae, image, noise, strip), wanted, atol=2e-5, rtol=2e-5)
+
+
+def test_a_picture_with_a_bright_corner_has_no_seams() -> None:
+    """Norms over strips by themselves would be far off here."""
+    vae = network(CONFIGS["widths of SD"])
+    latents = torch.zeros(1, 4, 16, 8)
+    latents[..., :3, :3] = 30
+    with torch.inference_mode():
+        whole, strips = vae.decode(latents), vae_strips.decode(vae, latents, 100)
+    assert float((whole - strips).abs().max()) < 2e-5 * float(whole.abs().max())
+
+
+def test_statistics_of_strips_are_those_of_the_whole() -> None:
+    norm = GroupNorm(4, 12, eps=1e-6)
+    norm.weight.data.normal_()
+    norm.bias.data.normal_()
+    x = torch.randn(2, 12, 30, 5) * 3 + 100 + torch.arange(30)[:, None] * 10
+    statistics = Statistics(norm)
+    for rows in x.split([1, 4, 20, 5], dim=2):
+        statistics.add(rows)
+    torch.testing.assert_close(statistics.norm(activated=False)(x), norm(x), atol=1e-4, rtol=1e-4)
+
+
+class Largest(TorchDispatchMode):
+    """Notes the most elements that a result has which is none of the layers that are kept."""
+
+    def __init__(self, kept: set[int]) -> None:
+        super().__init__()
+        self.kept, self.most = kept, 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        out = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(out):
+            if isinstance(leaf, Tensor) and leaf._base is None and leaf.numel() not in self.kept:
+                self.most = max(self.most, leaf.numel())
+        return out
+
+
+def test_between_two_layers_there_are_only_strips() -> None:
+    vae = network(CONFIGS["widths of SD"])
+    latents = torch.randn(1, 4, 8, 8)
+    kept = {channels * (64 // shrink) ** 2 for channels in (3, 16, 32, 64) for shrink in (1, 2, 4, 8)}
+    kept |= {parameter.numel() for parameter in vae.parameters()}
+    with torch.inference_mode(), Largest(kept) as seen:
+        vae_strips.decode(vae, latents, 1)
+    assert 0 < seen.most <= 64 * 22 * 64  # the most channels, 16 rows and those around, all columns
+
+
+def test_a_block_writes_into_what_it_was_given() -> None:
+    block = network(CONFIGS["one width"]).decoder.mid.block_1
+    x = Kept(torch.randn(1, 32, 8, 8))
+    wanted = block(x.tensor)
+    made = vae_strips.residual(block, x, 1)
+    assert made.tensor is x.tensor
+    torch.testing.assert_close(made.tensor, wanted, atol=1e-5, rtol=1e-5)
+
+
+def test_models_take_strips_for_large_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, calls = tiny_model(), []
+    monkeypatch.setattr(library, "MOST_AT_ONCE", 64 * 64)
+    real = vae_strips.residual
+    monkeypatch.setattr(vae_strips, "residual", lambda *arguments: calls.append(1) or real(*arguments))
+    latents = torch.randn(1, 4, 8, 16)
+    with torch.inference_mode():
+        model.decode(latents[..., :8])
+        assert not calls
+        large = model.decode(latents)
+        assert calls
+        torch.testing.assert_close(large, model.vae.decode(latents), atol=1e-5, rtol=1e-5)
+        mean = model.encode(large.clamp(-1, 1))
+        torch.testing.assert_close(mean, model.vae.encode(large.clamp(-1, 1)), atol=1e-5, rtol=1e-5)
+
+
+def test_a_changed_autoencoder_is_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tiny_model()
+    monkeypatch.setattr(library, "MOST_AT_ONCE", 0)
+    latents = torch.randn(1, 4, 8, 8)
+    with torch.inference_mode(), Seamless().applied(model.vae):
+        assert not vae_strips.may_be_cut(model.vae)
+        torch.testing.assert_close(model.decode(latents), model.vae.decode(latents), atol=1e-5, rtol=1e-5)
+    assert vae_strips.may_be_cut(model.vae)
