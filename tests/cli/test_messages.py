@@ -23,6 +23,7 @@ MORE = (
     "from-file ",
     "loopback ",
     "hash ",
+    "serve ",
     "caption ",
     "tags ",
     "clean ",

@@ -1,9 +1,10 @@
 """The catalogue: what the command line and the engine say, in Chinese. {names} are filled in."""
 
-from fromnoise.cli import chinese_datasets, chinese_shelf, chinese_weights
+from fromnoise.cli import chinese_datasets, chinese_serving, chinese_shelf, chinese_weights
 
 OURS = {
     **chinese_datasets.OURS,
+    **chinese_serving.OURS,
     **chinese_shelf.OURS,
     **chinese_weights.OURS,
     # help; rich breaks lines at spaces only and cuts off what is longer than a line

@@ -1,0 +1,15 @@
+"""The Chinese of `fromnoise serve`."""
+
+OURS = {
+    "Serve pictures over HTTP: our own interface, AUTOMATIC1111's and OpenAI's.": (
+        "通过 HTTP 提供服务：本项目自己的接口，以及 AUTOMATIC1111 和 OpenAI 的接口。"
+    ),
+    "The address to listen at; any but this machine's own needs a token.": "监听地址；除本机地址外都需要令牌。",
+    "The port to listen at.": "监听端口。",
+    "What callers must know; may be given often.": "调用者必须出示的令牌，可以给出多个。",
+    "A name that the server answers to, besides localhost.": "除 localhost 外，服务器应答的主机名。",
+    "A site whose pages may call the server.": "允许其网页调用本服务器的网站。",
+    "A device to work on; a worker for each.": "使用的设备；每个设备一个工作进程。",
+    "Where pictures go.": "图片存放的文件夹。",
+    "serving at http://{host}:{port} (Ctrl-C stops)": "服务地址 http://{host}:{port}（按 Ctrl-C 停止）",
+}

@@ -1,0 +1,90 @@
+"""Starting the service: the workers, the routes, and who may use them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import uvicorn
+
+from fromnoise.errors import UserError
+from fromnoise.jobs.database import Database
+from fromnoise.jobs.queue import Queue
+from fromnoise.jobs.station import Station
+from fromnoise.jobs.supervisor import Supervisor
+from fromnoise.server.access import Access, Account, Identity, digest, is_loopback
+from fromnoise.server.app import create_app
+from fromnoise.server.context import Context
+from fromnoise.server.guard import LOOPBACK, Policy
+from fromnoise.settings import Settings
+
+SHORTEST_TOKEN = 16  # characters
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Accounts without a database: tokens of the command line or the environment, each an administrator's."""
+
+    known: Mapping[str, Identity] = field(default_factory=dict)  # by digest
+
+    @classmethod
+    def of(cls, tokens: Sequence[str]) -> "Tokens":
+        """UserError for one that could be guessed."""
+        if any(len(token) < SHORTEST_TOKEN for token in tokens):
+            raise UserError(f"a token has at least {SHORTEST_TOKEN} characters; let a program choose it")
+        return cls({digest(token): Identity(f"token-{i}", "admin") for i, token in enumerate(tokens, 1)})
+
+    def account(self, name: str) -> Account | None:
+        return None
+
+    def by_token(self, given: str) -> Identity | None:
+        return self.known.get(given)
+
+    def any(self) -> bool:
+        return bool(self.known)
+
+
+@dataclass(frozen=True)
+class Service:
+    """How to serve."""
+
+    host: str = "127.0.0.1"
+    port: int = 7860
+    tokens: tuple[str, ...] = ()
+    host_names: tuple[str, ...] = ()  # further names that the server answers to
+    origins: tuple[str, ...] = ()  # pages of other sites that may call it
+    devices: tuple[str, ...] = ()  # a worker for each; empty: one, on the best device
+    outputs: Path = Path("outputs")
+
+    def check(self) -> None:
+        """UserError where strangers could come in."""
+        if not self.tokens and self.host not in LOOPBACK and not is_loopback(self.host):
+            raise UserError(
+                f"--host {self.host} lets other machines in, who then need a token: give one with --token, or in "
+                "FROMNOISE_TOKEN"
+            )
+
+
+def serve(service: Service, settings: Settings) -> None:
+    """Serve until stopped; jobs under way are then given up, and go on with the next start."""
+    service.check()
+    accounts = Tokens.of(service.tokens)
+    if settings.database_url is None or settings.data is None:
+        raise UserError("there is no place for the database: name a folder in FROMNOISE_DATA")
+    settings.data.mkdir(parents=True, exist_ok=True)
+    shelved = replace(settings, any_path=False)  # clients name models, never files
+    database = Database.open(settings.database_url)
+    context = Context(
+        Queue(database), Access.to(accounts), service.outputs.absolute(), settings.data / "uploads", settings=shelved
+    )
+    context.outputs.mkdir(parents=True, exist_ok=True)
+    names = [*service.host_names, *([] if service.host in ("0.0.0.0", "::") else [service.host])]
+    app = create_app(context, Policy.of(names, service.origins))
+    with Supervisor(stations(service, settings.database_url, settings.data, shelved)):
+        uvicorn.run(app, host=service.host, port=service.port, log_level="warning", server_header=False)
+
+
+def stations(service: Service, database: str, data: Path, settings: Settings) -> list[Station]:
+    """One for each device."""
+    devices: Sequence[str | None] = service.devices or (None,)
+    outputs = service.outputs.absolute()
+    return [Station(database, outputs, data / "kept", device, settings=settings) for device in devices]

@@ -1,0 +1,72 @@
+"""The whole service, started as a person starts it: it makes a picture and stops cleanly."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from fromnoise.errors import UserError
+from fromnoise.server.access import digest
+from fromnoise.server.serve import Service, Tokens
+
+
+def call(port: int, path: str, body: object = None) -> object:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", data, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return json.loads(answer.read() or b"null")
+
+
+def test_a_picture_from_a_server(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = int(free.getsockname()[1])
+    environment = {**os.environ, "FROMNOISE_DATA": str(tmp_path / "data"), "FROMNOISE_CACHE": str(tmp_path / "cache")}
+    command = [sys.executable, "-m", "fromnoise", "serve", "--port", str(port), "--outputs", str(tmp_path / "out"),
+               "--device", "cpu"]  # fmt: skip
+    with subprocess.Popen(command, env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            wait_for(port, process)
+            (job,) = call(port, "/api/v1/jobs", {"recipes": [{"prompt": "a red apple", "width": 128, "height": 128,
+                                                              "steps": 2, "guidance_scale": 4}]})  # type: ignore[misc]  # fmt: skip
+            deadline = time.monotonic() + 120
+            while (found := call(port, f"/api/v1/jobs/{job['id']}"))["state"] not in ("done", "failed"):  # type: ignore[index]
+                assert time.monotonic() < deadline
+                time.sleep(0.2)
+            assert found["state"] == "done", found  # type: ignore[index]
+            assert len(list((tmp_path / "out").rglob("*.png"))) == 1
+        finally:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(60) in (0, -signal.SIGTERM, 128 + signal.SIGTERM)
+
+
+def wait_for(port: int, process: "subprocess.Popen[str]") -> None:
+    for _ in range(300):
+        assert process.poll() is None, process.stderr.read() if process.stderr else ""
+        try:
+            call(port, "/healthz")
+            return
+        except OSError:
+            time.sleep(0.1)
+    raise AssertionError("it did not start")
+
+
+def test_strangers_need_a_token() -> None:
+    with pytest.raises(UserError, match="--token"):
+        Service(host="0.0.0.0").check()
+    Service(host="0.0.0.0", tokens=("x" * 20,)).check()
+    Service(host="::1").check()
+    with pytest.raises(UserError, match="at least 16"):
+        Tokens.of(["short"])
+    tokens = Tokens.of(["a" * 20])
+    found = tokens.by_token(digest("a" * 20))
+    assert found is not None
+    assert found.is_admin
+    assert tokens.by_token(digest("b" * 20)) is None
