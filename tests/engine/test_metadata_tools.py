@@ -16,6 +16,7 @@ from fromnoise.engine.metadata.infotext_read import read_infotext
 from fromnoise.engine.metadata.novelai import weighted
 from fromnoise.engine.metadata.read import read_any
 from fromnoise.engine.recipe import ImageRef, Recipe
+from fromnoise.engine.recipe_guidance import Region, Regional
 from fromnoise.engine.recipe_parts import Hires, Inpaint, Noise, Refiner, SoftInpaint, Variation
 from fromnoise.errors import FileError
 
@@ -397,13 +398,70 @@ CUSTOM = {
 
 def test_comfyui_custom_sampling_and_primitives(tmp_path: Path) -> None:
     read = read_any(png(tmp_path, {"prompt": json.dumps(CUSTOM)}))
-    assert fields(read, "prompt", "negative", "model", "clip_skip") == ("a cat, on a mat, a dog", "blurry", "base", 2)
+    assert fields(read, "prompt", "negative", "model", "clip_skip") == ("a cat, on a mat", "blurry", "base", 2)
+    assert read.recipe.regional == Regional(regions=(Region(prompt="a dog"),))
     assert fields(read, "seed", "steps", "guidance_scale", "sampler", "schedule", "width", "height") == (
         77, 33, 4.5, "dpmpp_2m_sde", "karras", 512, 768,
     )  # fmt: skip
     assert read.recipe.sampler_options == {"solver_type": "heun", "eta": 0.5, "s_noise": 1.0}
     assert set(read.not_understood) == {"LoraLoader 2"}
-    assert any("ConditioningCombine" in warning for warning in read.warnings)
+
+
+def test_comfyui_guidance_comes_back(tmp_path: Path) -> None:
+    """What is written as a graph is read from it, node by node."""
+    recipe = Recipe.make(
+        profile="comfyui", prompt="a garden", negative="blurry", width=768, height=512, sampler="euler",
+        schedule="karras", model="tiny", free_u={"version": 1, "b1": 1.2},
+        guidance={
+            "rescale": {"share": 0.6}, "perturbed": {"scale": 2.5}, "self_attention": {"scale": 0.7, "blur": 3},
+            "zero_star": {},
+        },
+        regional={
+            "base": 0.5,
+            "regions": [
+                {"prompt": "a cat", "width": 0.5, "strength": 2},
+                {"prompt": "a dog", "left": 0.5, "top": 0.25, "width": 0.5, "height": 0.75, "start": 0.1, "end": 0.8},
+                {"prompt": "rain", "negative": True, "height": 0.5},
+            ],
+        },
+    )  # fmt: skip
+    for one in (
+        recipe,
+        recipe.but(clip_skip=2, free_u={}, guidance={"projected": {"eta": 0.5}}, regional=None),
+        recipe.but(guidance={"perp_neg": {"weight": 1.5}}, regional={"base": 0, "regions": [{"prompt": "x"}]}),
+    ):
+        read = read_any(png(tmp_path, {"prompt": json.dumps(graph(one))}))
+        assert read.recipe == one.but(prompt="" if one.regional and not one.regional.base else one.prompt)
+        assert read.not_understood == {}
+
+
+def test_comfyui_areas_in_pixels(tmp_path: Path) -> None:
+    workflow = graph(Recipe(prompt="a garden", width=768, height=512, sampler="euler"))
+    workflow["40"] = node("CLIPTextEncode", text="a dog", clip=["4", 1])
+    workflow["41"] = node(
+        "ConditioningSetArea", conditioning=["40", 0], width=600, height=128, x=256, y=64, strength=1.5
+    )
+    workflow["42"] = node("ConditioningCombine", conditioning_1=["6", 0], conditioning_2=["41", 0])
+    workflow["3"]["inputs"]["positive"] = ["42", 0]
+    read = read_any(png(tmp_path, {"prompt": json.dumps(workflow)}))
+    dog = Region(prompt="a dog", left=1 / 3, top=0.125, width=600 / 768, height=0.25, strength=1.5)
+    assert read.recipe.regional == Regional(regions=(dog,))
+
+
+def test_comfyui_masks_are_named(tmp_path: Path) -> None:
+    """Of start pictures and of prompts; and the canvas that grew."""
+    reference = {"path": "photo.png", "sha256": "0" * 64}
+    recipe = Recipe.make(
+        profile="comfyui", prompt="a garden", width=64, height=64, sampler="euler", schedule="karras", model="tiny",
+        init=reference, strength=0.5, outpaint={"left": 16, "feather": 8}, inpaint={"gradual": True},
+        regional={"regions": [{"prompt": "a cat", "mask": reference, "bounds": True, "strength": 2}]},
+    )  # fmt: skip
+    read = read_any(png(tmp_path, {"prompt": json.dumps(graph(recipe))}))
+    assert read.recipe.outpaint == recipe.outpaint
+    assert read.recipe.inpaint == recipe.inpaint
+    assert read.recipe.regional is None or read.recipe.regional.regions == ()
+    assert any(json.loads(value).get("prompt") == "a cat" for value in read.not_understood.values())
+    assert any("a prompt under a mask of its own" in warning for warning in read.warnings)
 
 
 def test_comfyui_second_pass_is_named(tmp_path: Path) -> None:

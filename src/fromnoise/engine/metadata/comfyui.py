@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 from fromnoise.engine.metadata.carrier import GRAPH_KEY
 from fromnoise.engine.metadata.comfyui_graph import MAX_DEPTH, Graph, Node
+from fromnoise.engine.metadata.comfyui_models import take_change
+from fromnoise.engine.metadata.comfyui_regions import branches, take_regions
 from fromnoise.engine.metadata.comfyui_sampling import is_sampler, take_sampling
 from fromnoise.engine.metadata.draft import Draft, Imported, json_object
 from fromnoise.errors import FileError
@@ -13,6 +15,7 @@ OUTPUTS = ("SaveImage", "Save", "Preview")  # nodes that end a graph begin or go
 STARTS = ("LoadImage", "LoadLatent")
 MODEL_INPUTS = ("ckpt_name", "unet_name", "base_ckpt_name", "model_name", "model_path")
 LORA_STRENGTHS = ("strength_model", "lora_wt", "model_strength", "strength")
+OUTPAINT = {"left": "left", "top": "top", "right": "right", "bottom": "bottom", "feathering": "feather"}
 SIDES = {"positive": 0, "negative": 1}  # and the output of nodes that pass both on
 CONDITIONING_INPUTS = ("conditioning", "conditioning_to", "conditioning_1", "conditioning_from", "conditioning_2")
 
@@ -32,8 +35,8 @@ def read_graph(graph: Graph) -> Imported:
         draft.keep(f"{node.kind} {node.id}", node.values)
         draft.warn("made in several passes: the recipe is the first of them")
     take_sampling(draft, graph, first)
-    take_prompts(draft, graph, first)
     take_latents(draft, graph, first)
+    take_prompts(draft, graph, first)
     take_models(draft, graph, first)
     return draft.build(SOURCE)
 
@@ -72,8 +75,9 @@ def take_prompts(draft: Draft, graph: Graph, sampler: Node) -> None:
         link = side if side in holder.links or side in holder.values else "conditioning"
         if link == "conditioning" and side == "negative":
             continue
-        texts = conditioning_texts(draft, graph, holder, link, side)
-        draft.set(field, ", ".join(dict.fromkeys(text for text in texts if text)), side)
+        found = branches(graph, holder, link, draft.pixels)
+        told = [(conditioning_texts(draft, graph, one.holder, one.link, side), one) for one in found]
+        draft.set(field, take_regions(draft, told, side == "negative"), side)
 
 
 def conditioning_texts(
@@ -140,6 +144,10 @@ def take_latents(draft: Draft, graph: Graph, sampler: Node) -> None:
             draft.keep(f"{node.kind} {node.id}", node.values)
             if "Mask" not in node.kind:
                 started = draft.strength(1.0 if denoise is None else denoise, "denoise")
+        elif node.kind == "ImagePadForOutpaint":
+            for name, ours in OUTPAINT.items():
+                if (value := graph.value(node, name)) is not None:
+                    draft.part("outpaint", ours, value, f"{node.kind}.{name}")
         elif node.kind in ("SetLatentNoiseMask", "VAEEncodeForInpaint", "InpaintModelConditioning"):
             draft.keep(f"{node.kind} {node.id}", node.values)
             draft.warn("made under a mask, which is not in the file: give it with --mask")
@@ -166,5 +174,7 @@ def take_models(draft: Draft, graph: Graph, sampler: Node) -> None:
         if "lora_name" in node.values:
             strength = graph.value(node, *LORA_STRENGTHS)
             draft.keep(f"{node.kind} {node.id}", f"<lora:{node.values['lora_name']}:{strength}>")
-        elif node.values:
+        elif node.kind.startswith("CLIPTextEncode"):  # of Perp-Neg: the empty prompt
+            continue
+        elif not take_change(draft, graph, node) and node.values:
             draft.keep(f"{node.kind} {node.id}", node.values)

@@ -1,10 +1,15 @@
 """A recipe as ComfyUI's standard graph in its API format, which ComfyUI loads from a PNG's `prompt`."""
 
 import json
+from collections.abc import Iterator, Mapping
+from itertools import count
 from pathlib import Path
 from typing import TypeAlias
 
+from fromnoise.engine.metadata.comfyui_models import changes_of
+from fromnoise.engine.metadata.comfyui_regions import MASK, SHARES, TIMES
 from fromnoise.engine.recipe import Recipe
+from fromnoise.engine.recipe_guidance import Region
 from fromnoise.sampling.samplers import SAMPLERS
 
 Link: TypeAlias = list[str | int]  # [id of a node, number of its output]
@@ -19,32 +24,109 @@ def graph_json(recipe: Recipe) -> str:
 
 
 def graph(recipe: Recipe) -> dict[str, Node]:
-    """Checkpoint, two prompts, latents, KSampler, VAEDecode and SaveImage, numbered as in ComfyUI's own example."""
+    """Checkpoint, two prompts, latents, KSampler, VAEDecode and SaveImage, numbered as in ComfyUI's own example.
+
+    Nodes that change the model are numbered from 20, those of regions from 40.
+    """
+    changed, (places, told) = model_changes(recipe), regions(recipe)
     return {
         "4": node("CheckpointLoaderSimple", ckpt_name=checkpoint_name(recipe.model)),
         "3": node(
             "KSampler",
-            model=["4", 0],
+            model=last_model(changed),
             seed=recipe.seed,
             steps=recipe.steps,
             cfg=recipe.guidance_scale,
             sampler_name=recipe.sampler,
             scheduler=recipe.schedule or SAMPLERS[recipe.sampler].default_schedule,
-            positive=["6", 0],
-            negative=["7", 0],
+            positive=told["positive"],
+            negative=told["negative"],
             latent_image=["5", 0],
             denoise=recipe.strength if recipe.init else 1.0,
         ),
         **prompts(recipe),
+        **changed,
+        **places,
         **latents(recipe),
         "8": node("VAEDecode", samples=["3", 0], vae=["4", 2]),
         "9": node("SaveImage", images=["8", 0], filename_prefix="fromnoise"),
     }
 
 
+def model_changes(recipe: Recipe) -> dict[str, Node]:
+    """Nodes between the loader and the sampler, each on the one before."""
+    nodes: dict[str, Node] = {}
+    for number, (kind, inputs) in enumerate(changes_of(recipe), 20):
+        link = last_model(nodes)
+        empty: dict[str, object] = {"empty_conditioning": ["19", 0]} if kind == "PerpNeg" else {}
+        nodes[str(number)] = {"class_type": kind, "inputs": {"model": link, **empty, **inputs}}
+    if any(one["class_type"] == "PerpNeg" for one in nodes.values()):
+        nodes = {"19": node("CLIPTextEncode", text="", clip=["4", 1]), **nodes}
+    return nodes
+
+
+def last_model(nodes: Mapping[str, Node]) -> Link:
+    numbers = [number for number, one in nodes.items() if one["class_type"] != "CLIPTextEncode"]
+    return [numbers[-1] if numbers else "4", 0]
+
+
+def regions(recipe: Recipe) -> tuple[dict[str, Node], dict[str, Link]]:
+    """Nodes of the prompts for parts of the picture, and what the sampler is given on each side."""
+    told: dict[str, Link] = {"positive": ["6", 0], "negative": ["7", 0]}
+    nodes: dict[str, Node] = {}
+    if recipe.regional is None:
+        return nodes, told
+    free = count(40)
+
+    def add(class_type: str, inputs: Mapping[str, object]) -> Link:
+        number = str(next(free))
+        nodes[number] = {"class_type": class_type, "inputs": dict(inputs)}
+        return [number, 0]
+
+    combined: dict[str, Link | None] = dict(told)
+    if recipe.regional.base == 0:
+        combined["positive"] = None
+    elif recipe.regional.base != 1:
+        inputs = {"conditioning": told["positive"], "strength": recipe.regional.base}
+        combined["positive"] = add("ConditioningSetAreaStrength", inputs)
+    for region in recipe.regional.regions:
+        link = add("CLIPTextEncode", {"text": region.prompt, "clip": clip_of(recipe)})
+        for kind, inputs in placed(region):
+            masks: dict[str, object] = {}
+            if "image" in inputs:
+                masks["mask"] = add("LoadImageMask", {"image": inputs.pop("image"), "channel": "red"})
+            link = add(kind, {"conditioning": link, **masks, **inputs})
+        side = "negative" if region.negative else "positive"
+        before = combined[side]
+        combined[side] = (
+            link if before is None else add("ConditioningCombine", {"conditioning_1": before, "conditioning_2": link})
+        )
+    return nodes, {side: combined[side] or link for side, link in told.items()}
+
+
+def placed(region: Region) -> Iterator[tuple[str, dict[str, object]]]:
+    """Kinds and inputs of the nodes that say where and when a region counts."""
+    if region.mask is not None:
+        bounds = "mask bounds" if region.bounds else "default"
+        image = Path(region.mask.path).name
+        yield MASK, {"image": image, "strength": region.strength, "set_cond_area": bounds}
+    else:
+        yield SHARES, {
+            "width": region.width, "height": region.height, "x": region.left, "y": region.top,
+            "strength": region.strength,
+        }  # fmt: skip
+    if (region.start, region.end) != (0, 1):
+        yield TIMES, {"start": region.start, "end": region.end}
+
+
+def clip_of(recipe: Recipe) -> Link:
+    """The text encoder, where layers are skipped behind that."""
+    return ["10", 0] if recipe.clip_skip else ["4", 1]
+
+
 def prompts(recipe: Recipe) -> dict[str, Node]:
     """Nodes 6 and 7, and 10 where layers of the text encoder are skipped."""
-    clip: Link = ["10", 0] if recipe.clip_skip else ["4", 1]
+    clip = clip_of(recipe)
     nodes = {
         "6": node("CLIPTextEncode", text=recipe.prompt, clip=clip),
         "7": node("CLIPTextEncode", text=recipe.negative, clip=clip),
@@ -58,15 +140,22 @@ def latents(recipe: Recipe) -> dict[str, Node]:
     """Node 5 and what it needs: empty latents, or a start picture in the recipe's size, perhaps under a mask."""
     if recipe.init is None:
         return {"5": node("EmptyLatentImage", width=recipe.width, height=recipe.height, batch_size=1)}
+    grown = recipe.outpaint
+    image: Link = ["11", 0] if grown is None else ["15", 0]
     nodes = {
         "11": node("LoadImage", image=Path(recipe.init.path).name),
         "12": node(
-            "ImageScale", image=["11", 0], upscale_method="lanczos", width=recipe.width, height=recipe.height,
+            "ImageScale", image=image, upscale_method="lanczos", width=recipe.width, height=recipe.height,
             crop="center",
         ),
         "5": node("VAEEncode", pixels=["12", 0], vae=["4", 2]),
     }  # fmt: skip
-    if recipe.mask:
+    if grown is not None:
+        sides = {"left": grown.left, "top": grown.top, "right": grown.right, "bottom": grown.bottom}
+        nodes["15"] = node("ImagePadForOutpaint", image=["11", 0], **sides, feathering=grown.feather)
+        nodes["14"] = nodes.pop("5")
+        nodes["5"] = node("SetLatentNoiseMask", samples=["14", 0], mask=["15", 1])
+    elif recipe.mask:
         nodes["13"] = node("LoadImageMask", image=Path(recipe.mask.path).name, channel="red")
         nodes["14"] = nodes.pop("5")
         nodes["5"] = node("SetLatentNoiseMask", samples=["14", 0], mask=["13", 0])

@@ -139,6 +139,15 @@ class Draft:
         kept = self.set("width", width // 8 * 8, key)
         return self.set("height", height // 8 * 8, key) and kept
 
+    @property
+    def pixels(self) -> tuple[int, int]:
+        """Width and height so far."""
+        usual = Recipe.model_fields
+        width, height = (self.fields.get(name, usual[name].default) for name in ("width", "height"))
+        assert isinstance(width, int)
+        assert isinstance(height, int)
+        return width, height
+
     def model(self, name: str, key: str) -> bool:
         """Set the model by the name of its file alone: a stranger's picture doesn't choose folders of this machine."""
         last = re.split(r"[/\\]", name.strip())[-1]
