@@ -40,7 +40,7 @@ def adapter(model: Checkpoint, tmp_path: Path, seed: int = 0) -> Adapter:
 
 
 def of(*uses: tuple[Adapter, Strengths], copies: Copies | None = None, network: str = "unet") -> Patched:
-    return Patched(network, uses, copies or Copies(1 << 30))
+    return Patched(network, uses, copies or Copies())
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -48,7 +48,7 @@ def test_every_kind_leaves_no_trace(model: Checkpoint, name: str) -> None:
     changes: dict[str, tuple[WeightAdapter, ...]] = some_of_each_kind(model.unet, name)
     variant = of((Adapter(Path(), {"unet": changes}), Strengths(0.8)))
     inside = assert_leaves_no_trace(model.unet, partial(variant.applied, model.unet), partial(run, model.unet))
-    with patching(model.unet, variant.patches()):
+    with patching(model.unet, variant.patches):
         torch.testing.assert_close(run(model.unet), inside)
 
 
@@ -56,7 +56,7 @@ def test_a_patched_network_is_one_with_merged_weights(model: Checkpoint, tmp_pat
     variant = of((adapter(model, tmp_path), Strengths(0.8)))
     other = UNet(model.unet.config).eval()
     weights = {**model.unet.state_dict()}
-    for name, patches in variant.patches().items():
+    for name, patches in variant.patches.items():
         weights[name] = merged(weights[name], patches)
     other.load_state_dict(weights)
     with variant.applied(model.unet):
@@ -64,7 +64,7 @@ def test_a_patched_network_is_one_with_merged_weights(model: Checkpoint, tmp_pat
 
 
 def test_weights_are_computed_once(model: Checkpoint, tmp_path: Path) -> None:
-    copies, one = Copies(1 << 30), adapter(model, tmp_path)
+    copies, one = Copies(), adapter(model, tmp_path)
     for strength in (0.8, 0.8, 0.5, 0.8):
         with of((one, Strengths(strength)), copies=copies).applied(model.unet):
             run(model.unet)
@@ -75,12 +75,13 @@ def test_weights_are_computed_once(model: Checkpoint, tmp_path: Path) -> None:
 def test_the_oldest_copies_go_when_there_is_no_room(model: Checkpoint, tmp_path: Path) -> None:
     one = adapter(model, tmp_path)
     size = sum(p.nbytes for name, p in model.unet.named_parameters() if name in one.changes["unet"])
-    copies = Copies(2 * size)
+    whole = sum(p.nbytes for p in model.unet.parameters())
+    copies = Copies(2 * size / whole)
     for strength in (0.1, 0.2, 0.1, 0.3, 0.1):
         with of((one, Strengths(strength)), copies=copies).applied(model.unet):
             assert copies.size <= 2 * size
     assert copies.computed == 3  # 0.2 went for 0.3, since 0.1 was used after it
-    tight = Copies(1)
+    tight = Copies(0.0)
     with of((one, Strengths()), copies=tight).applied(model.unet):
         assert tight.size == size  # what is in use stays
 
@@ -104,7 +105,7 @@ def test_text_encoders_and_networks_apart(model: Checkpoint, tmp_path: Path) -> 
     variant = of((one, Strengths(unet=0.0, text=0.5)), network="text0")
     encoder = model.text[0]
     assert_leaves_no_trace(encoder, partial(variant.applied, encoder), lambda: encoder(tokens).last)
-    assert of((one, Strengths(unet=0.0, text=0.5))).patches() == {}
+    assert of((one, Strengths(unet=0.0, text=0.5))).patches == {}
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -123,7 +124,7 @@ def test_half_precision_is_rounded_once(tmp_path: Path, dtype: torch.dtype) -> N
     for one, strengths in variant.uses:
         (lora,) = one.changes["unet"][name]
         wanted = lora.merged(wanted, strengths.unet)
-    assert merged(weight, variant.patches()[name]).equal(wanted.to(dtype))
+    assert merged(weight, variant.patches[name]).equal(wanted.to(dtype))
 
 
 def test_factors_can_be_trained(model: Checkpoint, tmp_path: Path) -> None:

@@ -31,7 +31,8 @@ def ordered(words: list[str], **given: Any) -> Order:
 @settings(max_examples=200, deadline=None)
 def test_what_is_typed_for_a_recipe_makes_it(recipe: Recipe) -> None:
     unsaid = {} if recipe.init else {"strength": 1.0}  # of a start picture that is not there
-    wanted = recipe.but(model_hash=None, dtype="float32", **unsaid)
+    networks = [use.model_copy(update={"hash": None}) for use in recipe.networks if not use.in_prompt]
+    wanted = recipe.but(model_hash=None, dtype="float32", networks=networks, **unsaid)
     with pytest.MonkeyPatch.context() as patch:
         regions = recipe.regional.regions if recipe.regional else ()
         images = {ref.path: ref for ref in (recipe.init, recipe.mask, *(region.mask for region in regions)) if ref}

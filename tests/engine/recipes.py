@@ -30,6 +30,8 @@ NAMED: dict[str, st.SearchStrategy[Any]] = {  # what the type alone does not tel
     "dtype": st.sampled_from(["float32", "bfloat16", "float16"]),
     "sampler_options": st.dictionaries(st.sampled_from(["eta", "s_noise"]), st.floats(0, 2)),
     "model_hash": HASHES,
+    "hash": HASHES,
+    "blocks": st.none() | st.sampled_from(["OUTALL", "BASE=1 IN04-IN08=0.5", ",".join("01" * 6)]),
 }
 
 

@@ -161,12 +161,12 @@ def test_emphasis_can_be_chosen(model: Model) -> None:
     assert not torch.allclose(plain, changed, atol=1e-3)
 
 
-@pytest.mark.parametrize("tag", ["<lora:paint:0.8>", "<hypernet:anime>", "<lyco:x>"])
-@pytest.mark.parametrize("profile", ["native", "a1111"])
-def test_networks_are_refused_by_name(model: Model, tag: str, profile: str) -> None:
-    name = tag.strip("<>").split(":")[1]
-    with pytest.raises(UserError, match=f":{name}>: networks in prompts can't be used yet"):
-        encode_prompts(model, recipe(f"a cat {tag}", profile=profile))
+def test_networks_have_no_place_in_a_negative_prompt(model: Model) -> None:
+    with pytest.raises(UserError, match="<lora:paint> is in the negative prompt"):
+        encode_prompts(model, recipe("a cat", negative="bad <lora:paint:0.8>"))
+    as_text = encode_prompts(model, recipe("a cat", negative="bad <lora:paint:0.8>", profile="a1111"))
+    without = encode_prompts(model, recipe("a cat", negative="bad", profile="a1111"))
+    assert not torch.equal(as_text.uncond.context, without.uncond.context)
 
 
 def test_old_timing_of_prompts(model: Model) -> None:

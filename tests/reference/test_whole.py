@@ -21,6 +21,7 @@ from fromnoise.engine.generate import Job
 from fromnoise.engine.library import Model, load
 from fromnoise.engine.memory import Placement
 from fromnoise.engine.recipe import ImageRef, Recipe
+from fromnoise.engine.recipe_networks import NetworkUse
 from fromnoise.engine.recipe_parts import Noise
 
 CASES = [
@@ -31,9 +32,9 @@ CASES = [
     "batch3",
     "prompt-weights",
     "inpaint-mask",
-    pytest.param("lora-08-05", marks=pytest.mark.xfail(reason="waits for LoRA", strict=True)),
+    "lora-08-05",
 ]
-CHECKPOINT, LATENT = "checkpoints/tinyw.safetensors", "input/tinyw_start.latent"
+CHECKPOINT, LORA, LATENT = "checkpoints/tinyw.safetensors", "loras/tinyw_lora.safetensors", "input/tinyw_start.latent"
 TOLERANCE = 1e-4  # of the standard deviation; ComfyUI differs from itself by up to 1.6e-5 with another attention kernel
 
 Workflow = Mapping[str, Mapping[str, Any]]
@@ -58,10 +59,11 @@ def weight(key: str, shape: list[int], dtype: str) -> NDArray[Any]:
 
 @pytest.fixture(scope="module")
 def folder(golden: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The tiny checkpoint and the start latents; removed afterwards."""
+    """The tiny checkpoint, its LoRA and the start latents; removed afterwards."""
     keys = json.loads(golden("whole/keys_tinyw.json").read_text())
     made = tmp_path_factory.mktemp("tinyw")
-    save_file({key: weight(key, *of) for key, of in keys[CHECKPOINT].items()}, made / "tinyw.safetensors")
+    for file in (CHECKPOINT, LORA):
+        save_file({key: weight(key, *of) for key, of in keys[file].items()}, made / Path(file).name)
     start = {
         key: 5 * normal(f"tinyw_start.latent/{key}", shape) if shape[0] else np.zeros(shape, np.float32)
         for key, (shape, _) in keys[LATENT].items()
@@ -92,6 +94,12 @@ def recipes(workflow: Workflow, model: Model, folder: Path) -> list[Recipe]:
         kind, latents = source(latents["samples"])
     if kind == "LoadLatent":
         start |= {"init": ImageRef.of(folder / latents["latent"]), "strength": sampling["denoise"]}
+    networks = []
+    kind_of_model, loader = source(sampling["model"])
+    while kind_of_model == "LoraLoader":
+        path = str(folder / loader["lora_name"])
+        networks.append(NetworkUse(name=path, strength=loader["strength_model"], text_strength=loader["strength_clip"]))
+        kind_of_model, loader = source(loader["model"])
     size = latents if kind == "EmptyLatentImage" else {"width": 64, "height": 64}
     count = size.get("batch_size", 1)
     base = Recipe(
@@ -106,6 +114,7 @@ def recipes(workflow: Workflow, model: Model, folder: Path) -> list[Recipe]:
         schedule=sampling["scheduler"],
         width=size["width"],
         height=size["height"],
+        networks=networks[::-1],
         **start,
     )
     return [base.but(noise=Noise(index=i, batch=count)) for i in range(count)]

@@ -1,6 +1,6 @@
 """A network with LoRAs on, for some of its calls: weights are computed once, kept for a while, and never written to.
 
-copies = Copies(limit=4 << 30)
+copies = Copies()
 with Patched("unet", ((adapter, Strengths(unet=0.8)),), copies).applied(unet):
     out = unet(x, timesteps, context)
 """
@@ -9,40 +9,46 @@ from collections import OrderedDict
 from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
 from fromnoise.adapters.adapter import Adapter, Strengths
-from fromnoise.nn.ops import Patch, by_layer, merged, patching, replacing
+from fromnoise.nn.ops import Fetching, Patch, by_layer, merged, patching, replacing_in
 
 Use = tuple[Adapter, Strengths]
+Layers = Mapping[Fetching, Mapping[str, Tensor]]  # tensors by layer and parameter
 
 
 @dataclass
 class Copies:
     """Patched copies of a model's weights, those used last; the newest stay whatever their size."""
 
-    limit: int  # bytes
-    kept: OrderedDict[Hashable, Mapping[str, Tensor]] = field(default_factory=OrderedDict)
+    times: float = 2.0  # the size of the largest network is what there is room for
+    largest: int = 0  # bytes of that network
+    kept: OrderedDict[Hashable, Layers] = field(default_factory=OrderedDict)
     computed: int = 0  # sets so far
 
     @property
     def size(self) -> int:
-        return sum(tensor.nbytes for tensors in self.kept.values() for tensor in tensors.values())
+        """Bytes of what is kept."""
+        layers = [tensors for layers in self.kept.values() for tensors in layers.values()]
+        return sum(tensor.nbytes for tensors in layers for tensor in tensors.values())
 
-    def of(self, key: Hashable, network: nn.Module, patches: Mapping[str, tuple[Patch, ...]]) -> Mapping[str, Tensor]:
+    def of(self, key: Hashable, network: nn.Module, patches: Mapping[str, tuple[Patch, ...]]) -> Layers:
         """The parameters of `network` that `patches` change, changed; `key` is equal where they are."""
         if key not in self.kept:
+            self.largest = max(self.largest, sum(parameter.nbytes for parameter in network.parameters()))
             self.make_room(sum(network.get_parameter(name).nbytes for name in patches))
-            self.kept[key] = changed(network, patches)
+            self.kept[key] = by_layer(network, changed(network, patches))
             self.computed += 1
         self.kept.move_to_end(key)
         return self.kept[key]
 
     def make_room(self, size: int) -> None:
-        """Drop what was used longest ago, until `size` more bytes are within the limit."""
-        while self.kept and self.size + size > self.limit:
+        """Drop what was used longest ago, until there is room for `size` more bytes."""
+        while self.kept and self.size + size > self.times * self.largest:
             self.kept.popitem(last=False)
 
 
@@ -61,14 +67,15 @@ class Patched:
 
     @contextmanager
     def applied(self, network: nn.Module) -> Iterator[None]:
-        patches = self.patches()
-        if any(layer.replaced or layer.patches for layer in by_layer(network, patches)):
-            with patching(network, patches):  # on top of what is there already
+        layers = self.copies.of(self, network, self.patches)
+        if any(layer.replaced or layer.patches for layer in layers):
+            with patching(network, self.patches):  # on top of what is there already
                 yield
         else:
-            with replacing(network, self.copies.of(self, network, patches)):
+            with replacing_in(layers):
                 yield
 
+    @cached_property
     def patches(self) -> dict[str, tuple[Patch, ...]]:
         """What the LoRAs, one after the other, do to each parameter."""
         found: dict[str, tuple[Patch, ...]] = {}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from fromnoise.checkpoints.adapter_files.keys import is_lora
 from fromnoise.checkpoints.detect import ModelFacts, NotDetected, detect
 from fromnoise.checkpoints.files import non_finite, read, read_object
 from fromnoise.checkpoints.names import State
@@ -15,10 +16,6 @@ from fromnoise.checkpoints.parts import HARMLESS, Parts, take_apart
 from fromnoise.errors import FileError
 
 HOLDS = (  # by the first name that matches; the order matters, as some files hold several of these
-    (
-        "LoRA",
-        r"\.(lora_(up|down|A|B|mid)|lora\.(up|down)|hada_w1_a|lokr_w[12](_a)?|oft_blocks|a1|ia3)\b|_lora\.(up|down)\.",
-    ),
     ("ControlNet", r"^(control_model\.|controlnet_cond_embedding\.|zero_convs\.|input_hint_block\.|lora_controlnet$)"),
     ("IP-Adapter", r"^(ip_adapter|image_proj)\."),
     ("T2I-Adapter", r"^(adapter\.)?body\.\d+\."),
@@ -36,7 +33,7 @@ class Description:
     path: Path
     format: str  # safetensors, torch, torch (legacy)
     size: int  # bytes
-    holds: str  # "checkpoint", "U-Net", "VAE", one of HOLDS, "hypernetwork" or "unknown"
+    holds: str  # "checkpoint", "U-Net", "VAE", "LoRA", one of HOLDS, "hypernetwork" or "unknown"
     facts: ModelFacts | None  # of a file with a U-Net
     parameters: Mapping[str, int]  # of each part: unet, vae, text encoder 1, ..., other
     dtypes: Mapping[str, int]  # parameters stored in each dtype
@@ -58,7 +55,7 @@ def describe(path: Path | str, *, check: bool = False) -> Description:
         weights = read(path)
     except FileError as error:
         return describe_object(path, error, check)
-    parts = take_apart(weights)
+    parts = Parts({}, {}, (), weights) if is_lora(weights) else take_apart(weights)
     facts, remark = None, ""
     try:
         facts = detect(parts, weights.metadata) if parts.unet else None
@@ -106,6 +103,8 @@ def describe_object(path: Path, error: FileError, check: bool) -> Description:
 def holds(parts: Parts) -> str:
     if parts.unet:
         return "checkpoint" if parts.text or parts.vae else "U-Net"
+    if is_lora(parts.rest):
+        return "LoRA"
     for kind, pattern in HOLDS:
         if any(re.search(pattern, name) for name in parts.rest):
             return kind
@@ -115,6 +114,8 @@ def holds(parts: Parts) -> str:
 def holds_object(tree: object) -> str:
     if isinstance(tree, dict) and "string_to_param" in tree:
         return "embedding"
+    if isinstance(tree, list) and tree and all(isinstance(item, dict) for item in tree):
+        return "embedding"  # as ComfyUI reads it
     if isinstance(tree, dict) and any(isinstance(key, int) and isinstance(tree[key], list) for key in tree):
         return "hypernetwork"
     return "unknown"

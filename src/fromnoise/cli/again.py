@@ -32,7 +32,7 @@ def make_again(file: Path, order: Order, prompt: str | None = None) -> None:
         new = new if prompt is None else new.but(prompt=prompt)
         return new.but(seed=secrets.randbelow(RANDOM_SEEDS)) if order.seed == -1 else new
 
-    made = again(file, loader(order.device, dtype_of(imported, order.dtype)), change)
+    made = again(file, loader(order.device, dtype_of(imported, order.dtype), order.allow_unmatched), change)
     with destination.claimed(destination.stem(made.recipe.prompt, made.recipe.seed, None)) as path:
         save_png(made.image, path, texts(made.recipe, place(order.device).device))
     print(path)
@@ -51,11 +51,12 @@ def check(file: Path, model: str | None, device: str | None) -> bool:
     return found.verdict in ("identical", "equal within rounding")
 
 
-def loader(device: str | None, dtype: str | None) -> Callable[[Recipe], library.Model]:
+def loader(device: str | None, dtype: str | None, allow_unmatched: bool = False) -> Callable[[Recipe], library.Model]:
     """Loads the model of a recipe, in its own dtype if none is given."""
 
     def load(recipe: Recipe) -> library.Model:
-        return library.load(recipe.model, place(device, dtype or recipe.dtype), settings=settings.read())
+        where, here = place(device, dtype or recipe.dtype), settings.read()
+        return library.load(recipe.model, where, settings=here, allow_unmatched=allow_unmatched)
 
     return load
 

@@ -1,9 +1,10 @@
 """The catalogue: what the command line and the engine say, in Chinese. {names} are filled in."""
 
-from fromnoise.cli import chinese_datasets, chinese_serving, chinese_shelf, chinese_weights
+from fromnoise.cli import chinese_datasets, chinese_networks, chinese_serving, chinese_shelf, chinese_weights
 
 OURS = {
     **chinese_datasets.OURS,
+    **chinese_networks.OURS,
     **chinese_serving.OURS,
     **chinese_shelf.OURS,
     **chinese_weights.OURS,
@@ -291,6 +292,7 @@ OURS = {
 }
 
 ELSEWHERE = {  # sentences of the engine and of typer, which speak English only; the first that fits is taken
+    **chinese_networks.ELSEWHERE,
     **chinese_shelf.ELSEWHERE,
     **chinese_weights.ELSEWHERE,
     "unknown {kind} {name}; did you mean {near}? Known: {known}": (

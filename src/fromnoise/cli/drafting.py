@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from fromnoise.cli import compact
 from fromnoise.cli.messages import say
+from fromnoise.cli.networks import read_networks, typed_networks
 from fromnoise.cli.options import Order, flag, is_option, recipe_field
 from fromnoise.engine.images import open_image
 from fromnoise.engine.library import Model
@@ -22,7 +23,10 @@ from fromnoise.sampling.schedules import SCHEDULES
 RANDOM_SEEDS = 2**32
 IMG2IMG_STRENGTH = 0.75
 SIZE = re.compile(r"\s*(\d{1,6})\s*(?:[xX×*]\s*(\d{1,6})\s*)?")
-BY_HAND = {"size", "seed", "init", "mask", "sampler", "schedule", "out", "quiet", "device", "dtype"}
+BY_HAND = {
+    "size", "seed", "init", "mask", "sampler", "schedule", "lora", "hypernetwork", "networks", "out", "quiet",
+    "allow_unmatched", "device", "dtype",
+}  # fmt: skip
 
 
 def drafted(order: Order) -> Recipe:
@@ -39,7 +43,7 @@ def drafted(order: Order) -> Recipe:
 
 def changed(recipe: Recipe, order: Order) -> Recipe:
     """`recipe` with what was said put in its place, settings of a part one by one."""
-    given = said(order)
+    given = said(order, recipe.steps)
     for named in (given, given.get("refiner")):  # another model has another hash
         if named and "model" in named:
             named["model_hash"] = None
@@ -56,8 +60,11 @@ def merged(known: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]
     return {**known, **given, **inner}
 
 
-def said(order: Order) -> dict[str, Any]:
-    """The fields of the recipe that were given, not yet checked; parts are mappings of their own fields."""
+def said(order: Order, steps: int = Recipe.model_fields["steps"].default) -> dict[str, Any]:
+    """The fields of the recipe that were given, not yet checked; parts are mappings of their own fields.
+
+    `steps` are those of a recipe that doesn't say.
+    """
     found: dict[str, Any] = {}
     if order.size is not None:
         found["width"], found["height"] = sides(order.size)
@@ -71,6 +78,8 @@ def said(order: Order) -> dict[str, Any]:
     for name, path in (("init", order.init), ("mask", order.mask)):
         if path is not None:
             found[name] = reference(path).model_dump()
+    if order.lora or order.hypernetwork:
+        found["networks"] = read_networks(order.lora or (), order.hypernetwork or (), order.steps or steps)
     for field in fields(order):
         value = getattr(order, field.name)
         if value not in (None, [], ()) and is_option(field) and field.name not in BY_HAND:
@@ -131,6 +140,7 @@ def options_of(recipe: Recipe) -> dict[str, object]:
         found["--mask"] = recipe.mask.path
     if recipe.schedule:
         found["--schedule"] = recipe.schedule
+    found |= typed_networks(recipe)
     by_path = {recipe_field(field): flag(field) for field in fields(Order) if is_option(field)}
     for path, name in by_path.items():
         if name not in found and path not in BY_HAND and (value := differing(recipe, path, by_path)) is not None:

@@ -2,12 +2,13 @@
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
 from fromnoise import settings
+from fromnoise.adapters.summary import embedding_facts, hypernetwork_facts, lora_facts
 from fromnoise.checkpoints.describe import describe as describe_model
 from fromnoise.checkpoints.hashes import hashes
 from fromnoise.cli.drafting import typed
@@ -25,6 +26,11 @@ FOREIGN_KEYS = (  # of other programs
 OF_START_PICTURES = {"strength", "image_guidance_scale"}
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # what strangers wrote must not steer the terminal
 MAX_METADATA = 200  # characters
+BY_KIND: Mapping[str, Callable[[Path], Mapping[str, str]]] = {
+    "LoRA": lora_facts,
+    "embedding": embedding_facts,
+    "hypernetwork": hypernetwork_facts,
+}
 
 
 def describe(path: Path) -> str:
@@ -43,6 +49,7 @@ def weight_facts(path: Path) -> dict[str, object]:
     if model.facts:
         facts["family"] = f"{model.facts.family}, {model.facts.task}"
         facts["predicts"] = f"{model.facts.prediction}{', up to pure noise' if model.facts.zero_snr else ''}"
+    facts |= BY_KIND[model.holds](path) if model.holds in BY_KIND else {}
     facts |= {f"parameters, {part}": f"{count:,}" for part, count in model.parameters.items()}
     facts["stored as"] = ", ".join(model.dtypes)
     if model.ema:
@@ -79,12 +86,23 @@ def describe_picture(path: Path) -> str:
     try:
         found = read_any(path)
     except FileError:
+        embedded = embedding_in(path)
+        if embedded:
+            return "\n".join([size, *table({"holds": "embedding", **embedded})])
         texts = [f"{key}:\n{text}" for key, text in read_texts(path).items() if key in FOREIGN_KEYS]
         return "\n\n".join([size, *(texts or [say("It carries no recipe.")])])
     lines = [size, say("made by {tool}", tool=found.source), "", *table(facts(found.recipe))]
     if found.not_understood:
         lines += ["", say("not understood:"), *table(found.not_understood)]
     return "\n".join([*lines, *found.warnings, "", say("to make it again:"), command_of(found.recipe)])
+
+
+def embedding_in(path: Path) -> Mapping[str, str]:
+    """What there is to know about the embedding that a picture carries; nothing where it carries none."""
+    try:
+        return embedding_facts(path)
+    except FileError:
+        return {}
 
 
 def facts(recipe: Recipe) -> dict[str, object]:

@@ -37,7 +37,7 @@ def make_pictures(order: Order, batch: int = 1, watch: bool = False) -> None:
     draft = drafted(order)
     destination = Destination.of(order.out)
     destination.check()
-    models = Models(place(order.device, order.dtype), order.quiet)
+    models = Models(place(order.device, order.dtype), order.quiet, order.allow_unmatched)
     models.check(draft)
     written: list[Path] = []
     try:

@@ -22,6 +22,7 @@ class Models:
 
     placement: Placement
     quiet: bool = True
+    allow_unmatched: bool = False
     kept: dict[str, Model] = field(default_factory=dict)
 
     def check(self, recipe: Recipe) -> None:
@@ -40,5 +41,7 @@ class Models:
     def load(self, name: str) -> Model:
         if name not in self.kept:
             note(say("loading {model} ...", model=name), self.quiet)
-            self.kept[name] = library.load(name, self.placement, settings=settings.read())
+            self.kept[name] = library.load(
+                name, self.placement, settings=settings.read(), allow_unmatched=self.allow_unmatched
+            )
         return self.kept[name]

@@ -204,6 +204,20 @@ class Order:
         str | None, option(HOW, say('Where noise comes from: "source=nv, seed_delta=31337".'), metavar="SETTINGS")
     ] = None
 
+    lora: Annotated[
+        list[str] | None,
+        option(
+            HOW, say("A LoRA: NAME, NAME:0.8, or as in a <lora:...> tag; can be given several times."),
+            metavar="NAME[:STRENGTH]",
+        ),
+        To("networks"),
+    ] = None  # fmt: skip
+    hypernetwork: Annotated[
+        list[str] | None,
+        option(HOW, say("A hypernetwork; can be given several times."), metavar="NAME[:STRENGTH]"),
+        To("networks"),
+    ] = None
+
     # guidance
     rescale: Annotated[
         str | None,
@@ -320,6 +334,9 @@ class Order:
     quiet: Annotated[bool, option(WHERE, say("Print the path and nothing else."), "--quiet", "-q")] = False
 
     # the machine
+    allow_unmatched: Annotated[
+        bool, option(MACHINE, say("Go on without weights in files that match nothing."), "--allow-unmatched")
+    ] = False
     device: Annotated[
         str | None,
         option(MACHINE, say("Where to compute: cpu, cuda, cuda:1, xpu, mps; by default the best there is.")),

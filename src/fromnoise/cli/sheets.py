@@ -111,7 +111,7 @@ def draw(order: Order, plan: Plan, sheet: Sheet) -> None:
     draft, destination = drafted(order), Destination.of(order.out)
     destination.check()
     plan(draft)  # mistakes show before a model is loaded
-    models = Models(place(order.device, order.dtype))
+    models = Models(place(order.device, order.dtype), allow_unmatched=order.allow_unmatched)
     base = fitted(draft, order, models.of(draft)[0])
     grid = plan(base)
     warn_of_letters(grid, sheet.font, order.quiet)

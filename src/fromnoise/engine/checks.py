@@ -4,10 +4,12 @@ from collections.abc import Sequence
 
 from fromnoise.engine.enlarge import check_upscaler
 from fromnoise.engine.library import Model
+from fromnoise.engine.profiles import PROFILES
 from fromnoise.engine.recipe import Recipe
 from fromnoise.engine.recipe_guidance import GuidanceOptions
 from fromnoise.errors import UserError
 from fromnoise.nn.hooks import transformer_blocks
+from fromnoise.text.prompt_source import read_source
 
 OF_TWO_ANSWERS = ("rescale", "projected", "thresholding", "zero_star", "perp_neg", "skip")
 
@@ -21,6 +23,7 @@ def check(model: Model, recipe: Recipe, refiner: Model | None = None) -> None:
     check_hash(model, recipe.model, recipe.model_hash)
     check_start(recipe)
     check_guidance(model, recipe)
+    check_regions(recipe)
     if recipe.init_upscaler is not None:
         check_upscaler(recipe.init_upscaler, model.settings, latent=False)
     if recipe.hires is not None:
@@ -52,6 +55,16 @@ def check_start(recipe: Recipe) -> None:
     for name in ("outpaint", "inversion"):
         if getattr(recipe, name) is not None and recipe.init is None:
             raise UserError(f"{name} needs a start picture: give one with --init")
+
+
+def check_regions(recipe: Recipe) -> None:
+    """UserError for tags such as <lora:name:0.8> in the prompt of a region."""
+    for region in recipe.regional.regions if recipe.regional else ():
+        for tag in read_source(region.prompt, PROFILES[recipe.profile].dialect).networks:
+            raise UserError(
+                f"<{tag.kind}:{tag.name}> is in a region's prompt: a network acts on the whole picture, so write it in "
+                "the prompt"
+            )
 
 
 def check_attention(model: Model, name: str, layers: Sequence[str]) -> None:

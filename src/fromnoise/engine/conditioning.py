@@ -11,9 +11,13 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from fromnoise.checkpoints.adapter_files.embedding import EmbeddingFile
+from fromnoise.engine.embeddings import embeddings_in, for_encoders
 from fromnoise.engine.library import Model
+from fromnoise.engine.networks import encoding
 from fromnoise.engine.profiles import PROFILES, Profile
 from fromnoise.engine.recipe import Recipe
+from fromnoise.engine.recipe_networks import NetworkUse, named
 from fromnoise.engine.recipe_parts import Sizes
 from fromnoise.errors import UserError
 from fromnoise.nn.unet import timestep_embedding
@@ -39,11 +43,13 @@ class Words:
     height: int
     steps: int
     first_pass: int | None = None  # steps of the pass before, if there is one
+    networks: tuple[NetworkUse, ...] = ()  # LoRAs and the like: the recipe's, and those of the prompt's tags
 
     @classmethod
     def of(cls, recipe: Recipe) -> "Words":
         """Those of a recipe's first pass, counted by its steps."""
-        return cls(recipe.prompt, recipe.negative, recipe.width, recipe.height, recipe.steps)
+        networks = networks_named(recipe, recipe.prompt, recipe.steps)
+        return cls(recipe.prompt, recipe.negative, recipe.width, recipe.height, recipe.steps, networks=networks)
 
     def over(self, steps: int) -> "Words":
         """The same, counted by that many steps."""
@@ -69,6 +75,11 @@ class Prompts:
         return self.conds[0][0]
 
 
+def networks_named(recipe: Recipe, prompt: str, steps: int) -> tuple[NetworkUse, ...]:
+    """The networks of a pass of so many steps that has this prompt."""
+    return named(recipe.networks, prompt, PROFILES[recipe.profile].dialect, steps)
+
+
 def encode_prompts(model: Model, recipe: Recipe) -> Prompts:
     """What the prompts of a recipe say at its first step."""
     return spoken(model, recipe, Words.of(recipe))[0]
@@ -83,12 +94,11 @@ def spoken(
     """
     profile = PROFILES[recipe.profile]
     timing = _timing(recipe, words)
-    positive = parse(words.prompt, profile.dialect, weights=profile.weights)
-    negative = parse(words.negative, profile.dialect, compose=False, weights=profile.weights)
-    for prompt in (positive, negative):
-        refuse_networks(prompt)
-    encoder = Encoder(model, recipe, profile, embeddings)
+    positive, negative = both_parsed(words, profile)
     starts = sorted({start for prompt in (positive, negative) for start in _starts(prompt, timing)})
+    networks = () if refiner else words.networks
+    vectors = embeddings or for_encoders(model, embeddings_named(model, recipe, replace(words, networks=networks)))
+    encoder = Encoder(model, recipe, profile, vectors, networks)
     told, told_not = (encoder.parts(prompt, timing, starts) for prompt in (positive, negative))
     sizes = recipe.sizes or Sizes()
 
@@ -112,19 +122,43 @@ def spoken(
     return found
 
 
+def both_parsed(words: Words, profile: Profile) -> tuple[Prompt, Prompt]:
+    """The prompt and the negative prompt, where AUTOMATIC1111 leaves tags as text and others refuse them."""
+    tags = profile.dialect != "a1111"
+    negative = parse(words.negative, profile.dialect, compose=False, weights=profile.weights, tags=tags)
+    refuse_networks(negative)
+    return parse(words.prompt, profile.dialect, weights=profile.weights), negative
+
+
+def embeddings_named(model: Model, recipe: Recipe, words: Words) -> dict[str, EmbeddingFile]:
+    """The embeddings that `words` name at any step."""
+    profile, timing = PROFILES[recipe.profile], _timing(recipe, words)
+    prompts = both_parsed(words, profile)
+    said = [pieces for prompt in prompts for pieces in _all_said(prompt, _starts(prompt, timing), timing)]
+    return embeddings_in(model, words.networks, said, profile.dialect)
+
+
 def refuse_networks(prompt: Prompt) -> None:
-    """A UserError for tags such as <lora:name:0.8>, which nothing can apply yet."""
+    """A UserError for tags such as <lora:name:0.8> in a negative prompt."""
     for network in prompt.networks:
         raise UserError(
-            f"<{network.kind}:{network.name}>: networks in prompts can't be used yet; take the tag out of the prompt"
+            f"<{network.kind}:{network.name}> is in the negative prompt: a network acts on the whole picture, so write "
+            "it in the prompt, with a negative strength if it is to act the other way"
         )
 
 
 class Encoder:
     """A model's text encoders as one recipe wants them; remembers what it has encoded."""
 
-    def __init__(self, model: Model, recipe: Recipe, profile: Profile, embeddings: Embeddings = ()) -> None:
-        self.model, self.profile, self.embeddings = model, profile, embeddings
+    def __init__(
+        self,
+        model: Model,
+        recipe: Recipe,
+        profile: Profile,
+        embeddings: Embeddings = (),
+        networks: Sequence[NetworkUse] = (),
+    ) -> None:
+        self.model, self.profile, self.embeddings, self.networks = model, profile, embeddings, networks
         self.emphasis = recipe.emphasis or profile.emphasis
         self.layer = layer_rule(model, profile, recipe.clip_skip)
         self.known: dict[tuple[Pieces, ...], list[Encoded]] = {}
@@ -159,16 +193,17 @@ class Encoder:
     def _encode(self, stages: Sequence[Pieces]) -> list[Encoded]:
         by_encoder = []
         for index, encoder in enumerate(self.model.text):
-            encoded = encode_together(
-                stages,
-                encoder,
-                Tokenizer(pad=Tokenizer.end if encoder.config.act == "quick_gelu" else 0),
-                layer=self.layer,
-                emphasis=self.emphasis,
-                dialect=self.profile.dialect,
-                embeddings=self.embeddings[index] if self.embeddings else None,
-                dtype=self.model.placement.dtype,
-            )
+            with encoding(self.model, self.networks, index):
+                encoded = encode_together(
+                    stages,
+                    encoder,
+                    Tokenizer(pad=Tokenizer.end if encoder.config.act == "quick_gelu" else 0),
+                    layer=self.layer,
+                    emphasis=self.emphasis,
+                    dialect=self.profile.dialect,
+                    embeddings=self.embeddings[index] if self.embeddings else None,
+                    dtype=self.model.placement.dtype,
+                )
             by_encoder.append([self._cut(state) for state in encoded])
         return [states[0] if len(states) == 1 else join(*states) for states in zip(*by_encoder, strict=True)]
 
@@ -217,6 +252,12 @@ def _starts(prompt: Prompt, timing: Timing) -> list[int]:
 def _at(prompt: Prompt, step: int, timing: Timing) -> list[tuple[Pieces, float]]:
     said = prompt.at(step, timing.steps, first_pass=timing.first_pass, old_rule=timing.old_rule)
     return [(subprompt.pieces, subprompt.weight) for subprompt in said]
+
+
+def _all_said(prompt: Prompt, starts: Sequence[int], timing: Timing) -> set[Pieces]:
+    """Every text that a prompt says at some step."""
+    at_starts = {pieces for start in starts for pieces, _ in _at(prompt, start, timing)}
+    return at_starts.union(*(_stages(prompt, index, timing) for index in range(len(prompt.parts))))
 
 
 def _stages(prompt: Prompt, index: int, timing: Timing) -> list[Pieces]:

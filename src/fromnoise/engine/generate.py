@@ -26,6 +26,7 @@ from fromnoise.engine.guides import has_momentum, seamless
 from fromnoise.engine.images import to_image, to_tensor
 from fromnoise.engine.inverting import Inverting
 from fromnoise.engine.library import Model
+from fromnoise.engine.noting import noted
 from fromnoise.engine.passes import Pass, Progress, orders
 from fromnoise.engine.prepare import Preparation, in_order
 from fromnoise.engine.profiles import PROFILES
@@ -95,6 +96,7 @@ class Job:
             model_hash=model.sha256,
             dtype=model.placement.dtype_name,
             schedule=Preparation(model, recipe).schedule(first),
+            networks=noted(model, recipe),
         )
         if refiner is not None and recipe.refiner is not None:
             self.recipe = self.recipe.but(

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -14,6 +14,7 @@ from fromnoise.checkpoints.hashes import file_hash, hashes
 from fromnoise.checkpoints.load import Checkpoint, convert, load_checkpoint
 from fromnoise.engine import shelves
 from fromnoise.engine.memory import Placement, vae_dtype
+from fromnoise.engine.network_files import Kept, NetworkFiles
 from fromnoise.engine.shelves import BUILTIN, builtin
 from fromnoise.errors import FileError
 from fromnoise.nn import vae_strips
@@ -58,10 +59,18 @@ class Model:
     placement: Placement
     settings: Settings = DEFAULTS  # where the other files are that recipes name
     vae_changes: tuple[NetworkVariant, ...] = ()  # made while pictures are encoded and decoded
+    allow_unmatched: bool = False  # LoRAs are used without the keys that match nothing in the model
+    kept: Kept = field(default_factory=Kept, compare=False, repr=False)
 
     def known_as(self, wanted: str) -> bool:
         """Whether a hash, or the beginning of one, means this model: its SHA-256, or what older tools computed."""
         return self.sha256.startswith(wanted.lower()) or (self.path.exists() and hashes(self.path).match(wanted))
+
+    @property
+    def networks(self) -> NetworkFiles:
+        """The LoRAs and the like that can be used with it."""
+        by_name = {"unet": self.unet, **{f"text{index}": encoder for index, encoder in enumerate(self.text)}}
+        return NetworkFiles(by_name, self.settings, self.placement, self.allow_unmatched, self.kept)
 
     @property
     def defaults(self) -> Defaults:
@@ -126,11 +135,18 @@ def load(
     """The named model on its device. Raises FileError where it can't be found, read, or drawn with."""
     path = find(name, settings)
     checkpoint = load_checkpoint(path, prediction=prediction, ema=ema, allow_unmatched=allow_unmatched)
-    return assemble(name, checkpoint, file_hash(path, settings.hashes), placement, settings)
+    digest = file_hash(path, settings.hashes)
+    return assemble(name, checkpoint, digest, placement, settings, allow_unmatched=allow_unmatched)
 
 
 def assemble(
-    name: str, checkpoint: Checkpoint, sha256: str, placement: Placement, settings: Settings = DEFAULTS
+    name: str,
+    checkpoint: Checkpoint,
+    sha256: str,
+    placement: Placement,
+    settings: Settings = DEFAULTS,
+    *,
+    allow_unmatched: bool = False,
 ) -> Model:
     """A model of a checkpoint's networks; they are moved and converted in place."""
     facts, vae = checkpoint.facts, checkpoint.vae
@@ -153,4 +169,5 @@ def assemble(
         scalings=v_scalings if facts.prediction == "v" else eps_scalings,
         placement=placement,
         settings=settings,
+        allow_unmatched=allow_unmatched,
     )

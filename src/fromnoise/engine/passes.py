@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fromnoise.engine.conditioning import Words
+from fromnoise.engine.conditioning import Words, networks_named
 from fromnoise.engine.plan import Plan
 from fromnoise.engine.recipe import Recipe
 from fromnoise.engine.recipe_parts import Hires
@@ -114,13 +114,15 @@ def orders(recipe: Recipe) -> list[Order]:
 def second_order(recipe: Recipe, hires: Hires) -> Order:
     """The second pass: what is not said is as in the first."""
     width, height = hires.size(recipe.width, recipe.height)
+    prompt = recipe.prompt if hires.prompt is None else hires.prompt
     words = Words(
-        recipe.prompt if hires.prompt is None else hires.prompt,
+        prompt,
         recipe.negative if hires.negative is None else hires.negative,
         width,
         height,
         hires.steps or recipe.steps,
         first_pass=recipe.steps,
+        networks=networks_named(recipe, prompt, hires.steps or recipe.steps),
     )
     return Order(
         words,

@@ -12,6 +12,7 @@ from fromnoise.engine.guiding import StepOf, changing, handed_over, shown_clean,
 from fromnoise.engine.images import to_tensor
 from fromnoise.engine.inverting import Inverting
 from fromnoise.engine.library import Model
+from fromnoise.engine.networks import unet_variants, with_networks
 from fromnoise.engine.passes import Order, Pass, Progress, evaluations
 from fromnoise.engine.plan import Plan, chosen_schedule, make_plan, single_precision, start_scale
 from fromnoise.engine.profiles import PROFILES, Profile
@@ -22,6 +23,7 @@ from fromnoise.engine.start import Start, pixels_of
 from fromnoise.engine.telling import Channels, told
 from fromnoise.sampling.guidance import Guidance, keep
 from fromnoise.sampling.guidance_masks import Softness, differential, keep_by_level, keep_softly
+from fromnoise.sampling.guidance_parts import varied
 from fromnoise.sampling.noise import no_noise
 from fromnoise.sampling.samplers import SAMPLERS, SamplerSpec
 from fromnoise.sampling.schedules import sigmas_for
@@ -115,6 +117,8 @@ class Preparation:
         said = told(self.model, self.recipe, words, channels)[0][1]
         order = Order(words, self.recipe.sampler, None, scale, None, exact_steps=True)
         guide = Guides(self.recipe, self.model, order, scale, options.steps).guide(said)
+        networks = [(use, use.strength) for use in words.networks]
+        guide = varied(guide, *unet_variants(self.model, self.profile, networks))
         sigmas = sigmas_for("normal", table, options.steps).flip(0)
         return Inverting(options, sigmas, start_scale(self.profile, table, sigmas[-1], from_noise=False), guide)
 
@@ -131,6 +135,7 @@ class Preparation:
             return changing([(start, guides.guide(one)) for start, one in said], step_of)
 
         guide = stages(self.model, self._channels(words, start), refiner=False)
+        guide = with_networks(guide, self.model, self.profile, words.networks, words.steps, step_of)
         if self.recipe.refiner is None or self.refiner is None or not refined:
             return guide
         refining = stages(self.refiner, None, refiner=True)

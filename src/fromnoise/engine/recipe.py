@@ -17,6 +17,7 @@ from fromnoise.engine.recipe_guidance import (
     Seamless,
     TokenMerging,
 )
+from fromnoise.engine.recipe_networks import MAX_NETWORKS, NetworkUse
 from fromnoise.engine.recipe_parts import (
     MAX_SEED,
     MAX_SIDE,
@@ -106,6 +107,10 @@ class Recipe(BaseModel):
     token_merging: TokenMerging | None = Field(None, description="Self-attention on fewer tokens, for speed.")
     seamless: Seamless | None = Field(None, description="Pictures that tile.")
     tiles: TiledDiffusion | None = Field(None, description="Large pictures in tiles that are averaged at each step.")
+
+    networks: tuple[NetworkUse, ...] = Field(
+        (), max_length=MAX_NETWORKS, description="LoRAs and hypernetworks, and notes of those that prompts name."
+    )
 
     hires: Hires | None = Field(None, description="A second pass on the enlarged picture.")
     refiner: Refiner | None = Field(None, description="Another model for the last steps.")

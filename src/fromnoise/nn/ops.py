@@ -83,7 +83,13 @@ def patching(network: nn.Module, patches: Mapping[str, Sequence[Patch]]) -> Iter
 @contextmanager
 def replacing(network: nn.Module, tensors: Mapping[str, Tensor]) -> Iterator[None]:
     """Inside, `tensors` (by parameter: "out.2.weight") are used in place of the network's own."""
-    layers = by_layer(network, tensors)
+    with replacing_in(by_layer(network, tensors)):
+        yield
+
+
+@contextmanager
+def replacing_in(layers: Mapping["Fetching", Mapping[str, Tensor]]) -> Iterator[None]:
+    """The same for tensors that are sorted by layer already."""
     before = {layer: layer.replaced for layer in layers}
     try:
         for layer, added in layers.items():

@@ -218,8 +218,28 @@ def find_embedding(text: str, embeddings: Mapping[str, int], *, commas_only: boo
 
     The file ending may be given or not; punctuation after the name (for `commas_only` commas alone) is no part of it.
     """
-    for word in (text, text.rstrip("," if commas_only else ",.;:!?)]}")):
+    for word in (text, bare(text, commas_only=commas_only)):
         for name in (word, _ENDING.sub("", word)):
             if name in embeddings:
                 return name, len(word)
     return None
+
+
+def bare(word: str, *, commas_only: bool = False) -> str:
+    """A word after `embedding:` without the punctuation that is no part of the name."""
+    return word.rstrip("," if commas_only else ",.;:!?)]}")
+
+
+def named(text: str, dialect: Dialect) -> list[str]:
+    """The words after `embedding:`, known or not; `a1111` has no such way to name one."""
+    if dialect == "native":
+        return _NAMED.findall(text)
+    if dialect == "a1111":
+        return []
+    return [text[match.end() :].partition(" ")[0].strip("\n") for match in _SEGMENT.finditer(text)]
+
+
+def mentioned(pieces: Iterable[Piece], tokenizer: Tokenizer, dialect: Dialect, names: Mapping[str, int]) -> set[str]:
+    """Those of `names` that `pieces` name."""
+    chunks = chunk_pieces(pieces, tokenizer, dialect, names)
+    return {vector.name for chunk in chunks for vector in chunk.vectors.values()}

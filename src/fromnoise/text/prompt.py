@@ -110,11 +110,13 @@ def schedule(
     return found
 
 
-def parse(text: str, dialect: Dialect = "native", *, compose: bool = True, weights: bool = True) -> Prompt:
-    """Parse `text`. `compose` False leaves AND a word (negative prompts); `weights` False leaves brackets text."""
+def parse(
+    text: str, dialect: Dialect = "native", *, compose: bool = True, weights: bool = True, tags: bool = True
+) -> Prompt:
+    """Parse `text`. `compose` False leaves AND a word (negative prompts); `weights` and `tags` leave brackets text."""
     if dialect == "comfyui":
         return Prompt(text, dialect, (Part((text,)),), (), tuple(read_weights(text, dialect).warnings), weights)
-    source = read_source(text, dialect)
+    source = read_source(text, dialect, tags=tags)
     notes: list[PromptWarning] = []  # positions in source.text
     spans = _split(source.text, dialect, notes) if compose else [(0, len(source.text))]
     parts = [_parse_part(source.text, span, dialect, _may_weigh(dialect, compose, spans), notes) for span in spans]

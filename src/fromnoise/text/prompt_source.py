@@ -34,14 +34,16 @@ _TAKEN = {
 }
 
 
-def read_source(text: str, dialect: Dialect = "native") -> Source:
-    """`text` without comments (`#` to the end of the line) and network tags; `comfyui` knows neither."""
+def read_source(text: str, dialect: Dialect = "native", *, tags: bool = True) -> Source:
+    """`text` without comments (`#` to the end of the line) and, by default, tags; `comfyui` knows neither."""
     source = Source(text)
     if dialect == "comfyui":
         return source
     kept: list[str] = []
     length, position = 0, 0
     for match in _TAKEN[dialect].finditer(text):
+        if match["kind"] and not tags:
+            continue
         kept.append(text[position : match.start()])
         length += match.start() - position
         position = match.end()

@@ -7,7 +7,7 @@ Gal et al. (2022), arXiv 2208.01618.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -30,6 +30,7 @@ class EmbeddingFile:
     vectors: tuple[Tensor, ...]
     token: str | None = None  # what the file calls it, where it does
     metadata: Mapping[str, str] = field(default_factory=dict)
+    path: Path | None = None  # None where a LoRA brought it along
 
     @property
     def count(self) -> int:
@@ -44,9 +45,8 @@ class EmbeddingFile:
 def read_embedding(path: Path | str) -> EmbeddingFile:
     """A .pt, .bin or .safetensors file, or a picture made by AUTOMATIC1111. Raises FileError."""
     path = Path(path)
-    if path.suffix.lower() in PICTURES:
-        return understood(read_picture(path), path)
-    return understood(read_object(path), path)
+    tree = read_picture(path) if path.suffix.lower() in PICTURES else read_object(path)
+    return replace(understood(tree, path), path=path)
 
 
 def bundled(weights: Mapping[str, Tensor], prefix: str) -> dict[str, EmbeddingFile]:

@@ -7,6 +7,7 @@ Factors are called as in LyCORIS, without `.weight`; those of peft that mean som
 """
 
 import re
+from collections.abc import Iterable
 
 SIDES = {"up": "lora_up", "down": "lora_down", "A": "lora_down", "B": "lora_up"}
 ENDS = tuple(
@@ -22,7 +23,14 @@ ENDS = tuple(
         r"\.(?P<factor>oft_blocks|oft_diag|rescale|on_input|diff|diff_b|w_norm|b_norm|set_weight|reshape_weight)",
     )
 )
+OTHERS = ("bundle_emb.", "ip_adapter.", "image_proj.")  # embeddings that come along, and what only looks alike
 UNDERSCORED = re.compile(r"(lora_unet|lora_te[12]?|lycoris)_\w+")  # kohya's names of layers have no points
+
+
+def is_lora(keys: Iterable[str]) -> bool:
+    """Whether most of a file's keys are those of LoRAs."""
+    found = [split(key) for key in keys if not key.startswith(OTHERS)]
+    return 2 * sum(one is not None and one[1] != "scale" for one in found) > len(found)
 
 
 def split(key: str) -> tuple[str, str] | None:

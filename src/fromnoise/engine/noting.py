@@ -1,0 +1,36 @@
+"""What the recipe of a finished picture says of its networks: the hashes of all that it and its prompts name."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from fromnoise.engine.conditioning import Words, embeddings_named
+from fromnoise.engine.library import Model
+from fromnoise.engine.passes import orders
+from fromnoise.engine.recipe import Recipe
+from fromnoise.engine.recipe_networks import NetworkUse
+
+
+def noted(model: Model, recipe: Recipe) -> tuple[NetworkUse, ...]:
+    """The networks of a recipe with their hashes; first its list, then notes of what its prompts name.
+
+    UserError where the recipe knows another hash; FileError where a file can't be found.
+    """
+    files = model.networks
+    known = {(use.kind, use.name): use.hash for use in recipe.networks if use.in_prompt}
+    found = [files.noted(use) for use in recipe.networks if not use.in_prompt]
+    notes: dict[tuple[str, str], NetworkUse] = {}
+    for order in orders(recipe):
+        for use in (*(use for use in order.words.networks if use.in_prompt), *embeddings(model, recipe, order.words)):
+            key = use.kind, use.name
+            if key not in notes:
+                notes[key] = files.noted(use.model_copy(update={"hash": known.get(key)}))
+    return (*found, *notes.values())
+
+
+def embeddings(model: Model, recipe: Recipe, words: Words) -> Iterator[NetworkUse]:
+    """Those that the prompts of a pass and its regions name, but for what a LoRA brings along."""
+    regions = recipe.regional.regions if recipe.regional else ()
+    for prompt in (words.prompt, *(region.prompt for region in regions)):
+        for name, embedding in embeddings_named(model, recipe, replace(words, prompt=prompt)).items():
+            if embedding.path is not None:
+                yield NetworkUse(name=name, kind="embedding", in_prompt=True)
