@@ -68,7 +68,7 @@ ONE = torch.ones(2, 2)
         (["body.0.block1.weight", "conv_in.weight"], "T2I-Adapter"),
         (["conv_first.weight"], "upscaler"),
         (["text_model.encoder.layers.0.mlp.fc1.weight"], "text encoder"),
-        (list(map(diffusers_unet(tiny.unet_config("sd1")), UNET_STATE)), "U-Net with diffusers' names"),
+        (list(map(diffusers_unet(tiny.unet_config("sd1")), UNET_STATE)), "U-Net"),
         (["something", "else"], "unknown"),
     ],
 )

@@ -13,6 +13,7 @@ from fromnoise.nn.unet import UNetConfig, timestep_embedding
 from fromnoise.nn.vae import VAEConfig
 
 SIZES = 256  # sinusoids for each number in SDXL's y
+MIDDLES = {1: "UNetMidBlock2DCrossAttn", -1: "UNetMidBlock2D", -2: None}
 
 
 def unet(config: UNetConfig) -> Any:
@@ -32,13 +33,14 @@ def unet(config: UNetConfig) -> Any:
         out_channels=config.out_channels,
         down_block_types=tuple("CrossAttnDownBlock2D" if depth else "DownBlock2D" for depth in depths),
         up_block_types=tuple("CrossAttnUpBlock2D" if depth else "UpBlock2D" for depth in reversed(depths)),
-        mid_block_type="UNetMidBlock2DCrossAttn" if config.middle_depth > 0 else "UNetMidBlock2D",
+        mid_block_type=MIDDLES[min(config.middle_depth, 1)],
         block_out_channels=tuple(widths),
         layers_per_block=per_level,
         cross_attention_dim=config.context_dim,
-        transformer_layers_per_block=tuple(depth or config.middle_depth for depth in depths[:levels]),
+        transformer_layers_per_block=tuple(depth or max(1, config.middle_depth) for depth in depths[:levels]),
         attention_head_dim=config.heads or tuple(max(1, width // config.head_dim) for width in widths),
         use_linear_projection=config.linear_proj,
+        time_cond_proj_dim=config.guidance_dim,
         **vector,
     )
 
@@ -53,6 +55,8 @@ def vae(config: VAEConfig) -> Any:
         latent_channels=config.latent_channels,
         norm_num_groups=config.groups,
         scaling_factor=config.scale_factor,
+        latents_mean=config.mean,
+        latents_std=config.std,
     )
 
 

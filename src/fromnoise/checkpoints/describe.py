@@ -10,10 +10,12 @@ from torch import Tensor
 
 from fromnoise.checkpoints.adapter_files.keys import is_lora
 from fromnoise.checkpoints.detect import ModelFacts, NotDetected, detect
-from fromnoise.checkpoints.files import non_finite, read, read_object
+from fromnoise.checkpoints.files import non_finite, read_object
 from fromnoise.checkpoints.names import State
-from fromnoise.checkpoints.parts import HARMLESS, Parts, take_apart
+from fromnoise.checkpoints.parts import HARMLESS, Parts
+from fromnoise.checkpoints.sources import open_source
 from fromnoise.errors import FileError
+from fromnoise.nn.quantized import Quantized
 
 HOLDS = (  # by the first name that matches; the order matters, as some files hold several of these
     ("ControlNet", r"^(control_model\.|controlnet_cond_embedding\.|zero_convs\.|input_hint_block\.|lora_controlnet$)"),
@@ -31,7 +33,7 @@ class Description:
     """A weight file at a glance."""
 
     path: Path
-    format: str  # safetensors, torch, torch (legacy)
+    format: str  # safetensors, gguf, torch, torch (legacy), diffusers
     size: int  # bytes
     holds: str  # "checkpoint", "U-Net", "VAE", "LoRA", one of HOLDS, "hypernetwork" or "unknown"
     facts: ModelFacts | None  # of a file with a U-Net
@@ -52,27 +54,27 @@ def describe(path: Path | str, *, check: bool = False) -> Description:
     """Describe any weight file; `check` looks for NaN in all of it. Raises FileError where nothing can be read."""
     path = Path(path)
     try:
-        weights = read(path)
+        source = open_source(path)
     except FileError as error:
         return describe_object(path, error, check)
-    parts = Parts({}, {}, (), weights) if is_lora(weights) else take_apart(weights)
+    parts = Parts({}, {}, (), source.weights) if is_lora(source.weights) else source.parts
     facts, remark = None, ""
     try:
-        facts = detect(parts, weights.metadata) if parts.unet else None
+        facts = detect(parts, source.metadata) if parts.unet else None
     except NotDetected as error:
         remark = str(error)
     return Description(
         path,
-        weights.kind,
-        path.stat().st_size,
+        source.kind,
+        sum(file.stat().st_size for file in source.files),
         holds(parts),
         facts,
         parameters(parts),
-        dtypes(weights.values()),
+        dtypes(source.weights.values()),
         parts.with_ema() is not None,
         tuple(parts.unknown),
-        weights.metadata,
-        tuple(non_finite(weights)) if check else None,
+        source.metadata,
+        tuple(non_finite(source.weights)) if check else None,
         remark,
     )
 
@@ -134,7 +136,9 @@ def dtypes(tensors: Iterable[Tensor]) -> dict[str, int]:
     """Parameters by dtype, the most frequent first."""
     counts: Counter[str] = Counter()
     for tensor in tensors:
-        counts[str(tensor.dtype).removeprefix("torch.")] += tensor.numel()
+        plain = str(tensor.dtype).removeprefix("torch.")
+        name = tensor.scheme.name if isinstance(tensor, Quantized) else plain
+        counts[name] += tensor.numel()
     return dict(counts.most_common())
 
 

@@ -24,7 +24,7 @@ from fromnoise.nn.vae import VAEConfig
 
 Family = Literal["sd1", "sd2", "sdxl", "sdxl_refiner"]
 Task = Literal["base", "inpaint", "instruct", "depth", "unclip"]
-Prediction = Literal["eps", "v"]
+Prediction = Literal["eps", "v", "edm"]
 Source = Literal["caller", "metadata", "marker", "weights", "default"]
 
 TASKS: dict[int, Task] = {4: "base", 5: "depth", 8: "instruct", 9: "inpaint"}  # by the U-Net's input channels
@@ -33,6 +33,9 @@ HEAD_DIM = 64
 PICTURE_ENCODERS = {config.dim: config for config in (VIT_L, VIT_H, VIT_BIGG)}
 SD1_HEADS = 8
 SD2_LAYERS = 24
+PLAYGROUND_SIGMAS, PLAYGROUND_SCALE = (0.002, 80.0), 0.5
+COSXL_SIGMAS = (0.002, 120.0)
+MAX_SIGMA = 1e5
 UNCLIP_DIMS = (1536, 2048)
 REFINER_CONTEXT = 1280
 
@@ -54,6 +57,7 @@ class ModelFacts:
     vae: VAEConfig | None
     text: tuple[CLIPConfig, ...]
     vision: CLIPVisionConfig | None = None  # unCLIP's
+    sigmas: tuple[float, float] | None = None  # trained on a continuous range of noise levels (EDM)
 
     @property
     def text_layer(self) -> int:
@@ -88,8 +92,11 @@ def detect(
     text = tuple(overridden(clip_config(part), f"text{i}", metadata) for i, part in enumerate(parts.text))
     found, source = prediction_of(parts, metadata, family, unet) if prediction is None else (prediction, "caller")
     zero_snr = "ztsnr" in parts.rest or metadata.get("fromnoise.zero_snr") == "true"
+    sigmas = noise_range(parts.rest, metadata)
+    if vae is not None:
+        vae = centred(vae, parts.rest)
     task: Task = "unclip" if unclip else TASKS.get(unet.in_channels, "base")
-    return ModelFacts(family, task, found, source, zero_snr, unet, vae, text, vision)
+    return ModelFacts(family, task, found, source, zero_snr, unet, vae, text, vision, sigmas)
 
 
 def family_of(unet: UNetConfig, text: tuple[TextPart, ...], *, unclip: bool = False) -> Family:
@@ -113,9 +120,13 @@ def prediction_of(
         return "v", "metadata"
     if told in ("epsilon", "eps"):
         return "eps", "metadata"
+    if told == "edm":
+        return "edm", "metadata"
     if metadata.get("modelspec.architecture", "").startswith("stable-diffusion-v2-768-v"):
         return "v", "metadata"
-    if "v_pred" in parts.rest:
+    if "edm_mean" in parts.rest and "edm_std" in parts.rest:
+        return "edm", "marker"
+    if "v_pred" in parts.rest or "edm_vpred.sigma_max" in parts.rest:
         return "v", "marker"
     if family == "sd2" and unet.in_channels == 4:
         if metadata.get("global_step") == "875000":
@@ -124,6 +135,47 @@ def prediction_of(
         if v is not None:
             return ("v" if v else "eps"), "weights"
     return "eps", "default"
+
+
+def noise_range(rest: State, metadata: Mapping[str, str]) -> tuple[float, float] | None:
+    """Lowest and highest noise level of a network that was trained as EDM; None for a table of timesteps."""
+    if "fromnoise.sigmas" in metadata:
+        lowest, highest = told_numbers("fromnoise.sigmas", metadata["fromnoise.sigmas"])
+    elif "edm_mean" in rest and "edm_std" in rest:
+        lowest, highest = PLAYGROUND_SIGMAS
+    elif "edm_vpred.sigma_max" in rest:
+        names = ("edm_vpred.sigma_min", "edm_vpred.sigma_max")
+        lowest, highest = (
+            float(rest[name].flatten()[0]) if name in rest and rest[name].numel() else usual
+            for name, usual in zip(names, COSXL_SIGMAS, strict=True)
+        )
+    else:
+        return None
+    if not 0 < lowest < highest < MAX_SIGMA:
+        raise NotDetected(f"its range of noise, {lowest} to {highest}, is none")
+    return lowest, highest
+
+
+def centred(vae: VAEConfig, rest: State) -> VAEConfig:
+    """With the statistics of the latents where the file has them (Playground 2.5)."""
+    mean, std = rest.get("edm_mean"), rest.get("edm_std")
+    if mean is None or std is None:
+        return vae
+    if mean.numel() != vae.latent_channels or std.numel() != vae.latent_channels:
+        raise NotDetected(f"edm_mean and edm_std are not of {vae.latent_channels} channels")
+    means, stds = (tuple(map(float, tensor.flatten())) for tensor in (mean, std))
+    return replace(vae, mean=means, std=stds, scale_factor=PLAYGROUND_SCALE)
+
+
+def told_numbers(key: str, text: str) -> tuple[float, ...]:
+    """A short list of numbers in metadata. Raises NotDetected."""
+    try:
+        numbers = tuple(float(number) for number in json.loads(text))
+    except (ValueError, TypeError, RecursionError):
+        numbers = ()
+    if not 0 < len(numbers) < 64 or not all(abs(number) < MAX_SIGMA for number in numbers):
+        raise NotDetected(f"its metadata sets {key} to {text[:40]!r}")
+    return numbers
 
 
 def v_by_weights(unet: State) -> bool | None:
@@ -187,7 +239,7 @@ def way_down(unet: State) -> UNetConfig:
     widths = [shape(unet, f"input_blocks.{i}.0.out_layers.3.weight", 4)[0] for i in firsts]
     context = next((name for name in unet if name.endswith(".transformer_blocks.0.attn2.to_k.weight")), None)
     linear = context is None or unet[context.split(".transformer_blocks.")[0] + ".proj_in.weight"].ndim == 2
-    vector = "label_emb.0.0.weight"
+    vector, told = "label_emb.0.0.weight", "time_embed.cond_proj.weight"
     downs = [i for i in range(1, blocks) if f"input_blocks.{i}.0.op.weight" not in unet]
     return UNetConfig(
         in_channels=shape(unet, "input_blocks.0.0.weight", 4)[1],
@@ -202,6 +254,7 @@ def way_down(unet: State) -> UNetConfig:
         head_dim=HEAD_DIM,
         vector_dim=shape(unet, vector, 2)[1] if vector in unet else None,
         linear_proj=linear,
+        guidance_dim=shape(unet, told, 2)[1] if told in unet else None,
     )
 
 
@@ -279,7 +332,9 @@ def overridden(config: Config, network: str, metadata: Mapping[str, str]) -> Con
 
 
 def checked_value(key: str, text: str, now: object) -> Any:
-    """The value that metadata gives: a positive number, or one of a configuration's own words."""
+    """The value that metadata gives: a positive number, a few numbers, or one of a configuration's own words."""
+    if key in ("fromnoise.vae.mean", "fromnoise.vae.std"):
+        return told_numbers(key, text)
     try:
         value = json.loads(text)
     except ValueError:

@@ -4,7 +4,7 @@ model = load_checkpoint("v1-5-pruned.safetensors", dtype=torch.bfloat16)
 model.unet, model.vae, model.text, model.facts.family
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -23,9 +23,9 @@ from fromnoise.checkpoints.detect import (
     overridden,
     vae_config,
 )
-from fromnoise.checkpoints.files import read
 from fromnoise.checkpoints.names import State
-from fromnoise.checkpoints.parts import MEAN, STD, UNET, VAE, VISION, Parts, take_apart
+from fromnoise.checkpoints.parts import MEAN, STD, UNET, VAE, VISION, Parts
+from fromnoise.checkpoints.sources import combined, open_source, require
 from fromnoise.errors import FileError
 from fromnoise.nn.clip import CLIPText
 from fromnoise.nn.clip_vision import CLIPVision
@@ -70,6 +70,7 @@ class Checkpoint:
     metadata: Mapping[str, str]
     vision: CLIPVision | None = None  # unCLIP's
     vision_stats: tuple[Tensor, Tensor] | None = None  # mean and deviation (1 d) of unCLIP's embeddings
+    files: tuple[Path, ...] = ()  # that the weights come from
 
     @property
     def family(self) -> Family:
@@ -84,33 +85,55 @@ class Checkpoint:
 def load_checkpoint(
     path: Path | str,
     *,
+    unet: Path | str | None = None,
+    text_encoders: Sequence[Path | str] = (),
+    vae: Path | str | None = None,
+    variant: str | None = None,
     dtype: torch.dtype | None = None,
     device: torch.device | str | None = None,
     prediction: Prediction | None = None,
     ema: bool = False,
     allow_unmatched: bool = False,
 ) -> Checkpoint:
-    """The networks of a checkpoint in the layout of the original files (LDM), of any family.
+    """The networks of a checkpoint of any family and layout, a file or a diffusers folder.
 
-    Weights stay in the file's memory map, in its dtype, unless `dtype` or `device` asks for copies. `prediction` says
-    what the network predicts where the file cannot (see `detect`); `ema` takes the running averages that full training
-    checkpoints carry. Raises FileError for a bad file, NotDetected and UnmatchedKeys for weights that make no model.
+    `unet`, `text_encoders` and `vae` are files or folders whose networks are used instead of its own; `variant` chooses
+    among the weights of a folder. Weights stay in the files' memory maps, in their dtype, unless `dtype` or `device`
+    asks for copies. `prediction` says what the network predicts where the file cannot (see `detect`); `ema` takes the
+    running averages that full training checkpoints carry.
+
+    Raises FileError for a bad file, NotDetected and UnmatchedKeys for weights that make no model.
     """
-    weights = read(path)
-    parts = take_apart(weights)
+    source = combined(
+        open_source(path, variant),
+        unet=None if unet is None else open_source(unet, variant),
+        text=[open_source(file, variant) for file in text_encoders],
+        vae=None if vae is None else open_source(vae, variant),
+    )
+    parts = source.parts
     if ema:
         averaged = parts.with_ema()
         if averaged is None:
             raise FileError(f"{path} holds no EMA weights; load it without ema")
         parts = averaged
     try:
-        facts = detect(parts, weights.metadata, prediction=prediction)
+        facts = detect(parts, source.metadata, prediction=prediction)
     except NotDetected as error:
         raise NotDetected(f"{path} cannot be used: {error}") from error
-    unet, vae, text, vision = build(weights.path, parts, facts, allow_unmatched)
-    for network in filter(None, (unet, vae, *text, vision)):
+    networks = build(source.path, parts, facts, allow_unmatched)
+    for network in networks.all:
         convert(network, dtype=dtype, device=device)
-    return Checkpoint(weights.path, facts, unet, vae, text, weights.metadata, vision, vision_stats(parts))
+    return Checkpoint(
+        source.path,
+        facts,
+        networks.unet,
+        networks.vae,
+        networks.text,
+        source.metadata,
+        networks.vision,
+        vision_stats(parts),
+        source.files,
+    )
 
 
 def load_vae(
@@ -125,17 +148,16 @@ def load_vae(
 
     `scale_factor` brings its latents to unit variance, which its shapes cannot tell. Raises as `load_checkpoint`.
     """
-    weights = read(path)
-    parts = take_apart(weights)
-    if not parts.vae:
-        raise NotDetected(f"{path} holds no autoencoder; give a VAE file or a checkpoint that has one")
+    source = open_source(path)
+    parts = source.parts
+    require(source, "autoencoder", parts.vae)
     try:
-        config = overridden(vae_config(parts.vae, scale_factor), "vae", weights.metadata)
+        config = overridden(vae_config(parts.vae, scale_factor), "vae", source.metadata)
     except NotDetected as error:
         raise NotDetected(f"{path} cannot be used: {error}") from error
     faults = Faults()
     vae = faults.filled(partial(AutoencoderKL, config), parts.vae, VAE)
-    faults.check(weights.path, allow_unmatched)
+    faults.check(source.path, allow_unmatched)
     return convert(vae, dtype=dtype, device=device)
 
 
@@ -146,6 +168,10 @@ class Networks(NamedTuple):
     vae: AutoencoderKL | None
     text: tuple[CLIPText, ...]
     vision: CLIPVision | None
+
+    @property
+    def all(self) -> list[nn.Module]:
+        return [network for network in (self.unet, self.vae, *self.text, self.vision) if network is not None]
 
 
 def build(path: Path, parts: Parts, facts: ModelFacts, allow_unmatched: bool) -> Networks:

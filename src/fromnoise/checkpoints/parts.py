@@ -5,8 +5,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+import torch
 from torch import Tensor
 
+from fromnoise.checkpoints.diffusers_names import (
+    is_text_encoder,
+    is_unet,
+    text_from_transformers,
+    unet_from_diffusers,
+)
 from fromnoise.checkpoints.names import (
     OPEN_CLIP_TEXT,
     OPEN_CLIP_VISION,
@@ -15,6 +22,7 @@ from fromnoise.checkpoints.names import (
     square_convolutions,
     vae_from_diffusers,
 )
+from fromnoise.nn.quantized import SCALED_FLOAT8, Quantized
 
 TextNames = Literal["clip", "open_clip"]
 
@@ -22,6 +30,10 @@ UNET = "model.diffusion_model."
 VAE = "first_stage_model."
 UNET_PREFIXES = (UNET, "diffusion_model.")
 VAE_PREFIXES = (VAE, "vae.")
+OPENAI_DIM, OPEN_CLIP_DIMS = 768, (1024, 1280)
+SCALES = (".scale_weight", ".weight_scale")  # of float8 weights
+SCALE_MARKERS = ("scaled_fp8", ".scale_input", ".input_scale", ".comfy_quant")
+FLOAT8 = (torch.float8_e4m3fn, torch.float8_e5m2)
 TEXT_PREFIXES: tuple[tuple[str, TextNames], ...] = (
     ("cond_stage_model.transformer.", "clip"),  # SD 1.x
     ("cond_stage_model.model.", "open_clip"),  # SD 2.x
@@ -37,13 +49,20 @@ CLIP_BESIDE = re.compile(  # the other half of CLIP, in files that hold both
     r"|(text_projection|positional_embedding|logit_scale|logit_bias|input_resolution|context_length|vocab_size)\b"
 )
 MEAN, STD = "noise_augmentor.data_mean", "noise_augmentor.data_std"  # of unCLIP's embeddings, where a file has them
-MARKERS = ("v_pred", "ztsnr")  # keys without content that tell how the model was trained
+MARKERS = (  # keys that tell how the model was trained; the first two without content
+    "v_pred",
+    "ztsnr",
+    "edm_mean",  # Playground 2.5: of each channel of the latents
+    "edm_std",
+    "edm_vpred.sigma_max",  # CosXL: the range of noise
+    "edm_vpred.sigma_min",
+)
 
 HARMLESS = re.compile(  # what checkpoints carry beside the networks, and no picture depends on
     r"(.*\.)?(position_ids|logit_scale|attn_mask)$"
     r"|(model_ema|loss|first_stage_model\.(loss|model_ema)|embedding_manager|denoiser)\."
     r"|(betas|alphas_cumprod|alphas_cumprod_prev|sqrt_\w+|log_one_minus_\w+|posterior_\w+|lvlb_weights|logvar)$"
-    r"|(v_pred|ztsnr|scale_factor|global_step|iteration)$"
+    r"|(v_pred|ztsnr|edm_mean|edm_std|edm_vpred\.sigma_(min|max)|scale_factor|global_step|iteration)$"
     r"|(noise_augmentor|depth_model)\."  # known numbers; MiDaS
 )
 
@@ -83,6 +102,7 @@ def take_apart(weights: State) -> Parts:
     """Sort the tensors of a checkpoint, of a lone U-Net or of a lone autoencoder into their networks."""
     if weights and all(name.startswith("module.") for name in weights):  # what DataParallel adds
         weights = {name.removeprefix("module."): tensor for name, tensor in weights.items()}
+    weights = with_scales(weights)
     rest = dict(weights)
     text = []
     for prefix, names in TEXT_PREFIXES:
@@ -95,12 +115,16 @@ def take_apart(weights: State) -> Parts:
     vae: State = next((found for prefix in VAE_PREFIXES if (found := remove(rest, prefix))), {})
     if not unet and "input_blocks.0.0.weight" in rest:
         unet, rest = rest, {}
+    elif not unet and is_unet(rest):
+        unet, rest = unet_from_diffusers(rest), {}
     elif not vae and {"encoder.conv_in.weight", "decoder.conv_in.weight"} & set(rest):
         vae, rest = rest, {}
+    elif not text and (lone := lone_text_encoder(rest)):
+        text, rest = [lone], {}
     vae, left = own_vae_names(vae)
     vision, unknown = picture_encoder(remove(rest, VISION))
     left |= {VISION + name: tensor for name, tensor in unknown.items()}
-    return Parts(unet, vae, tuple(text), {**rest, **left}, vision)
+    return Parts(flat_projections(unet), vae, tuple(text), {**rest, **left}, vision)
 
 
 def remove(rest: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -115,6 +139,49 @@ def own_text_names(names: TextNames, state: State) -> State:
     elif "embeddings.token_embedding.weight" in state:  # NovelAI's file and its children leave the prefix out
         state = {name if name.startswith("text_") else f"text_model.{name}": state[name] for name in state}
     return without_harmless(state) if "text_model.embeddings.token_embedding.weight" in state else {}
+
+
+def lone_text_encoder(state: State) -> TextPart | None:
+    """The text encoder in a file of its own, under transformers' or OpenCLIP's names; None where it is none."""
+    if is_text_encoder(state):
+        ours = without_harmless(text_from_transformers(state))
+        return TextPart("", kind_of_clip(ours), ours)
+    ours = dict(own_text_names("open_clip", state))
+    return TextPart("", "open_clip", ours) if ours else None
+
+
+def kind_of_clip(state: State) -> TextNames:
+    """OpenAI's encoder or OpenCLIP's, which names do not tell: by width, or by the projection of the latter."""
+    dim = state["text_model.embeddings.token_embedding.weight"].shape[-1]
+    if dim == OPENAI_DIM:
+        return "clip"
+    return "open_clip" if dim in OPEN_CLIP_DIMS or "text_projection.weight" in state else "clip"
+
+
+def with_scales(weights: State) -> State:
+    """float8 weights joined with the scales that ComfyUI keeps beside them; what else belongs to those is left out."""
+    if not any(name.endswith(SCALES) for name in weights):
+        return weights
+    joined = {name: weights[name] for name in weights if not name.endswith((*SCALES, *SCALE_MARKERS))}
+    for name in weights:
+        layer = next((name.removesuffix(end) for end in SCALES if name.endswith(end)), "")
+        if not layer:
+            continue
+        numbers, scale = weights.get(f"{layer}.weight"), weights[name]
+        fits = numbers is not None and scale.is_floating_point() and scale.numel() in (1, len(numbers))
+        if numbers is None or not fits or numbers.dtype not in FLOAT8:
+            joined[name] = scale  # whoever loads it reports it
+        else:
+            joined[f"{layer}.weight"] = Quantized(SCALED_FLOAT8, (numbers, scale), numbers.shape)
+    return joined
+
+
+def flat_projections(unet: State) -> State:
+    """SDXL's projections as linear layers, where a file has them as 1x1 convolutions (stable-diffusion.cpp)."""
+    if "label_emb.0.0.weight" not in unet:
+        return unet
+    ends = (".proj_in.weight", ".proj_out.weight")
+    return {name: t.flatten(1) if name.endswith(ends) and t.ndim == 4 else t for name, t in unet.items()}
 
 
 def own_vae_names(state: State) -> tuple[State, dict[str, Tensor]]:

@@ -94,7 +94,7 @@ class Executor(Generic[Name]):
                 stack.enter_context(alike[0].applied(model.unet, alike))
             out = model.unet(
                 shown.to(place.dtype),
-                torch.stack([model.table.timestep(s, c.cond.timestep) for s, c in zip(sigma, calls, strict=True)]),
+                torch.stack([model.table.network_time(s, c.cond.timestep) for s, c in zip(sigma, calls, strict=True)]),
                 torch.cat([call.cond.context for call in calls]).to(place.device, place.dtype),
                 None if y is None else y.to(place.device, place.dtype),
             ).to(x.dtype)

@@ -4,6 +4,7 @@ Module names are the checkpoint's keys under `model.diffusion_model.`.
 Rombach et al. (2022), "High-Resolution Image Synthesis with Latent Diffusion Models".
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -31,6 +32,7 @@ class UNetConfig:
     head_dim: int = 64
     vector_dim: int | None = None  # length of the pooled conditioning vector y (SDXL, unCLIP)
     linear_proj: bool = False  # the transformer's projections are linear layers, not 1x1 convolutions
+    guidance_dim: int | None = None  # length of the embedded guidance scale that a distilled network is told (LCM)
 
     @classmethod
     def uniform(
@@ -91,6 +93,33 @@ def timestep_embedding(t: Tensor, dim: int, max_period: float = 10_000.0) -> Ten
     frequencies = max_period ** (-torch.arange(half, device=t.device, dtype=torch.float32) / half)
     angles = t.float()[:, None] * frequencies
     return torch.cat((angles.cos(), angles.sin()), dim=-1)
+
+
+def guidance_embedding(scale: Tensor, dim: int) -> Tensor:
+    """Sinusoids of the guidance scale, sines first; scale (b) -> (b dim) float32.
+
+    Meng et al. (2023), "On Distillation of Guided Diffusion Models"; Luo et al. (2023), LCM.
+    """
+    half = dim // 2
+    step = math.log(10_000.0) / max(1, half - 1)  # of the exponent: the angles are so large that roundings show
+    frequencies = (torch.arange(half, device=scale.device, dtype=torch.float32) * -step).exp()
+    angles = 1000 * (scale.float()[:, None] - 1) * frequencies
+    return torch.cat((angles.sin(), angles.cos()), dim=-1)
+
+
+class TimeEmbed(nn.Sequential):
+    """The embedded timestep's layers; `cond_proj` adds an embedded guidance scale to what goes into them."""
+
+    def __init__(self, width: int, emb_channels: int, guidance_dim: int | None) -> None:
+        super().__init__(Linear(width, emb_channels), nn.SiLU(), Linear(emb_channels, emb_channels))
+        if guidance_dim:
+            self.cond_proj = Linear(guidance_dim, width, bias=False)
+
+    def forward(self, t: Tensor, guidance: Tensor | None = None) -> Tensor:
+        if guidance is not None:
+            t = t + self.cond_proj(guidance)
+        out: Tensor = self[2](self[1](self[0](t)))
+        return out
 
 
 class ResBlock(nn.Module):
@@ -243,9 +272,8 @@ def residual_layers(config: UNetConfig, channels_in: int, channels: int, depth: 
     return [ResBlock(channels_in, config.model_channels * 4, channels), *transformer]
 
 
-def time_embedding(config: UNetConfig) -> nn.Sequential:
-    width = config.model_channels
-    return nn.Sequential(Linear(width, width * 4), nn.SiLU(), Linear(width * 4, width * 4))
+def time_embedding(config: UNetConfig) -> TimeEmbed:
+    return TimeEmbed(config.model_channels, config.model_channels * 4, config.guidance_dim)
 
 
 def label_embedding(config: UNetConfig) -> nn.Sequential:
@@ -309,16 +337,17 @@ class UNet(nn.Module):
         y: Tensor | None = None,
         control: Sequence[Tensor] | None = None,
         features: Mapping[int, Tensor] | None = None,
+        guidance: Tensor | None = None,
     ) -> Tensor:
         """x (b in_channels h w), timesteps (b), context (b n context_dim), y (b vector_dim) -> (b out_channels h w).
 
         `control` holds one residual for each skip connection, in the order of `input_blocks`, then one for the
         middle (ControlNet; Zhang et al., 2023). `features` are added to what blocks put out, so that later blocks see
         them, too: by the number of the input block, and the number after the last is the middle (T2I-Adapter; Mou et
-        al., 2023).
+        al., 2023). `guidance` (b guidance_dim) is the embedded guidance scale, where the network is told one.
         """
         features = features or {}
-        emb = self.time_embed(timestep_embedding(timesteps, self.config.model_channels).to(x.dtype))
+        emb = self.time_embed(timestep_embedding(timesteps, self.config.model_channels).to(x.dtype), guidance)
         if self.config.vector_dim:
             emb = emb + self.label_emb(y)
 

@@ -21,6 +21,8 @@ class VAEConfig:
     latent_channels: int = 4
     scale_factor: float = 0.18215  # brings the latents to unit variance; 0.13025 for SDXL
     groups: int = 32  # of channels that are normalised together; not in the shapes
+    mean: tuple[float, ...] | None = None  # of each channel of the unscaled latents, where they are also centred
+    std: tuple[float, ...] | None = None
 
     @property
     def downscale(self) -> int:
@@ -184,9 +186,26 @@ class AutoencoderKL(nn.Module):
         """Scaled latents (b c h w): the mean, or with unit `noise` a draw of that mean and variance."""
         if noise is not None:
             mean = mean + (0.5 * logvar).exp() * noise
-        return mean * self.config.scale_factor
+        return self.scaled(mean)
 
     def decode(self, latents: Tensor) -> Tensor:
         """latents (b c h w) -> image (b 3 8h 8w), about [-1, 1], not clamped."""
-        out: Tensor = self.decoder(self.post_quant_conv(latents / self.config.scale_factor))
+        out: Tensor = self.decoder(self.post_quant_conv(self.unscaled(latents)))
         return out
+
+    def scaled(self, latents: Tensor) -> Tensor:
+        """The encoder's latents (b c h w) as the U-Net knows them."""
+        mean, factor = self._statistics(latents)
+        return (latents - mean) * factor
+
+    def unscaled(self, latents: Tensor) -> Tensor:
+        """The U-Net's latents (b c h w) as the decoder knows them."""
+        mean, factor = self._statistics(latents)
+        return latents / factor + mean
+
+    def _statistics(self, latents: Tensor) -> tuple[Tensor | float, Tensor | float]:
+        config = self.config
+        if config.mean is None or config.std is None:
+            return 0.0, config.scale_factor
+        mean, std = (latents.new_tensor(numbers).view(1, -1, 1, 1) for numbers in (config.mean, config.std))
+        return mean, config.scale_factor / std

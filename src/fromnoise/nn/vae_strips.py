@@ -62,7 +62,7 @@ def may_be_cut(vae: AutoencoderKL) -> bool:
 def decode(vae: AutoencoderKL, latents: Tensor, strip: int = STRIP) -> Tensor:
     """As `AutoencoderKL.decode`: latents (b c h w) -> image (b 3 8h 8w). `strip`: places computed at once, about."""
     decoder = vae.decoder
-    x: Plane = Kept(decoder.conv_in(vae.post_quant_conv(latents / vae.config.scale_factor)))
+    x: Plane = Kept(decoder.conv_in(vae.post_quant_conv(vae.unscaled(latents))))
     x = middle(decoder.mid, x, strip)
     for level in reversed(decoder.up):
         x = blocks(cast(Level, level), x, strip)

@@ -28,6 +28,12 @@ def v_scalings(sigma: Tensor) -> Scalings:
     return Scalings(shrink**2, -sigma * shrink, shrink)
 
 
+def edm_scalings(sigma: Tensor, deviation: float = 0.5) -> Scalings:
+    """For a network between the two, by the `deviation` of the clean latents (Karras et al. 2022, table 1)."""
+    root = (sigma**2 + deviation**2).rsqrt()
+    return Scalings((deviation * root) ** 2, sigma * deviation * root, root)
+
+
 def sample_scalings(sigma: Tensor) -> Scalings:
     """For a network that predicts the clean latents themselves."""
     return Scalings(torch.zeros_like(sigma), torch.ones_like(sigma), (sigma**2 + 1).rsqrt())

@@ -63,12 +63,31 @@ class NoiseTable:
         below, above = table[high - 1], table[high]
         return high - 1 + ((wanted - below) / (above - below)).clamp(0, 1)
 
+    def network_time(self, sigma: Tensor, rule: TimestepRule = "nearest") -> Tensor:
+        """What the network is told of a noise level: its timestep."""
+        return self.timestep(sigma, rule)
+
     def sigma(self, timestep: Tensor) -> Tensor:
         """Noise levels of (fractional) timesteps of any shape: linear in log sigma between trained timesteps."""
         table = self.log_sigmas.to(timestep.device)
         t = timestep.float().clamp(0, len(table) - 1)
         low, high, share = table[t.floor().long()], table[t.ceil().long()], t.frac()
         return ((1 - share) * low + share * high).exp()  # not lerp: other tools' last bits
+
+
+class ContinuousTable(NoiseTable):
+    """Of a network that was trained on a continuous range of noise levels (EDM): a thousand of them, even in log sigma.
+
+    It is told ln(sigma) / 4 of each (Karras et al. 2022, table 1).
+    """
+
+    def __init__(self, sigma_min: float, sigma_max: float, steps: int = 1000) -> None:
+        ends = torch.tensor((sigma_min, sigma_max), dtype=torch.float64).log()
+        sigmas = torch.linspace(float(ends[0]), float(ends[1]), steps, dtype=torch.float64).exp()
+        super().__init__(1 / (1 + sigmas**2))
+
+    def network_time(self, sigma: Tensor, rule: TimestepRule = "nearest") -> Tensor:
+        return sigma.float().log() / 4
 
 
 def _zero_terminal_snr(alphas_cumprod: Tensor) -> Tensor:
