@@ -22,13 +22,14 @@ from fromnoise.nn.clip import CLIPText
 from fromnoise.nn.unet import UNet
 from fromnoise.nn.vae import AutoencoderKL
 from fromnoise.sampling.guidance import NetworkVariant
-from fromnoise.sampling.parametrization import Scalings, eps_scalings, v_scalings
+from fromnoise.sampling.parametrization import Scalings, edm_scalings, eps_scalings, v_scalings
 from fromnoise.sampling.samplers import SAMPLERS
-from fromnoise.sampling.schedules import NoiseTable
+from fromnoise.sampling.schedules import ContinuousTable, NoiseTable
 from fromnoise.settings import Settings
 
 DEFAULTS = Settings()
 MOST_AT_ONCE = 1 << 21  # pixels that the autoencoder takes whole
+SCALINGS: dict[Prediction, Callable[[Tensor], Scalings]] = {"eps": eps_scalings, "v": v_scalings, "edm": edm_scalings}
 UNSUPPORTED = ("depth", "unclip")  # they need a picture encoded in ways that are not there yet
 
 
@@ -165,8 +166,8 @@ def assemble(
         unet=convert(checkpoint.unet, dtype=place.dtype, device=place.device, channels_last=last),
         vae=convert(vae, dtype=vae_dtype(place.dtype), device=place.device, channels_last=last),
         text=tuple(convert(encoder, dtype=place.dtype, device=place.device) for encoder in checkpoint.text),
-        table=NoiseTable.ldm(zero_snr=facts.zero_snr),
-        scalings=v_scalings if facts.prediction == "v" else eps_scalings,
+        table=ContinuousTable(*facts.sigmas) if facts.sigmas else NoiseTable.ldm(zero_snr=facts.zero_snr),
+        scalings=SCALINGS[facts.prediction],
         placement=placement,
         settings=settings,
         allow_unmatched=allow_unmatched,

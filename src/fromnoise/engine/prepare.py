@@ -158,7 +158,7 @@ class Preparation:
         latents = self.model.vae.config.latent_channels
         more = self.model.unet.config.in_channels - latents
         if more == latents and start is not None:
-            return Channels(start.latents / self.model.vae.config.scale_factor, unseen=True)
+            return Channels(self.model.vae.unscaled(start.latents), unseen=True)
         return Channels(self.inpaint_channels(words, start), unseen=False) if more == latents + 1 else None
 
     def inpaint_channels(self, words: Words, start: Start | None) -> Tensor:

@@ -225,4 +225,4 @@ def read_latents(reference: ImageRef, model: Model, shape: tuple[int, ...]) -> T
         size = "none" if found is None else "x".join(str(side) for side in found.shape)
         raise FileError(f"{reference.path}: holds no latents of the recipe's size {shape}, but {size}")
     old = "latent_format_version_0" not in weights  # these were written in the network's scale
-    return found[:1].float() * (1.0 if old else model.vae.config.scale_factor)
+    return found[:1].float() if old else model.vae.scaled(found[:1].float())
