@@ -14,6 +14,7 @@ from fromnoise.nn.ops import (
     LayerNorm,
     Linear,
     attention,
+    fused_attention,
     image_from,
     merged,
     patching,
@@ -100,6 +101,17 @@ def test_replaced_tensors_are_used_and_patched_and_dropped() -> None:
     with suppress(ZeroDivisionError), replacing(layer, {"weight": other}):
         _ = 1 / 0
     assert layer(x).equal(plain)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_attention_that_trains_is_the_same(causal: bool) -> None:
+    with torch.inference_mode(False), torch.enable_grad():
+        states = [torch.randn(2, 7, 24, requires_grad=True) for _ in range(3)]
+        plain = attention(*states, heads=3, causal=causal)
+        split = [t.view(2, 7, 3, 8).transpose(1, 2) for t in states]
+        fused = fused_attention(*split, causal).transpose(1, 2).flatten(2)
+        torch.testing.assert_close(plain, fused)
+        torch.testing.assert_close(*(torch.autograd.grad(out.square().sum(), states) for out in (plain, fused)))
 
 
 @pytest.mark.parametrize("causal", [False, True])

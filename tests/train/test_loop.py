@@ -1,16 +1,20 @@
 """The loop: exact after a kill, averaged weights, learning rate, log."""
 
 import json
+import multiprocessing
 import os
 import signal
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from fromnoise.errors import FileError
+from fromnoise.nn.ops import Linear
 from fromnoise.train.loop import LoopConfig, train
 
 
@@ -53,6 +57,82 @@ def test_stopped_and_resumed_equals_undisturbed_bit_for_bit(tmp_path: Path) -> N
     logs = [(tmp_path / name / "log.jsonl").read_text().splitlines() for name in ("whole", "parts")]
     last = [json.loads(log[-2]) for log in logs]
     assert last[0]["loss"] == last[1]["loss"]
+
+
+class Wide(Line):
+    """With matrices large enough for Muon."""
+
+    def __init__(self, stop_at: int | None = None) -> None:
+        super().__init__(stop_at)
+        torch.manual_seed(0)
+        self.module = nn.Sequential(Linear(64, 64), nn.Tanh(), Linear(64, 64), nn.Tanh(), Linear(64, 64))
+        for parameter in self.module.parameters():
+            nn.init.normal_(parameter, std=0.1)
+
+    def loss(self, step: int) -> tuple[Tensor, Mapping[str, float]]:
+        if step == self.stop_at:
+            os.kill(os.getpid(), signal.SIGTERM)
+        x = torch.randn(256, 64, generator=torch.Generator().manual_seed(step))
+        return (self.module(x) - x.flip(1)).square().mean(), {"x": float(x.mean())}
+
+    def report(self, step: int, averaged: nn.Module, folder: Path) -> Mapping[str, float]:
+        return {}
+
+
+class Halves(Wide):
+    """One process's task that does what two do with a `Wide`."""
+
+    def loss(self, step: int) -> tuple[Tensor, Mapping[str, float]]:
+        (a, _), (b, _) = super().loss(2 * step), super().loss(2 * step + 1)
+        return (a + b) / 2, {}
+
+
+@pytest.mark.parametrize(("optimizer", "tolerance"), [("adamw", 1e-3), ("muon", 0.1)])  # Muon rounds to bfloat16
+def test_processes_share_a_step(tmp_path: Path, optimizer: Literal["adamw", "muon"], tolerance: float) -> None:
+    config = replace(CONFIG, steps=10, optimizer=optimizer, learning_rate=0.01)
+    before = Wide().module
+    one = train(Halves(), config, tmp_path / "one")
+    two = train(Wide(), replace(config, processes=2), tmp_path / "two")
+    for name, weight in one.state_dict().items():
+        change = weight - before.state_dict()[name]
+        assert (two.state_dict()[name] - weight).norm() < tolerance * change.norm()
+    logged = [json.loads((tmp_path / name / "log.jsonl").read_text().splitlines()[0]) for name in ("one", "two")]
+    assert logged[0]["loss"] == pytest.approx(logged[1]["loss"], rel=1e-4)
+    assert abs(logged[1]["x"]) < 1  # figures come from all processes
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_processes_stop_and_go_on_bit_for_bit(tmp_path: Path, optimizer: Literal["adamw", "muon"]) -> None:
+    config = replace(CONFIG, steps=12, processes=3, optimizer=optimizer)
+    whole = train(Wide(), config, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train(Wide(stop_at=21), config, tmp_path / "parts")  # the first batch of step 7 is the asking process's
+    assert not multiprocessing.active_children()
+    again = train(Wide(), config, tmp_path / "parts")
+    assert all(map(torch.equal, whole.parameters(), again.parameters()))
+
+
+def test_a_process_that_fails_ends_the_run(tmp_path: Path) -> None:
+    class Failing(Line):
+        def loss(self, step: int) -> tuple[Tensor, Mapping[str, float]]:
+            if step == 7:
+                os._exit(3)
+            return super().loss(step)
+
+    with pytest.raises(RuntimeError, match="ended by itself"):
+        train(Failing(), replace(CONFIG, processes=2), tmp_path)
+
+
+def test_parts_can_learn_more_slowly(tmp_path: Path) -> None:
+    tasks = [Line(), Line()]
+    for task, slower in zip(tasks, ({}, {"weight": 0.5}), strict=True):
+        train(
+            task,
+            replace(CONFIG, steps=1, warmup=1, weight_decay=0.0, average=0.0, slower=slower),
+            tmp_path / str(slower),
+        )
+    assert tasks[1].module.weight.item() == pytest.approx(tasks[0].module.weight.item() / 2, rel=1e-4)
+    assert tasks[1].module.bias.item() == pytest.approx(tasks[0].module.bias.item(), rel=1e-4)
 
 
 def test_after_a_kill_it_goes_on_from_the_last_save(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,7 +14,7 @@ from fromnoise.engine.memory import place
 from fromnoise.engine.recipe import Recipe
 from fromnoise.errors import FileError, UserError
 from fromnoise.train import scratch
-from fromnoise.train.diffusion import DiffusionTask
+from fromnoise.train.diffusion import DiffusionTask, cache_latents, scene_pool
 from fromnoise.train.emoji import EmojiSet
 from tests.train import tiny_emoji
 
@@ -80,7 +81,7 @@ def test_it_draws(run: Path) -> None:
 
 def test_the_loss_falls_and_is_drawn(run: Path) -> None:
     lines = [json.loads(line) for line in (run / "run/unet/log.jsonl").read_text().splitlines()]
-    losses = [line["v_error"] for line in lines if "v_error" in line]
+    losses = [line["loss"] for line in lines if "loss" in line]
     assert losses[-1] < 0.9 * losses[0]
     for made in ("unet/loss.png", "unet/sheet-000030.png", "autoencoder/restored-000004.png", "decoder/log.jsonl"):
         assert (run / "run" / made).exists()
@@ -111,6 +112,43 @@ def test_training_goes_on_from_a_checkpoint(run: Path) -> None:
     for name, weight in model.unet.state_dict().items():
         assert torch.equal(task.drawer.unet.state_dict()[name], weight)
     assert not (run / "again/autoencoder").exists()
+
+
+def test_a_wider_text_encoder_starts_as_the_one_it_goes_on_from(run: Path) -> None:
+    wider = CONFIG.replace("seed = 0", 'seed = 0\nstart = "{folder}/emoji.safetensors"').replace("/run", "/wider")
+    wider = wider.replace("layers = 1", "layers = 1\nmlp_dim = 320").replace("steps = 2, report", "steps = 0, report")
+    (run / "wider.toml").write_text(wider.format(folder=run.as_posix()))
+    config = scratch.read_config(run / "wider.toml")
+    data, narrow = EmojiSet(config.data), scratch.beginning(run / "emoji.safetensors").text[0]
+    task = scratch.drawing_task(config, data, scratch.train_autoencoder(config, data))
+    assert task.drawer.text.text_model.encoder.layers[0].mlp.fc1.weight.shape == (320, 64)  # type: ignore[union-attr]
+    tokens = torch.tensor([task.tokenizer.encode_window("a square on a blue background")])
+    assert torch.allclose(task.drawer.text(tokens).last, narrow(tokens).last, atol=1e-5)
+
+
+def test_cached_latents_are_those_of_this_encoder_and_these_scenes(run: Path, tmp_path: Path) -> None:
+    config = scratch.read_config(run / "tiny.toml")
+    data, vae = EmojiSet(config.data), scratch.train_autoencoder(config, EmojiSet(config.data))
+    scenes, others = (scene_pool(data, backgrounds=2, pairs=3, seed=seed) for seed in (0, 1))
+    first = np.array(cache_latents(data, vae, scenes, tmp_path))
+    assert np.array_equal(cache_latents(data, vae, scenes, tmp_path), first)
+    assert not np.array_equal(cache_latents(data, vae, others, tmp_path), first)
+    assert len(list(tmp_path.iterdir())) == 1
+    with torch.no_grad():
+        vae.quant_conv.weight *= 2
+    assert not np.array_equal(cache_latents(data, vae, scenes, tmp_path), first)
+
+
+def test_timesteps_can_favour_the_noisy_end(run: Path) -> None:
+    config = scratch.read_config(run / "tiny.toml")
+    data = EmojiSet(config.data)
+    task = scratch.drawing_task(config, data, scratch.train_autoencoder(config, data))
+    even = torch.cat([task.examples(i)[2] for i in range(40)]).float()
+    task.noisier = 0.5
+    noisy = torch.cat([task.examples(i)[2] for i in range(40)]).float()
+    assert 450 < even.mean() < 550
+    assert 600 < noisy.mean() < 730
+    assert noisy.max() <= 999
 
 
 def test_a_checkpoint_of_another_shape_is_no_start(run: Path) -> None:

@@ -10,7 +10,7 @@ from fromnoise.nn.clip import CLIPConfig
 from fromnoise.train.diffusion import scene_pool
 from fromnoise.train.emoji import Scene, philox
 from fromnoise.train.loop import LoopConfig, train
-from fromnoise.train.text import Meaning, Pool, Sketch, TextTask
+from fromnoise.train.text import Meaning, Pool, Sketch, TextTask, needed, states_at
 from tests.train import tiny_emoji
 
 
@@ -37,9 +37,36 @@ def test_meaning_is_what_the_caption_says(task: TextTask) -> None:
 
 
 def test_the_pool_draws_as_many_pairs_as_asked(pool: Pool) -> None:
-    drawn = [pool.draw(philox(0, i), 0.3, ("en",))[0] for i in range(400)]
+    drawn = [pool.draw(philox(0, i), 0.3, 0.0)[0] for i in range(400)]
     assert 0.2 < np.mean([pool.scenes[i].relation is not None for i in drawn]) < 0.4
-    assert all(pool.scenes[pool.draw(philox(1, i), 0.0, ("zh",))[0]].relation is None for i in range(50))
+    assert all(pool.scenes[pool.draw(philox(1, i), 0.0, 1.0)[0]].relation is None for i in range(50))
+
+
+def test_captions_are_in_the_languages_and_as_full_as_asked(pool: Pool) -> None:
+    captions = [pool.draw(philox(2, i), 0.0, 0.25, 0.9)[1] for i in range(400)]
+    assert 0.2 < np.mean([any(ord(c) > 0x2E80 for c in caption) for caption in captions]) < 0.3
+    assert 0.85 < np.mean(["background" in caption or "背景" in caption for caption in captions]) < 0.95
+
+
+def test_left_out_padding_is_as_if_it_were_not_there(task: TextTask) -> None:
+    tokens = torch.tensor([task.tokenizer.encode_window(caption) for caption in ("a square", "a tall bar on black")])
+    places = needed(tokens)
+    assert places.tolist() == [*range(int(tokens.argmax(dim=1).max()) + 2), *range(61, 77)]
+    whole = states_at(task.reader.text, tokens, torch.arange(77))
+    assert torch.equal(whole, task.reader.text(tokens).last)
+    some = states_at(task.reader.text, tokens, places)
+    assert torch.allclose(some[:, : len(places) - 16], whole[:, : len(places) - 16], atol=1e-6)
+    assert not torch.allclose(some[:, -16:], whole[:, -16:], atol=1e-3)
+
+
+def test_nothing_is_left_out_of_a_full_window() -> None:
+    tokens = torch.arange(77)[None]
+    assert torch.equal(needed(tokens), torch.arange(77))
+
+
+def test_groups_of_like_length_have_the_loss_of_the_whole_batch(pool: Pool) -> None:
+    one, three = (TextTask(pool, CLIPConfig(dim=32, layers=2, heads=2), batch=24, groups=g) for g in (1, 3))
+    assert three.loss(0)[1]["sketch"] == pytest.approx(one.loss(0)[1]["sketch"], rel=1e-5)
 
 
 def test_each_of_the_last_tokens_foretells_its_own_square() -> None:

@@ -117,16 +117,16 @@ class EmojiSet:
             canvas[(across, along) if scene.relation == "left" else (along, across)] = small
         return blend(canvas, colour)
 
-    def caption(self, scene: Scene, rng: np.random.Generator, language: Language) -> str:
-        """One of the ways to say what the scene shows; style and background are named part of the time."""
+    def caption(self, scene: Scene, rng: np.random.Generator, language: Language, said: float = 0.7) -> str:
+        """One of the ways to say what the scene shows; style and background are each named with probability `said`."""
         names = [self._name(i, rng, language) for i in scene.pictures]
         style = STYLES[self.pictures[scene.pictures[0]].style]
         ground = scene.background, BACKGROUNDS[scene.background][0]
-        say_style, say_ground = rng.random(2) < 0.7
-        said = style[language == "zh"] if say_style else None, ground[language == "zh"] if say_ground else None
+        say_style, say_ground = rng.random(2) < said
+        words = style[language == "zh"] if say_style else None, ground[language == "zh"] if say_ground else None
         if language == "zh":
-            return chinese(names, *said, scene.relation, rng)
-        return english(names, *said, scene.relation, rng)
+            return chinese(names, *words, scene.relation, rng)
+        return english(names, *words, scene.relation, rng)
 
     def _name(self, picture: int, rng: np.random.Generator, language: Language) -> str:
         thing = self.objects[self.pictures[picture].object]

@@ -7,12 +7,12 @@ import json
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,8 @@ from fromnoise.checkpoints.save import save_checkpoint
 from fromnoise.engine.memory import best_dtype
 from fromnoise.errors import FileError
 from fromnoise.train.curve import draw_curve
+from fromnoise.train.muon import optimizers
+from fromnoise.train.workers import spread
 
 
 class Task(Protocol):
@@ -43,14 +45,17 @@ class LoopConfig:
     """How long and how fast to train."""
 
     steps: int
+    optimizer: Literal["adamw", "muon"] = "adamw"
     learning_rate: float = 4e-4
     warmup: int = 100  # steps of linear rise
     decay: int = 0  # steps of cosine fall at the end
     weight_decay: float = 0.01
     betas: tuple[float, float] = (0.9, 0.99)
+    slower: dict[str, float] = field(default_factory=dict)  # factors of the rate by how parameters' names begin
     clip_norm: float = 1.0
     average: float = 0.999  # decay of the moving average of the weights; 0: none
     bfloat16: bool | None = None  # compute in it; None: where the hardware is fast at it
+    processes: int = 1  # that share the work of a step, a batch each
     log_every: int = 20
     save_every: int = 500
     report_every: int = 1000
@@ -94,16 +99,16 @@ class Average:
 class State:
     """What a run needs to go on exactly where it stopped, as one safetensors file."""
 
-    def __init__(self, module: nn.Module, optimizer: torch.optim.Optimizer, average: Average | None) -> None:
-        self.module, self.optimizer, self.average = module, optimizer, average
-        self.names = [name for name, _ in module.named_parameters()]
+    def __init__(self, module: nn.Module, steppers: Sequence[torch.optim.Optimizer], average: Average | None) -> None:
+        self.module, self.average = module, average
+        self.stepper = {p: stepper for stepper in steppers for group in stepper.param_groups for p in group["params"]}
 
     def save(self, path: Path, step: int) -> None:
         tensors = {f"weights.{name}": p.detach() for name, p in self.module.named_parameters()}
         if self.average:
             tensors |= {f"average.{name}": w for name, w in self.average.weights.items()}
-        for i, values in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{key}.{self.names[i]}": value for key, value in values.items()}
+        for name, p in self.module.named_parameters():
+            tensors |= {f"optimizer.{key}.{name}": value for key, value in self.stepper[p].state.get(p, {}).items()}
         save_checkpoint(path, tensors, dtype=None, metadata={"step": str(step)})
 
     def load(self, path: Path) -> int:
@@ -117,13 +122,10 @@ class State:
                 parameter.copy_(tensors[f"weights.{name}"])
                 if self.average:
                     self.average.weights[name].copy_(tensors[f"average.{name}"])
-        state: dict[int, dict[str, Tensor]] = {i: {} for i in range(len(self.names))}
         for key, value in tensors.items():
             if key.startswith("optimizer."):
                 _, field, name = key.split(".", 2)
-                state[self.names.index(name)][field] = value.clone()
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": {i: s for i, s in state.items() if s}, "param_groups": groups})
+                self.stepper[own[name]].state[own[name]][field] = value.clone()
         return int(tensors.metadata["step"])
 
 
@@ -133,36 +135,42 @@ def train(task: Task, config: LoopConfig, folder: Path) -> nn.Module:
     SIGTERM and SIGINT save before they take effect.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    optimizer = torch.optim.AdamW(
-        task.module.parameters(),
-        lr=config.learning_rate,
+    steppers = optimizers(
+        task.module,
+        config.optimizer,
         betas=config.betas,
         weight_decay=config.weight_decay,
-        fused=True,
+        slower=config.slower,
     )
     average = Average(task.module, config.average) if config.average else None
-    state = State(task.module, optimizer, average)
+    state = State(task.module, steppers, average)
     path = folder / "state.safetensors"
     step = state.load(path) if path.exists() else 0
     log = Log(folder / "log.jsonl", step)
     device = next(task.module.parameters()).device
     half = best_dtype(device) == torch.bfloat16 if config.bfloat16 is None else config.bfloat16
-    with stop_requested() as stopping:
+
+    def gradient(batch: int) -> tuple[float, Mapping[str, float]]:
+        with torch.autocast(device.type, torch.bfloat16, enabled=half):
+            loss, figures = task.loss(batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return float(loss.detach()), figures
+
+    with stop_requested() as stopping, spread(task.module, gradient, steppers, config.processes) as work:
         while step < config.steps:
-            for group in optimizer.param_groups:
-                group["lr"] = config.rate(step)
-            with torch.autocast(device.type, torch.bfloat16, enabled=half):
-                loss, figures = task.loss(step)
-            loss.backward()  # type: ignore[no-untyped-call]
+            for group in (group for stepper in steppers for group in stepper.param_groups):
+                group["lr"] = config.rate(step) * group["factor"]
+            loss, figures = work.compute(step)
             norm = nn.utils.clip_grad_norm_(task.module.parameters(), config.clip_norm)
             if not math.isfinite(float(norm)):
                 raise FloatingPointError(f"the gradient is not finite at step {step}; lower the learning rate")
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+            work.advance()
+            for parameter in task.module.parameters():
+                parameter.grad = None
             if average:
                 average.update(task.module, step)
             step += 1
-            log.add(step, {"loss": float(loss.detach()), "norm": float(norm), **figures})
+            log.add(step, {"loss": loss, "norm": float(norm), **figures})
             if step % config.log_every == 0:
                 log.write(step)
             if step % config.save_every == 0 or step == config.steps or stopping():

@@ -1,5 +1,6 @@
 """A model from nothing, in stages that each resume: autoencoder, text encoder, U-Net and text encoder, decoder."""
 
+import operator
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -9,7 +10,6 @@ import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import nn
 
-from fromnoise.checkpoints.detect import ModelFacts
 from fromnoise.checkpoints.load import Checkpoint, load_checkpoint
 from fromnoise.checkpoints.save import save_checkpoint
 from fromnoise.engine.memory import best_device
@@ -19,7 +19,7 @@ from fromnoise.nn.clip import CLIPConfig, CLIPText
 from fromnoise.nn.unet import UNet, UNetConfig
 from fromnoise.nn.vae import AutoencoderKL, VAEConfig
 from fromnoise.train.autoencoder import AutoencoderTask, normalise_latents
-from fromnoise.train.diffusion import DiffusionTask, cache_latents, scene_pool
+from fromnoise.train.diffusion import DiffusionTask, cache_latents, model_facts, scene_pool
 from fromnoise.train.emoji import EmojiSet
 from fromnoise.train.initialise import initialise
 from fromnoise.train.loop import LoopConfig, restore, train
@@ -45,6 +45,12 @@ class TextSection(Section):
     dim: int
     layers: int
     heads: int
+    mlp_dim: int | None = None
+    pairs: float = 0.2
+    chinese: float = 0.5
+    said: float = 0.7
+    groups: int = 1
+    whole: float = 1.0
 
 
 class UNetSection(Section):
@@ -55,6 +61,10 @@ class UNetSection(Section):
     backgrounds: int
     scenes: int
     pairs: float
+    chinese: float = 0.5
+    said: float = 0.7
+    noisier: float = 1.0
+    joint: bool = True
 
 
 class Scratch(BaseModel):
@@ -102,7 +112,7 @@ def snapshot(path: Path) -> Path:
     data = EmojiSet(config.data)
     vae = train_autoencoder(config, data)
     task = drawing_task(config, data, vae)
-    restore(task.drawer, config.folder / "unet")
+    restore(task.module, config.folder / "unet")
     if (config.folder / "decoder/state.safetensors").exists():
         restore(nn.ModuleList([vae.decoder, vae.post_quant_conv]), config.folder / "decoder")
     return export(config, vae, task.drawer.text, task.drawer.unet)
@@ -130,10 +140,21 @@ def drawing_task(config: Scratch, data: EmojiSet, vae: AutoencoderKL) -> Diffusi
     """Stages 2 and 3 up to the point where the U-Net trains."""
     section, text, device = config.unet, config.text, best_device()
     scenes = scene_pool(data, backgrounds=section.backgrounds, pairs=section.scenes, seed=config.seed)
-    latents = cache_latents(data, vae, scenes, config.folder / "latents.npy")
+    latents = cache_latents(data, vae, scenes, config.folder)
     pool = Pool(data, scenes, latents, vae.config.scale_factor)
-    shape = CLIPConfig(text.dim, text.layers, text.heads)
-    lesson = TextTask(pool, shape, batch=text.batch, seed=config.seed, device=device)
+    shape = CLIPConfig(text.dim, text.layers, text.heads, mlp_dim=text.mlp_dim)
+    lesson = TextTask(
+        pool,
+        shape,
+        batch=text.batch,
+        pairs=text.pairs,
+        chinese=text.chinese,
+        said=text.said,
+        groups=text.groups,
+        whole=text.whole,
+        seed=config.seed,
+        device=device,
+    )
     if config.start:
         copy_weights(beginning(config.start).text[0], lesson.reader.text, config.start)
     train(lesson, text.loop, config.folder / "text")
@@ -157,6 +178,10 @@ def drawing_task(config: Scratch, data: EmojiSet, vae: AutoencoderKL) -> Diffusi
         vae,
         batch=section.batch,
         pairs=section.pairs,
+        chinese=section.chinese,
+        said=section.said,
+        noisier=section.noisier,
+        joint=section.joint,
         seed=config.seed,
         device=device,
     )
@@ -173,16 +198,7 @@ def train_decoder(config: Scratch, data: EmojiSet, vae: AutoencoderKL) -> None:
 
 def export(config: Scratch, vae: AutoencoderKL, text: CLIPText, unet: UNet) -> Path:
     """One file in the layout of SD 1.x, float16."""
-    facts = ModelFacts(
-        family="sd1",
-        task="base",
-        prediction="v",
-        prediction_from="caller",
-        zero_snr=True,
-        unet=unet.config,
-        vae=vae.config,
-        text=(text.config,),
-    )
+    facts = model_facts(unet, vae, text)
     return save_checkpoint(config.output, Checkpoint(config.output, facts, unet, vae, (text,), {}))
 
 
@@ -193,10 +209,18 @@ def beginning(path: Path) -> Checkpoint:
 
 
 def copy_weights(source: nn.Module, target: nn.Module, path: Path) -> None:
-    """Make the weights of `target` those of `source`; a UserError names the first that differs in shape."""
+    """Make the weights of `target` those of `source`; a UserError names the first that differs in shape.
+
+    A text encoder's layers may be wider inside: what is added counts for nothing at first (Chen et al., 2016).
+    """
     given, wanted = source.state_dict(), target.state_dict()
     for name, weight in wanted.items():
-        if name not in given or given[name].shape != weight.shape:
+        there = given.get(name, torch.empty(()))
+        if ".mlp." in name and there.ndim == weight.ndim and all(map(operator.ge, weight.shape, there.shape)):
+            grown = torch.zeros_like(weight) if name.endswith("fc2.weight") else weight.clone()
+            grown[tuple(slice(side) for side in there.shape)] = there
+            given[name] = grown
+        elif there.shape != weight.shape:
             shape = tuple(weight.shape)
             raise UserError(f"{path} has another shape than the configuration says: {name} is not {shape}")
     target.load_state_dict(given)

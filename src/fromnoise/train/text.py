@@ -46,12 +46,16 @@ class Pool:
         self.data, self.scenes, self.latents, self.scale = data, scenes, latents, scale
         self.singles = sum(scene.relation is None for scene in scenes)
 
-    def draw(self, rng: np.random.Generator, pairs: float, languages: Sequence[Language]) -> tuple[int, str]:
-        """The number of a scene, of two objects with probability `pairs`, and a caption."""
+    def draw(self, rng: np.random.Generator, pairs: float, chinese: float, said: float = 0.7) -> tuple[int, str]:
+        """The number of a scene, of two objects with probability `pairs`, and a caption.
+
+        `chinese`: the share of captions in Chinese; `said`: how often they name the style, and the background.
+        """
         single = rng.random() >= pairs or self.singles == len(self.scenes)
         low, high = (0, self.singles) if single else (self.singles, len(self.scenes))
         index = int(rng.integers(low, high))
-        return index, self.data.caption(self.scenes[index], rng, languages[int(rng.integers(len(languages)))])
+        language: Language = "zh" if rng.random() < chinese else "en"
+        return index, self.data.caption(self.scenes[index], rng, language, said)
 
     def take(self, indices: Sequence[int]) -> Tensor:
         """Scaled latents (n c h w) float32."""
@@ -73,6 +77,23 @@ class Sketch(nn.Module):
         return grid.permute(0, 3, 1, 4, 2, 5).reshape(len(states), self.channels, *[SQUARES * self.square] * 2)
 
 
+def states_at(text: CLIPText, tokens: Tensor, places: Tensor) -> Tensor:
+    """The states (b m d) of a text encoder at `places` (m) of tokens (b n), as if there were no others."""
+    model = text.text_model
+    states = model.embeddings.token_embedding(tokens[:, places]) + model.embeddings.position_embedding.weight[places]
+    for layer in model.encoder.layers:
+        states = layer(states)
+    last: Tensor = model.final_layer_norm(states)
+    return last
+
+
+def needed(tokens: Tensor) -> Tensor:
+    """The places of windows (b n) up to the first padding after the longest caption, and those that sketch."""
+    first = tokens.shape[1] - SQUARES**2
+    end = min(int(tokens.argmax(dim=1).max()) + 2, first)
+    return torch.cat((torch.arange(end), torch.arange(first, tokens.shape[1])))
+
+
 class Reader(nn.Module):
     """A text encoder, and what is thrown away after training."""
 
@@ -82,9 +103,12 @@ class Reader(nn.Module):
         self.heads = nn.ModuleList(Linear(config.dim, count) for count in classes)
         self.sketch = Sketch(config.dim, channels, side)
 
-    def forward(self, tokens: Tensor, positions: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Logits of each head at `positions` (b) of tokens (b n), and the sketch (b c h w)."""
-        states = self.text(tokens).last
+    def forward(self, tokens: Tensor, positions: Tensor, places: Tensor | None = None) -> tuple[list[Tensor], Tensor]:
+        """Logits of each head at `positions` (b) of tokens (b n), and the sketch (b c h w).
+
+        With `places` (m), only those tokens are computed, and `positions` count among them.
+        """
+        states = self.text(tokens).last if places is None else states_at(self.text, tokens, places)
         read = states[torch.arange(len(tokens)), positions]
         return [head(read) for head in self.heads], self.sketch(states)
 
@@ -99,10 +123,15 @@ class TextTask:
         *,
         batch: int = 64,
         pairs: float = 0.2,
+        chinese: float = 0.5,
+        said: float = 0.7,
+        groups: int = 1,
+        whole: float = 1.0,
         seed: int = 0,
         device: torch.device = CPU,
     ) -> None:
         self.pool, self.data, self.batch, self.pairs, self.seed = pool, pool.data, batch, pairs, seed
+        self.chinese, self.said, self.groups, self.whole = chinese, said, groups, whole
         self.number = {thing: i for i, thing in enumerate(self.data.vocabulary)}
         self.styles = {style: i for i, style in enumerate(STYLES)}
         count = len(self.number)
@@ -129,32 +158,41 @@ class TextTask:
             COLOURS.index(scene.background) if named else len(COLOURS),
         )
 
-    def examples(
-        self, rng: np.random.Generator, languages: Sequence[Language]
-    ) -> tuple[Tensor, Tensor, list[Tensor], Tensor]:
-        """Tokens (b 77), positions (b), one column of class numbers for each head, latents (b c h w)."""
-        drawn = [self.pool.draw(rng, self.pairs, languages) for _ in range(self.batch)]
+    def examples(self, rng: np.random.Generator, chinese: float, said: float) -> tuple[Tensor, list[Tensor], Tensor]:
+        """Tokens (b 77), one column of class numbers for each head, latents (b c h w)."""
+        drawn = [self.pool.draw(rng, self.pairs, chinese, said) for _ in range(self.batch)]
         tokens = torch.tensor([self.tokenizer.encode_window(caption) for _, caption in drawn])
         meanings = torch.tensor([self.meaning(self.pool.scenes[i], caption) for i, caption in drawn])
-        positions = torch.from_numpy(rng.integers(tokens.argmax(dim=1).numpy(), Tokenizer.window))
         latents = self.pool.take([i for i, _ in drawn])
         device = self.device
-        return tokens.to(device), positions.to(device), list(meanings.T.to(device)), latents.to(device)
+        return tokens.to(device), list(meanings.T.to(device)), latents.to(device)
 
     def loss(self, step: int) -> tuple[Tensor, Mapping[str, float]]:
-        tokens, positions, targets, latents = self.examples(philox(self.seed, 3, step), ("en", "zh"))
-        logits, sketch = self.reader(tokens, positions)
-        reading = torch.stack([F.cross_entropy(out, t) for out, t in zip(logits, targets, strict=True)]).mean()
-        sketching = F.mse_loss(sketch, latents)
+        """Captions of like length are read together, without most of the padding that comes before the sketch."""
+        rng = philox(self.seed, 3, step)
+        tokens, targets, latents = self.examples(rng, self.chinese, self.said)
+        order = tokens.argmax(dim=1).argsort(stable=True)
+        reading, sketching = latents.new_zeros(()), latents.new_zeros(())
+        for part in torch.tensor_split(order, self.groups):
+            places = needed(tokens[part]) if rng.random() >= self.whole else torch.arange(Tokenizer.window)
+            logits, sketch = self.reader(tokens[part], self.positions(tokens[part], len(places), rng), places)
+            share = len(part) / len(tokens)
+            right = [F.cross_entropy(out, target[part]) for out, target in zip(logits, targets, strict=True)]
+            reading = reading + share * torch.stack(right).mean()
+            sketching = sketching + share * F.mse_loss(sketch, latents[part])
         return 0.2 * reading + sketching, {"read": float(reading.detach()), "sketch": float(sketching.detach())}
+
+    def positions(self, tokens: Tensor, count: int, rng: np.random.Generator) -> Tensor:
+        """For each window (b n) one of the first `count` places at or after its end of text."""
+        return torch.from_numpy(rng.integers(tokens.argmax(dim=1).cpu().numpy(), count)).to(tokens.device)
 
     def report(self, step: int, averaged: nn.Module, folder: Path) -> Mapping[str, float]:
         """In each language the share of objects and of whole meanings read right, and the error of the sketches."""
         figures = {}
-        languages: tuple[Language, ...] = ("en", "zh")
-        for language in languages:
-            tokens, positions, targets, latents = self.examples(philox(self.seed, 4, step), (language,))
-            logits, sketch = self.reader(tokens, positions)
+        for language in ("en", "zh"):
+            rng = philox(self.seed, 4, 0)
+            tokens, targets, latents = self.examples(rng, float(language == "zh"), 1.0)
+            logits, sketch = self.reader(tokens, self.positions(tokens, Tokenizer.window, rng))
             right = [out.argmax(dim=1) == target for out, target in zip(logits, targets, strict=True)]
             figures[f"objects_{language}"] = float((right[0] & right[1]).float().mean())
             figures[f"all_{language}"] = float(torch.stack(right).all(dim=0).float().mean())
