@@ -5,6 +5,11 @@ from fromnoise.cli import chinese_datasets, chinese_networks, chinese_serving, c
 OURS = {
     **chinese_datasets.OURS,
     **chinese_networks.OURS,
+from fromnoise.cli import chinese_datasets, chinese_serving, chinese_shelf, chinese_training, chinese_weights
+
+OURS = {
+    **chinese_datasets.OURS,
+    **chinese_training.OURS,
     **chinese_serving.OURS,
     **chinese_shelf.OURS,
     **chinese_weights.OURS,

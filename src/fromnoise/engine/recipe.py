@@ -3,7 +3,7 @@
 Command line, HTTP bodies, workflow nodes, picture metadata and job tables all convert to and from it.
 """
 
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -164,6 +164,17 @@ class Recipe(BaseModel):
     def to_json(self) -> str:
         """Compact JSON with the fields that differ from their defaults, and always the ones that matter most."""
         return self.model_dump_json(exclude_none=True)
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def checked(model: type[M], **fields: Any) -> M:
+    """A model of these fields; UserError names the first bad one."""
+    try:
+        return model.model_validate(fields)
+    except ValidationError as error:
+        raise UserError(explain(error)) from error
 
 
 def explain(error: ValidationError) -> str:

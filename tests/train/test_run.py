@@ -1,0 +1,82 @@
+"""From a folder of pictures to a LoRA that the model's pictures obey, in one command."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from fromnoise.adapters.adapter import load_adapter
+from fromnoise.checkpoints.files import read
+from fromnoise.cli.app import run
+from fromnoise.engine import library
+from fromnoise.engine.memory import Placement
+from fromnoise.train.finetune import FineTuneTask
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for number in range(2):
+        path = tmp_path / "data/2_sks thing" / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.effect_noise((96, 64), 60).convert("RGB").save(path)
+    (tmp_path / "data/2_sks thing/broken.png").write_bytes(b"none")
+    return tmp_path
+
+
+def command(folder: Path, *more: str) -> list[str]:
+    places = ["--folder", str(folder / "run"), "--out", str(folder / "thing.safetensors")]
+    short = ["--steps", "3", "--rank", "2", "--resolution", "64", "--learning-rate", "0.01"]
+    return ["train", "lora", str(folder / "data"), "--name", "thing", *short, *places, *more]
+
+
+def test_a_lora_from_a_folder(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(command(folder, "--sample", "sks thing")) == 0
+    told = capsys.readouterr()
+    assert told.out.strip().splitlines()[-1] == str(folder / "thing.safetensors")
+    assert "broken.png" in told.err
+    assert (folder / "run/sample-000003.png").exists()
+    metadata = read(folder / "thing.safetensors").metadata
+    assert (metadata["ss_network_dim"], metadata["ss_output_name"]) == ("2", "thing")
+    assert metadata["modelspec.architecture"] == "stable-diffusion-v1/lora"
+    model = library.load("builtin", Placement(torch.device("cpu"), torch.float32))
+    adapter = load_adapter(folder / "thing.safetensors", {"unet": model.unet, "text0": model.text[0]})
+    assert not adapter.unmatched
+
+
+def test_a_stopped_run_ends_where_an_undisturbed_one_ends(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(command(folder)) == 0
+    whole = tensors(folder)
+    shutil.rmtree(folder / "run")
+    (folder / "thing.safetensors").unlink()
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FineTuneTask, "report", stop)
+        assert run(command(folder)) == 2
+    assert not (folder / "thing.safetensors").exists()
+    assert run(command(folder)) == 0
+    again = tensors(folder)
+    assert whole.keys() == again.keys()
+    assert all(torch.equal(whole[name], again[name]) for name in whole)
+
+
+def tensors(folder: Path) -> dict[str, torch.Tensor]:
+    return dict(read(folder / "thing.safetensors"))
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--kind", "nonesuch"], "kind"),
+        (["--strict"], "broken.png"),
+        (["--model", "nonesuch"], "nonesuch"),
+    ],
+)
+def test_what_is_wrong_is_said(folder: Path, capsys: pytest.CaptureFixture[str], more: list[str], message: str) -> None:
+    assert run(command(folder, *more)) == 2
+    assert message in capsys.readouterr().err
+    assert not (folder / "thing.safetensors").exists()
