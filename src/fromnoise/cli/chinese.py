@@ -1,17 +1,20 @@
 """The catalogue: what the command line and the engine say, in Chinese. {names} are filled in."""
 
-from fromnoise.cli import chinese_datasets, chinese_networks, chinese_serving, chinese_shelf, chinese_weights
+from fromnoise.cli import (
+    chinese_datasets,
+    chinese_networks,
+    chinese_serving,
+    chinese_shelf,
+    chinese_training,
+    chinese_weights,
+)
 
 OURS = {
     **chinese_datasets.OURS,
     **chinese_networks.OURS,
-from fromnoise.cli import chinese_datasets, chinese_serving, chinese_shelf, chinese_training, chinese_weights
-
-OURS = {
-    **chinese_datasets.OURS,
-    **chinese_training.OURS,
     **chinese_serving.OURS,
     **chinese_shelf.OURS,
+    **chinese_training.OURS,
     **chinese_weights.OURS,
     # help; rich breaks lines at spaces only and cuts off what is longer than a line
     "Commands": "命令",
