@@ -3,6 +3,7 @@
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,9 +27,14 @@ def test_every_option_in_a_command_exists(root: Path, edition: str) -> None:
     assert len(commands) >= 7
     from typer.main import get_command
 
-    known = {option for p in get_command(app).commands["make"].params for option in p.opts}  # type: ignore[attr-defined]
-    used = {word for command in commands for word in command if word.startswith("--")}
-    assert used <= known
+    group = get_command(app)
+    for _, *words in commands:
+        command: Any = group
+        while words and words[0] in getattr(command, "commands", {}):
+            command = command.commands[words.pop(0)]
+        command = group.commands["make"] if command is group else command  # type: ignore[attr-defined]
+        known = {option for parameter in command.params for option in parameter.opts}
+        assert {word for word in words if word.startswith("--")} <= known, words
 
 
 def test_linked_files_exist(root: Path) -> None:
