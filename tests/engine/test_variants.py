@@ -143,15 +143,19 @@ def test_readings_come_after_the_picture(model: Model) -> None:
 
 
 @pytest.mark.parametrize("adjusted", [False, True])
-def test_inversion_is_a_picture_among_others(model: Model, adjusted: bool) -> None:
+@pytest.mark.parametrize(("scale", "tolerance"), [(1.0, 5e-5), (5.0, 2e-4)])
+def test_inversion_is_a_picture_among_others(model: Model, adjusted: bool, scale: float, tolerance: float) -> None:
+    """To a share of the noise's deviation. High guidance multiplies float32's own rounding on the way up: at 5 both
+    ways are up to 1e-4 from the answer in float64, at 1 (AUTOMATIC1111's usual) they are 1e-5."""
     sigmas = sigmas_for("normal", model.table, 6).flip(0)
     executor, single = Executor[str](model), Executor[str](model)
-    executor.add("noise", drive(inversion(LATENTS, sigmas, adjusted), PLAIN))
+    executor.add("noise", drive(inversion(LATENTS, sigmas, adjusted), classifier_free(A, B, scale)))
     executor.add("other", picture(model, "perturbed attention"))
     noise = dict(executor.run())["noise"]
 
     def denoise(x: Tensor, sigma: Tensor) -> Tensor:
         cond, base = single.answer([NetworkCall(x, sigma, A), NetworkCall(x, sigma, B)])
-        return base + (cond - base) * 5.0
+        return base + (cond - base) * scale
 
-    torch.testing.assert_close(noise, run(inversion(LATENTS, sigmas, adjusted), denoise), atol=2e-5, rtol=2e-5)
+    alone = run(inversion(LATENTS, sigmas, adjusted), denoise)
+    assert float((noise - alone).abs().max()) <= tolerance * float(alone.std())
