@@ -18,6 +18,8 @@ from fromnoise.engine.recipe_parts import Hires, Inpaint, Noise, Refiner, Sizes,
 from fromnoise.errors import UserError
 from tests.engine.recipes import RECIPES
 
+OF_START_PICTURES = {"strength": 1.0, "outpaint": None, "inversion": None}  # without one they are not typed
+
 
 def ordered(words: list[str], **given: Any) -> Order:
     """What typer makes of the options of `make`."""
@@ -30,7 +32,7 @@ def ordered(words: list[str], **given: Any) -> Order:
 @given(RECIPES)
 @settings(max_examples=200, deadline=None)
 def test_what_is_typed_for_a_recipe_makes_it(recipe: Recipe) -> None:
-    unsaid = {} if recipe.init else {"strength": 1.0}  # of a start picture that is not there
+    unsaid = {} if recipe.init else OF_START_PICTURES
     networks = [use.model_copy(update={"hash": None}) for use in recipe.networks if not use.in_prompt]
     wanted = recipe.but(model_hash=None, dtype="float32", networks=networks, **unsaid)
     with pytest.MonkeyPatch.context() as patch:

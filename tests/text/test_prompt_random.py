@@ -12,7 +12,7 @@ from fromnoise.text.prompt_random import MAX_LENGTH, expand
 
 
 def outcomes(text: str, folder: Path | None = None, count: int = 200) -> set[str]:
-    return {expand(text, seed, folder).text for seed in range(count)}
+    return {expand(text, seed, [folder] if folder else []).text for seed in range(count)}
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_wildcards(folder: Path) -> None:
     "name", ["none", "../secret", "people/../../secret", "/etc/passwd", "people", "bad", "./../secret"]
 )
 def test_unknown_wildcards_stay_text(name: str, folder: Path) -> None:
-    expanded = expand(f"a __{name}__", 0, folder)
+    expanded = expand(f"a __{name}__", 0, [folder])
     assert expanded.text == f"a __{name}__"
     assert [w.position for w in expanded.warnings] == [2]
 
@@ -86,11 +86,11 @@ def test_without_a_folder_there_are_no_wildcards() -> None:
 
 def test_a_link_does_not_lead_out_of_the_folder(folder: Path) -> None:
     (folder / "link.txt").symlink_to(folder.parent / "secret.txt")
-    assert expand("__link__", 0, folder).text == "__link__"
+    assert expand("__link__", 0, [folder]).text == "__link__"
 
 
 def test_files_that_name_themselves_end(folder: Path) -> None:
-    expanded = expand("__loop__", 0, folder)
+    expanded = expand("__loop__", 0, [folder])
     assert len(expanded.text) <= MAX_LENGTH
     assert "left out" in expanded.warnings[0].message
 
@@ -121,7 +121,7 @@ def test_any_text_expands(text: str, seed: int) -> None:
 def test_ten_kilobytes_expand_quickly(bit: str, folder: Path) -> None:
     def seconds(text: str) -> float:
         start = time.process_time()
-        expand(text, 0, folder)
+        expand(text, 0, [folder])
         return time.process_time() - start
 
     text = (bit * 10_000)[:10_000]

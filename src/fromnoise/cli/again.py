@@ -10,6 +10,7 @@ from fromnoise.cli.messages import say, translated
 from fromnoise.cli.options import Order
 from fromnoise.cli.output import Destination
 from fromnoise.cli.progress import note
+from fromnoise.cli.wording import chosen
 from fromnoise.engine import library
 from fromnoise.engine.images import save_png
 from fromnoise.engine.memory import place
@@ -30,7 +31,8 @@ def make_again(file: Path, order: Order, prompt: str | None = None) -> None:
     def change(recipe: Recipe) -> Recipe:
         new = changed(recipe, order)
         new = new if prompt is None else new.but(prompt=prompt)
-        return new.but(seed=secrets.randbelow(RANDOM_SEEDS)) if order.seed == -1 else new
+        new = new.but(seed=secrets.randbelow(RANDOM_SEEDS)) if order.seed == -1 else new
+        return chosen([new], order)[0] if prompt is not None or order.negative is not None else new
 
     made = again(file, loader(order.device, dtype_of(imported, order.dtype), order.allow_unmatched), change)
     with destination.claimed(destination.stem(made.recipe.prompt, made.recipe.seed, None)) as path:

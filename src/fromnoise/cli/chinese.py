@@ -78,6 +78,12 @@ OURS = {
     "What to compute in: float32, bfloat16, float16; by default what is fast here.": (
         "计算精度： float32、 bfloat16、 float16； 默认用这台机器上快的。"
     ),
+    "A style of styles.csv, put around the prompts; can be repeated.": (
+        "styles.csv 里的样式， 加到提示词上； 可重复使用。"
+    ),
+    "The file of styles, as AUTOMATIC1111 writes it.": "样式文件， 格式同 AUTOMATIC1111。",
+    "The folder of lists that __name__ in a prompt takes a line of.": "通配符文件夹： 提示词里的 __名字__ 取其中一行。",
+    "Choose nothing in prompts: {a|b} and __name__ are text.": "不做随机选择： {a|b} 和 __名字__ 都当作文字。",
     'How the mask is used: "content=fill, blur=4, only_masked=on".': (
         '蒙版的用法： "content=fill, blur=4, only_masked=on"。'
     ),
@@ -341,6 +347,8 @@ ELSEWHERE = {  # sentences of the engine and of typer, which speak English only;
     "{path} holds no autoencoder; use a checkpoint that has one": "{path} 不含 VAE，请换用带 VAE 的模型",
     "{path} holds no text encoder; use a whole checkpoint": "{path} 不含文本编码器，请换用完整的模型",
     "no device {name} here; this machine has {known}": "没有设备 {name}；这台机器有 {known}",
+    "no wildcard is called {name}: read as text": "没有叫 {name} 的通配符，按文字处理",
+    "a curly bracket is not closed: read as text": "花括号没有配对，按文字处理",
     "unknown dtype {name}; choose one of {known}": "没有精度 {name}；可用的有 {known}",
     "{path}: can't be written ({reason}); choose another place with --out": (
         "无法写入 {path}（{reason}）；请用 --out 换个位置"

@@ -13,6 +13,8 @@ from fromnoise.cli import compact
 from fromnoise.cli.messages import say
 from fromnoise.cli.networks import read_networks, typed_networks
 from fromnoise.cli.options import Order, flag, is_option, recipe_field
+from fromnoise.cli.wording import with_styles
+from fromnoise.engine.choices import has_choices
 from fromnoise.engine.images import open_image
 from fromnoise.engine.library import Model
 from fromnoise.engine.recipe import MAX_SEED, ImageRef, Recipe
@@ -24,8 +26,8 @@ RANDOM_SEEDS = 2**32
 IMG2IMG_STRENGTH = 0.75
 SIZE = re.compile(r"\s*(\d{1,6})\s*(?:[xX×*]\s*(\d{1,6})\s*)?")
 BY_HAND = {
-    "size", "seed", "init", "mask", "sampler", "schedule", "lora", "hypernetwork", "networks", "out", "quiet",
-    "allow_unmatched", "device", "dtype",
+    "style", "styles", "wildcards", "as_written", "size", "seed", "init", "mask", "sampler", "schedule", "lora",
+    "hypernetwork", "networks", "out", "quiet", "allow_unmatched", "device", "dtype",
 }  # fmt: skip
 
 
@@ -38,7 +40,7 @@ def drafted(order: Order) -> Recipe:
             raise UserError(f"{name} needs a start picture: give one with --init")
     given = said(order)
     usual = {"seed": secrets.randbelow(RANDOM_SEEDS), **({"strength": IMG2IMG_STRENGTH} if order.init else {})}
-    return Recipe.make(**{"prompt": order.prompt, **usual, **given})
+    return with_styles(Recipe.make(**{"prompt": order.prompt, **usual, **given}), order)
 
 
 def changed(recipe: Recipe, order: Order) -> Recipe:
@@ -47,7 +49,7 @@ def changed(recipe: Recipe, order: Order) -> Recipe:
     for named in (given, given.get("refiner")):  # another model has another hash
         if named and "model" in named:
             named["model_hash"] = None
-    return Recipe.make(**merged(recipe.model_dump(), given))
+    return with_styles(Recipe.make(**merged(recipe.model_dump(), given)), order)
 
 
 def merged(known: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -145,8 +147,11 @@ def options_of(recipe: Recipe) -> dict[str, object]:
     for path, name in by_path.items():
         if name not in found and path not in BY_HAND and (value := differing(recipe, path, by_path)) is not None:
             found[name] = value
+    if has_choices(recipe):
+        found["--as-written"] = True
     if recipe.init is None:
-        found.pop("--strength", None)  # it says nothing then
+        for name in ("--strength", "--outpaint", "--inversion"):  # they say nothing then
+            found.pop(name, None)
     return found | {"--dtype": recipe.dtype}
 
 

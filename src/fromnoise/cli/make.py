@@ -17,6 +17,7 @@ from fromnoise.cli.models import Models
 from fromnoise.cli.options import Order
 from fromnoise.cli.output import Destination
 from fromnoise.cli.progress import Report, note, progress
+from fromnoise.cli.wording import chosen
 from fromnoise.engine import library
 from fromnoise.engine.generate import Generated, Step, generate
 from fromnoise.engine.images import save_png
@@ -42,7 +43,7 @@ def make_pictures(order: Order, batch: int = 1, watch: bool = False) -> None:
     written: list[Path] = []
     try:
         began = time.perf_counter()
-        recipes = numbered(fitted(draft, order, models.of(draft)[0]), batch)
+        recipes = chosen(numbered(fitted(draft, order, models.of(draft)[0]), batch), order)
         note(summary(recipes[0], models.of(draft)[0]), order.quiet)
         for path in finished(models, recipes, destination, watch):
             written.append(path)

@@ -60,6 +60,20 @@ class Order:
 
     # the picture
     negative: Annotated[str | None, option(WHAT, say("What not to see."))] = None
+    style: Annotated[
+        list[str] | None,
+        option(WHAT, say("A style of styles.csv, put around the prompts; can be repeated."), metavar="NAME"),
+    ] = None
+    styles: Annotated[
+        Path | None, option(WHAT, say("The file of styles, as AUTOMATIC1111 writes it."), default="styles.csv")
+    ] = None
+    wildcards: Annotated[
+        Path | None,
+        option(WHAT, say("The folder of lists that __name__ in a prompt takes a line of."), default="wildcards"),
+    ] = None
+    as_written: Annotated[
+        bool, option(WHAT, say("Choose nothing in prompts: {a|b} and __name__ are text."), "--as-written")
+    ] = False
     size: Annotated[
         str | None,
         option(

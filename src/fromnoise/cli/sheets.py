@@ -1,7 +1,7 @@
 """`fromnoise grid`, `matrix`, `from-file` and `loopback`: many pictures from one recipe, and their sheet."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +15,7 @@ from fromnoise.cli.models import Models, names
 from fromnoise.cli.options import Order
 from fromnoise.cli.output import Destination
 from fromnoise.cli.progress import note, progress
+from fromnoise.cli.wording import chosen
 from fromnoise.engine.generate import Generated, generate
 from fromnoise.engine.images import save_png
 from fromnoise.engine.memory import place
@@ -114,6 +115,7 @@ def draw(order: Order, plan: Plan, sheet: Sheet) -> None:
     models = Models(place(order.device, order.dtype), allow_unmatched=order.allow_unmatched)
     base = fitted(draft, order, models.of(draft)[0])
     grid = plan(base)
+    grid = replace(grid, cells=tuple(chosen(grid.cells, order)))
     warn_of_letters(grid, sheet.font, order.quiet)
     note(say("{count} pictures", count=len(grid.cells)), order.quiet)
     images: dict[int, Image.Image] = {}

@@ -7,6 +7,7 @@ folder of wildcards. All of it nests, and lines of files may hold more of it. A 
 
 import random
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -27,14 +28,14 @@ class Expanded:
     warnings: tuple[PromptWarning, ...] = ()
 
 
-def expand(text: str, seed: int, wildcards: Path | None = None) -> Expanded:
+def expand(text: str, seed: int, wildcards: Sequence[Path] = ()) -> Expanded:
     """Make the choices in `text`; the same seed and files give the same text.
 
-    `wildcards` is a folder of UTF-8 text files, one option a line, empty lines and lines that start with `#` left out;
-    folders inside it are written with a slash, `__people/jobs__`. Names never lead out of the folder. What is
-    malformed or unknown stays as it is.
+    `wildcards` are folders, the first one first, of UTF-8 text files, one option a line, empty lines and lines that
+    start with `#` left out; folders inside them are written with a slash, `__people/jobs__`. Names never lead out of a
+    folder. What is malformed or unknown stays as it is.
     """
-    expander = _Expander(random.Random(seed), wildcards)
+    expander = _Expander(random.Random(seed), [folder.resolve() for folder in wildcards])
     expanded = expander.expand(_parse(text, expander.warnings), 0)
     return Expanded(expanded, tuple(sorted(expander.warnings)[:MAX_WARNINGS]))
 
@@ -89,7 +90,7 @@ def _parse(text: str, warnings: list[PromptWarning]) -> list[_Node]:
             nodes().append(mark[-1] if len(mark) == 2 else mark)
     nodes().append(text[position:])
     for choice in open_choices:  # never closed: text, with what was read inside
-        warnings.append(PromptWarning(choice.position, "'{' is not closed: read as text"))
+        warnings.append(PromptWarning(choice.position, "a curly bracket is not closed: read as text"))
         inside = [node for option in choice.options for node in ("|", *option)]
         top += ["{", *inside[1:]]
     return top
@@ -115,8 +116,8 @@ def _read_head(choice: _Choice) -> None:
 
 
 class _Expander:
-    def __init__(self, rng: random.Random, folder: Path | None) -> None:
-        self.rng, self.folder = rng, folder
+    def __init__(self, rng: random.Random, folders: Sequence[Path]) -> None:
+        self.rng, self.folders = rng, folders
         self.length, self.choices = 0, 0
         self.warnings: list[PromptWarning] = []
         self.lines: dict[str, list[str]] = {}
@@ -155,16 +156,10 @@ class _Expander:
         return self.expand(_parse(lines[self._index(len(lines))], []), depth + 1, position)
 
     def _read(self, name: str) -> list[str]:
-        """The options of a wildcard; none if it is unknown, unreadable or outside the folder."""
+        """The options of a wildcard; none if it is unknown, unreadable or outside the folders."""
         if name not in self.lines:
-            self.lines[name] = []
-            path = self.folder and self.folder.joinpath(f"{name}.txt").resolve()
-            if self.folder and path and path.is_relative_to(self.folder.resolve()):
-                try:
-                    lines = path.read_text("utf-8-sig").splitlines()
-                except (OSError, UnicodeDecodeError):
-                    lines = []
-                self.lines[name] = [line for line in map(str.strip, lines) if line and not line.startswith("#")]
+            found = (_options(folder, name) for folder in self.folders)
+            self.lines[name] = next((lines for lines in found if lines), [])
         return self.lines[name]
 
     def _index(self, count: int) -> int:
@@ -182,3 +177,23 @@ class _Expander:
         warning = PromptWarning(position, message)
         if len(self.warnings) < MAX_WARNINGS and warning not in self.warnings:
             self.warnings.append(warning)
+
+
+def _options(folder: Path, name: str) -> list[str]:
+    path = folder.joinpath(f"{name}.txt").resolve()
+    if not path.is_relative_to(folder):
+        return []
+    try:
+        lines = path.read_text("utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return []
+    return [line for line in map(str.strip, lines) if line and not line.startswith("#")]
+
+
+def may_choose(text: str) -> bool:
+    """Whether there is anything in `text` that `expand` might read as a choice.
+
+    >>> may_choose("a {red|blue} apple"), may_choose("a __colour__ apple"), may_choose("a|b AND c_d")
+    (True, True, False)
+    """
+    return any(match.group() != "|" for match in _MARK.finditer(text))
