@@ -11,6 +11,8 @@ from pydantic.fields import FieldInfo
 
 from fromnoise.engine.profiles import PROFILES
 from fromnoise.engine.recipe import ImageRef, Recipe
+from fromnoise.engine.recipe_control import TYPES, Control
+from fromnoise.preprocessors import PREPROCESSORS
 from fromnoise.sampling.samplers import SAMPLERS
 from fromnoise.sampling.schedules import SCHEDULES
 
@@ -90,6 +92,29 @@ def valid(model: type[BaseModel], chosen: dict[str, Any]) -> BaseModel:
         raise
 
 
+def controls(**given: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Controls with a picture of their own."""
+    fields = {
+        name: values(field.annotation, tuple(field.metadata), name)
+        for name, field in Control.model_fields.items()
+        if name not in ("image", "parameters", "type")
+    }
+    shares = {"start": st.floats(0, 0.5), "end": st.floats(0.5, 1), "type": st.none() | st.sampled_from(TYPES)}
+    optional = {name: fields[name] for name in fields if name not in given} | shares
+    required = {"image": IMAGES, **given}
+    return st.fixed_dictionaries(required, optional=optional).map(lambda chosen: Control(**chosen))
+
+
+SEEN_BY_NETWORKS = [one.name for one in PREPROCESSORS.values() if one.role != "reference"]
+NAMED["controls"] = st.lists(
+    controls(model=TEXT.filter(bool), preprocessor=st.sampled_from(SEEN_BY_NETWORKS))
+    | controls(
+        model=st.none(),
+        preprocessor=st.just("reference_only"),
+        parameters=st.fixed_dictionaries({"fidelity": st.floats(0, 1)}),
+    ),
+    max_size=2,
+).map(tuple)
 FROM_NOISE: st.SearchStrategy[Recipe] = parts(Recipe, init=st.none(), mask=st.none())
 FROM_PICTURES: st.SearchStrategy[Recipe] = parts(Recipe, init=IMAGES, hires=st.none())
 RECIPES = FROM_NOISE | FROM_PICTURES

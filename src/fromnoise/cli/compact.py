@@ -14,7 +14,7 @@ from typing import Any, Union, get_args, get_origin
 from pydantic import BaseModel
 
 from fromnoise.cli.messages import say
-from fromnoise.engine.recipe import Recipe
+from fromnoise.engine.recipe import ImageRef, Recipe
 from fromnoise.errors import UnknownName, UserError
 
 ON, OFF = "on", "off"
@@ -120,6 +120,10 @@ def written(value: Mapping[str, Any]) -> str:
 
 
 def word(value: object) -> str:
+    if isinstance(value, ImageRef):
+        return word(value.path)
+    if isinstance(value, Mapping):
+        return word([f"{name}={inner}" for name, inner in value.items()])
     if isinstance(value, (list, tuple)):
         if len(value) == 2 and all(isinstance(inner, int) for inner in value):
             return f"{value[0]}x{value[1]}"

@@ -20,6 +20,7 @@ import typer
 from fromnoise.cli.messages import say
 
 WHAT, START, HOW = say("The picture"), say("Start picture and mask"), say("How it is made")
+CONTROL = say("Other pictures that steer")
 GUIDING, LATER = say("Guidance"), say("Second pass and refiner")
 WHERE, MACHINE = say("Where it goes"), say("The machine")
 
@@ -153,6 +154,19 @@ class Order:
         ),
         To("image_guidance_scale"),
     ] = None  # fmt: skip
+
+    # control
+    control: Annotated[
+        list[str] | None,
+        option(
+            CONTROL,
+            say(
+                'A picture that steers, any number of times: "pose.png, model=NAME, preprocessor=openpose, weight=0.8".'
+            ),
+            metavar="SETTINGS",
+        ),
+        To("controls"),
+    ] = None
 
     # how it is made
     model: Annotated[str | None, option(HOW, say("Name or path of the checkpoint."), default="builtin")] = None

@@ -55,6 +55,9 @@ def check_start(recipe: Recipe) -> None:
     for name in ("outpaint", "inversion"):
         if getattr(recipe, name) is not None and recipe.init is None:
             raise UserError(f"{name} needs a start picture: give one with --init")
+    for number, control in enumerate(recipe.controls, start=1):
+        if control.image is None and recipe.init is None:
+            raise UserError(f"control {number} needs a picture: give one with --control, or a start picture")
 
 
 def check_regions(recipe: Recipe) -> None:

@@ -14,6 +14,8 @@ from PIL import Image
 from torch import Tensor
 
 from fromnoise.engine.checks import check
+from fromnoise.engine.control import finished
+from fromnoise.engine.control_networks import with_hashes
 from fromnoise.engine.enlarge import (
     enlarged_image,
     enlarged_latents,
@@ -102,6 +104,7 @@ class Job:
             self.recipe = self.recipe.but(
                 refiner=recipe.refiner.model_copy(update={"model_hash": refiner.sha256}).model_dump()
             )
+        self.recipe = with_hashes(model, self.recipe)
         self.start = begun(model, self.recipe, Preparation(model, self.recipe).seeding(first))
 
     @property
@@ -132,7 +135,7 @@ class Job:
 
     def finish(self, latents: Tensor) -> Image.Image:
         """Decode; where the mask is black, the start picture's own pixels come back."""
-        image = self._decoded(latents)
+        image = finished(self._decoded(latents), self.model, self.recipe, self.start)
         return image if self.start is None else self.start.finished(image, self.recipe, latents)
 
     def _sampler(self, passes: Sequence[Pass], inverting: Inverting | None, progress: Progress) -> Sampler:

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from fromnoise.engine.conditioning import Words
+from fromnoise.engine.control import Controlling
 from fromnoise.engine.guides import Guides
 from fromnoise.engine.guiding import StepOf, changing, handed_over, shown_clean, step_by_level
 from fromnoise.engine.images import to_tensor
@@ -22,6 +24,7 @@ from fromnoise.engine.seeding import Seeding, posterior_noise
 from fromnoise.engine.start import Start, pixels_of
 from fromnoise.engine.telling import Channels, told
 from fromnoise.sampling.guidance import Guidance, keep
+from fromnoise.sampling.guidance_companions import Companion, accompanied
 from fromnoise.sampling.guidance_masks import Softness, differential, keep_by_level, keep_softly
 from fromnoise.sampling.guidance_parts import varied
 from fromnoise.sampling.noise import no_noise
@@ -136,6 +139,7 @@ class Preparation:
 
         guide = stages(self.model, self._channels(words, start), refiner=False)
         guide = with_networks(guide, self.model, self.profile, words.networks, words.steps, step_of)
+        guide = accompanied(guide, self._companions(order, plan, spec, start))
         if self.recipe.refiner is None or self.refiner is None or not refined:
             return guide
         refining = stages(self.refiner, None, refiner=True)
@@ -146,6 +150,13 @@ class Preparation:
         if self.profile.count_evaluations:
             return max(1, plan.steps * (2 if spec.evaluations == 2 else 1))
         return max(1, evaluations(plan, spec))
+
+    def _companions(self, order: Order, plan: Plan, spec: SamplerSpec, start: Start | None) -> list[Companion]:
+        """Control networks with their hints."""
+        if not self.recipe.controls or not plan.steps:
+            return []
+        encoded = partial(self.encoded, words=order.words)
+        return Controlling(self.model, self.recipe, order, plan, spec, self.progress, start, encoded).companions()
 
     def _counted(self, words: Words, plan: Plan, spec: SamplerSpec) -> tuple[Words, StepOf]:
         """What the moments in prompts are measured by, and which of them it is when a question is asked."""

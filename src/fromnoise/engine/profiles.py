@@ -34,6 +34,13 @@ MaskRule = Literal["noised", "clean"]
 
 MaskScale = Literal["area", "bilinear", "bicubic", "nearest"]
 
+ControlWindow = Literal["steps", "callbacks", "levels"]
+"""When a control acts, from one share of the run to another: by steps; by steps as the last one reported; by noise
+levels, as shares of the timesteps."""
+
+HintScale = Literal["content", "nearest", "lanczos"]
+"""How hints are resized: by what they are, so that lines stay lines; by torch's "nearest-exact"; by PIL's Lanczos."""
+
 
 @dataclass(frozen=True)
 class Profile:
@@ -89,6 +96,15 @@ class Profile:
     paste_kept: bool = True  # the kept pixels of the start picture come back exactly
     round_pixels: bool = True  # to the nearest of 256 levels, else down
     outpaint_fill: Literal["edge", "gray"] = "edge"  # what is on a larger canvas at first
+
+    # control networks
+    control_window: ControlWindow = "steps"
+    hint_scale: HintScale = "content"
+    hint_resize: Literal["crop", "stretch"] = "crop"  # where a control says nothing
+    soft_of_thirteen: bool = False  # softer layers count as if there were SD 1.x's thirteen residuals
+    soft_second_pass: frozenset[str] = frozenset()  # preprocessors whose hints act softly in a second pass
+    pooled_on_both: bool = False  # hints of which only the mean acts do so for the negative prompt, too
+    zero_style: bool = False  # the negative prompt gets tokens of zeros beside a style
 
     def drops_penultimate(self, spec: "SamplerSpec") -> bool:
         """Whether a step more is planned and its last level above 0 left out."""
@@ -164,6 +180,10 @@ A1111 = register(
         mask_scale="bicubic",
         round_mask=True,
         round_pixels=False,
+        control_window="callbacks",
+        soft_of_thirteen=True,
+        soft_second_pass=frozenset({"canny", "mlsd"}),
+        zero_style=True,
     )
 )
 
@@ -186,6 +206,9 @@ COMFYUI = register(
         paste_kept=False,
         round_pixels=False,
         outpaint_fill="gray",
+        control_window="levels",
+        hint_scale="nearest",
+        pooled_on_both=True,
     )
 )
 
@@ -210,5 +233,7 @@ DIFFUSERS = register(
         mask_scale="nearest",
         round_mask=True,
         paste_kept=False,
+        hint_scale="lanczos",
+        hint_resize="stretch",
     )
 )

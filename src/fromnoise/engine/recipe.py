@@ -8,6 +8,7 @@ from typing import Any, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from fromnoise.engine.profiles import PROFILES
+from fromnoise.engine.recipe_control import Control
 from fromnoise.engine.recipe_guidance import (
     FreeU,
     GuidanceOptions,
@@ -22,6 +23,7 @@ from fromnoise.engine.recipe_parts import (
     MAX_SEED,
     MAX_SIDE,
     Hires,
+    ImageRef,
     Inpaint,
     Noise,
     Refiner,
@@ -112,6 +114,9 @@ class Recipe(BaseModel):
         (), max_length=MAX_NETWORKS, description="LoRAs and hypernetworks, and notes of those that prompts name."
     )
 
+    controls: tuple[Control, ...] = Field(
+        (), max_length=16, description="Hints for ControlNets and their relatives, and pictures to refer to."
+    )
     hires: Hires | None = Field(None, description="A second pass on the enlarged picture.")
     refiner: Refiner | None = Field(None, description="Another model for the last steps.")
     dtype: str = Field("float32", description="What the network computed in: float32, bfloat16 or float16.")

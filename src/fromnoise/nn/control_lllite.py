@@ -53,3 +53,4 @@ class LLLite(nn.ModuleDict):
     def __init__(self, config: Mapping[str, LLLiteModuleConfig]) -> None:
         super().__init__({name: LLLiteModule(one) for name, one in config.items()})
         self.targets = {name: one.target for name, one in config.items()}
+        self.sizes = {one.target: one.dim for one in config.values()}  # of what the targets take

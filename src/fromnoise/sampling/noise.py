@@ -51,6 +51,7 @@ class Purpose(IntEnum):
     VARIATION = 4  # mixed into the initial latents by a variation seed
     SECOND_PASS = 5  # on enlarged latents
     CONDITIONING = 6  # noise augmentation of a condition (unCLIP, upscaler models)
+    REFERENCE = 7  # that a reference picture is seen through
 
 
 def philox4x32(counter: tuple[Words, Words, Words, Words], key: tuple[int, int]) -> tuple[Words, Words, Words, Words]:
