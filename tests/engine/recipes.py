@@ -115,6 +115,8 @@ NAMED["controls"] = st.lists(
     ),
     max_size=2,
 ).map(tuple)
-FROM_NOISE: st.SearchStrategy[Recipe] = parts(Recipe, init=st.none(), mask=st.none())
+FROM_NOISE: st.SearchStrategy[Recipe] = parts(
+    Recipe, init=st.none(), mask=st.none(), outpaint=st.none(), inversion=st.none()
+)
 FROM_PICTURES: st.SearchStrategy[Recipe] = parts(Recipe, init=IMAGES, hires=st.none())
 RECIPES = FROM_NOISE | FROM_PICTURES

@@ -6,7 +6,7 @@ What a file is, is told by the names and shapes in it. A Control-LoRA and a diff
 from a U-Net, so they need the one they are used with: its own weights, without the patches that it may wear.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
@@ -101,6 +101,8 @@ def controlnet(path: Path, state: dict[str, Tensor], unet: UNet | None, pooled: 
     differs = state.pop(DIFFERENCE_MARK, None) is not None
     state = {name: tensor for name, tensor in state.items() if not HARMLESS.match(name)}
     config = controlnet_config(state, pooled)
+    if unet is not None:  # how many heads there are is not in the shapes; it is as in the model that was copied
+        config = replace(config, unet=replace(config.unet, heads=unet.config.heads, head_dim=unet.config.head_dim))
     if differs:
         base = needed(path, unet)
         check_base(path, config, base)

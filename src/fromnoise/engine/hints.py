@@ -118,7 +118,7 @@ def scaled(hint: Picture, width: int, height: int, mode: str, profile: Profile) 
 
 def nearest(hint: Picture, width: int, height: int, mode: str) -> Picture:
     """As ComfyUI resizes: "crop" cuts off what stands over on both sides, rounded to whole pixels."""
-    pixels = torch.from_numpy(np.ascontiguousarray(hint)).permute(2, 0, 1)[None].float()
+    pixels = torch.from_numpy(np.array(hint)).permute(2, 0, 1)[None].float()
     old_height, old_width = hint.shape[:2]
     if mode == "crop":
         before, after = old_width / old_height, width / height
@@ -131,7 +131,7 @@ def nearest(hint: Picture, width: int, height: int, mode: str) -> Picture:
 
 def hint_tensor(hint: Picture, channels: int) -> Tensor:
     """(1 channels h w) in [0, 1]; what is to be painted anew is -1, as ControlNets for inpainting were trained."""
-    pixels = torch.from_numpy(np.ascontiguousarray(hint)).permute(2, 0, 1)[None].float() / 255
+    pixels = torch.from_numpy(np.array(hint)).permute(2, 0, 1)[None].float() / 255
     colours, mask = pixels[:, :3], pixels[:, 3:]
     if mask.shape[1]:
         hole = (mask > 0.5).float()

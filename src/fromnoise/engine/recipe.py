@@ -23,7 +23,6 @@ from fromnoise.engine.recipe_parts import (
     MAX_SEED,
     MAX_SIDE,
     Hires,
-    ImageRef,
     Inpaint,
     Noise,
     Refiner,
