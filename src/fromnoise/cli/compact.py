@@ -123,7 +123,7 @@ def word(value: object) -> str:
     if isinstance(value, ImageRef):
         return word(value.path)
     if isinstance(value, Mapping):
-        return word([f"{name}={inner}" for name, inner in value.items()])
+        return word(" ".join(f"{name}={inner}" for name, inner in value.items()))
     if isinstance(value, (list, tuple)):
         if len(value) == 2 and all(isinstance(inner, int) for inner in value):
             return f"{value[0]}x{value[1]}"
