@@ -165,7 +165,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("data/emoji"))
     parser.add_argument("--model", default="builtin")
     parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--guidance", type=float, default=4.0)
+    parser.add_argument("--guidance", type=float, default=library.BUILTIN_DEFAULTS.guidance_scale)
     parser.add_argument("--limit", type=int, default=10_000, help="at most so many pictures of each kind")
     parser.add_argument("--out", type=Path, default=Path("outputs/bench-builtin"))
     options = parser.parse_args()

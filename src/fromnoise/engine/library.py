@@ -41,7 +41,7 @@ class Defaults:
     guidance_scale: float = 7.0
 
 
-BUILTIN_DEFAULTS = Defaults(128, guidance_scale=4.0)
+BUILTIN_DEFAULTS = Defaults(128, guidance_scale=2.0)
 
 
 @dataclass(frozen=True)
