@@ -1,6 +1,5 @@
 """A queue with a clock that tests turn."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,8 @@ from fromnoise.jobs.database import Database
 from fromnoise.jobs.job import Limits
 from fromnoise.jobs.leases import Leases
 from fromnoise.jobs.queue import Queue
+
+from . import postgres
 
 
 @dataclass
@@ -26,10 +27,25 @@ def clock() -> Clock:
     return Clock()
 
 
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[str]:
+    """The URL of a PostgreSQL of the tests' own."""
+    with postgres.running() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Of a database that is empty."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'jobs.db'}"
+    return postgres.another(request.getfixturevalue("cluster"))
+
+
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    """A new one: SQLite, or an empty PostgreSQL where FROMNOISE_TEST_DATABASE names one."""
-    database = Database.open(os.environ.get("FROMNOISE_TEST_DATABASE") or f"sqlite:///{tmp_path / 'jobs.db'}")
+def database(url: str) -> Iterator[Database]:
+    """A new one."""
+    database = Database.open(url)
     yield database
     database.close()
 

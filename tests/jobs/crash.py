@@ -8,9 +8,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -67,8 +68,8 @@ class Crash:
             self.url,
             self.folder / "outputs",
             self.folder / "kept",
-            "cpu",
-            "float32",
+            device="cpu",
+            dtype="float32",
             max_batch=1,
             keep_every=0.1,
             lease=5,
@@ -79,7 +80,7 @@ class Crash:
         self.queue = Queue(self.database)
         self.service = Service(self.station, self.folder / "log.txt")
         self.chance = random.Random(self.seed)
-        self.killed = 0
+        self.killed: set[str] = set()
 
     def run(self, patience: float) -> None:
         """Ask, kill, and wait until all is done."""
@@ -112,27 +113,28 @@ class Crash:
         deeds = ["worker"] * self.worker_kills + ["server"] * self.server_kills
         self.chance.shuffle(deeds)
         for deed in deeds:
-            self.wait_for_work(end)
-            time.sleep(self.chance.random() * 0.5)
+            worker = self.busy_worker(end)
+            time.sleep(self.chance.random() * 2)
+            self.killed.add(worker["id"])  # which a server takes with it
             if deed == "server":
                 self.service.kill()
                 self.service.start()
-                self.killed += 1
             else:
-                self.killed += self.kill_worker()
+                os.kill(worker["pid"], signal.SIGKILL)
 
-    def wait_for_work(self, end: float) -> None:
-        """Until a worker has jobs."""
-        while not self.queue.counts()["running"] or not any(alive(w["pid"]) for w in self.queue.workers()):
+    def busy_worker(self, end: float) -> Mapping[str, Any]:
+        """A worker that has advanced a job since it was started."""
+        while True:
             assert time.monotonic() < end, self.service.log.read_text()
+            assert self.queue.counts()["done"] < len(self.recipes), "all was done before everything was killed"
+            for worker in self.queue.workers():
+                if worker["id"] not in self.killed and self.has_advanced(worker["id"]):
+                    return worker
             time.sleep(0.02)
 
-    def kill_worker(self) -> int:
-        for worker in self.queue.workers():
-            if alive(worker["pid"]):
-                os.kill(worker["pid"], signal.SIGKILL)
-                return 1
-        return 0
+    def has_advanced(self, worker: str) -> bool:
+        running = [job for job in self.queue.jobs(states=["running"]) if job.worker == worker]
+        return any(job.step > job.kept or job.kept for job in running)
 
     def check(self) -> None:
         """Nothing is lost, nothing is done twice, every file is whole, every picture what it would have been."""
@@ -170,11 +172,3 @@ class Crash:
         """Jobs that went on from a step in the middle."""
         events = self.queue.events(limit=1_000_000)
         return sum(event.kind == "started" and event.data["from"] > 0 for event in events)
-
-
-def alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except OSError:
-        return False
-    return True

@@ -38,12 +38,13 @@ def station(database: Database, tmp_path: Path) -> Station:
         database.engine.url.render_as_string(hide_password=False),
         tmp_path / "outputs",
         tmp_path / "kept",
-        "cpu",
-        "float32",
+        device="cpu",
+        dtype="float32",
         max_batch=1,
         keep_every=0,
         preview_every=0,
         pattern="[seed]",
+        thumbs=tmp_path / "thumbs",
         settings=Settings(models=(tmp_path,)),
     )
 

@@ -16,15 +16,17 @@ import os
 import socket
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Connection, Table, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from fromnoise.jobs.database import Database
+from fromnoise.jobs.entering import enter
 from fromnoise.jobs.events import note
 from fromnoise.jobs.job import Buried, Job, Limits, Result, State, Wish
+from fromnoise.jobs.picture import New
 from fromnoise.jobs.queue import in_line, job_of
 from fromnoise.jobs.tables import JOBS, LINE, PREVIEWS, RESULTS, TAKEN, WORKERS
 
@@ -217,8 +219,11 @@ class Leases:
             connection.execute(update(JOBS).where(JOBS.c.id == job).values(file=name))
             return name
 
-    def finish(self, worker: str, job: str, results: Sequence[Result]) -> None:
-        """A job is done: its results, whose files are on the disk by now, are stored with it. Buried."""
+    def finish(self, worker: str, job: str, results: Sequence[Result], pictures: Sequence[New] = ()) -> None:
+        """A job is done: its results, whose files are on the disk by now, are stored with it. Buried.
+
+        `pictures` enter the gallery with it.
+        """
         now = self.clock()
         with self.database.writing() as connection:
             found = mine(connection, worker, job)
@@ -230,6 +235,8 @@ class Leases:
             connection.execute(update(JOBS).where(JOBS.c.id == job).values(values))
             told = {"results": [result.path for result in results]}
             note(connection, job, found.work.owner, now, "done", told)
+            for picture in pictures:
+                enter(connection, replace(picture, created=now), sqlite=self.database.is_sqlite)
 
     def fail(self, worker: str, job: str, error: str) -> None:
         """A job can't be done, and why. Buried."""

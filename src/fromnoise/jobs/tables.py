@@ -150,3 +150,51 @@ TAKEN = Table(  # the last job that was taken of each owner
     Column("priority", Integer, primary_key=True),
     Column("ends", Float, nullable=False),  # its turn and its cost
 )
+
+PICTURES = Table(
+    "pictures",
+    METADATA,
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),  # grows
+    Column("id", Text, nullable=False, unique=True),
+    Column("root", Text, nullable=False),  # the folder that `path` is below; empty for that of outputs
+    Column("path", Text, nullable=False),  # with slashes
+    Column("owner", Text, nullable=False),
+    Column("job", Text, index=True),
+    Column("created", Float, nullable=False),
+    Column("size", BigInteger, nullable=False),  # bytes
+    Column("changed", BigInteger, nullable=False),  # ns since 1970
+    Column("sha256", Text, nullable=False, index=True),
+    Column("media", Text, nullable=False),
+    Column("width", Integer, nullable=False),
+    Column("height", Integer, nullable=False),
+    Column("source", Text, nullable=False),  # the tool that made it; empty where nothing is known
+    Column("recipe", JSON(none_as_null=True)),
+    Column("model", Text, nullable=False),
+    Column("model_hash", Text, nullable=False),
+    Column("sampler", Text, nullable=False),
+    Column("seed", Text, nullable=False),  # as large as 2^64 - 1
+    Column("favourite", Boolean, nullable=False),
+    Column("album", Text, nullable=False),
+    Column("parent", Text, index=True),  # the id of the picture that it was made from
+    Column("deleted", Float),  # since when it lies in the bin
+    UniqueConstraint("root", "path"),
+    Index("ix_pictures_owner", "owner", "number"),
+    Index("ix_pictures_created", "created"),
+    sqlite_autoincrement=True,
+)
+
+MARKS = Table(  # what there may be several of
+    "marks",
+    METADATA,
+    Column(
+        "picture",
+        BigInteger().with_variant(Integer, "sqlite"),
+        ForeignKey(PICTURES.c.number, ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("kind", Text, primary_key=True),  # tag, lora
+    Column("name", Text, primary_key=True),
+    Index("ix_marks_kind", "kind", "name"),
+)
+
+WORDS = "picture_words"  # what is searched: an FTS5 table whose rowid is a picture's number; in PostgreSQL a tsvector

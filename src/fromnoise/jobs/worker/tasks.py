@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from fromnoise.engine.memory import Placement
+from fromnoise.jobs.database import Database
 from fromnoise.jobs.job import Job, Result
 from fromnoise.registry import Registry
 from fromnoise.settings import Settings
@@ -34,6 +35,8 @@ class Desk:
     settings: Settings
     outputs: Path  # results belong below it; their paths are told relative to it
     kept: Path  # a folder of the job's own, for what it goes on from; it is removed when the job has ended
+    database: Database
+    thumbs: Path | None = None  # where small pictures are kept
 
 
 TASKS: Registry[Callable[[Mapping[str, Any], Desk], Task]] = Registry("kind of job", entry_points="fromnoise.tasks")

@@ -13,15 +13,19 @@ from glob import escape
 from pathlib import Path
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from fromnoise.engine.images import save_png
 from fromnoise.engine.metadata.own import texts
 from fromnoise.errors import FromnoiseError
+from fromnoise.jobs import thumbnails
 from fromnoise.jobs.job import PICTURE, Buried, Job, Result, State, Wish
 from fromnoise.jobs.leases import Leases, Update
 from fromnoise.jobs.naming import Named, free_name, name
+from fromnoise.jobs.picture import New
 from fromnoise.jobs.station import Station
+from fromnoise.jobs.worker import importing as importing  # registers its task
 from fromnoise.jobs.worker.easel import Drawing, Easel
 from fromnoise.jobs.worker.tasks import TASKS, Desk, Task
 
@@ -85,8 +89,13 @@ class Worker:
             if job.work.kind == PICTURE:
                 self.easel.start(job)
             else:
-                desk = Desk(job, self.easel.placement, self.station.settings, self.station.outputs, self.place_of(job))
-                self.errand = Errand(job, TASKS[job.work.kind](job.work.body, desk))
+                self.errand = Errand(job, TASKS[job.work.kind](job.work.body, self.desk(job)))
+
+    def desk(self, job: Job) -> Desk:
+        station, database = self.station, self.leases.database
+        return Desk(
+            job, self.easel.placement, station.settings, station.outputs, self.place_of(job), database, station.thumbs
+        )
 
     def told_of(self, job: Job) -> "Told":
         return Told(partial(self.leases.fail, self.id, job.id))
@@ -161,8 +170,27 @@ class Worker:
                 "recipe": recipe.model_dump(mode="json", exclude_none=True),
                 **({"partial": partial_at} if partial_at is not None else {}),
             }
-            self.leases.finish(self.id, job, [Result(file, file_digest(outputs / file), "image/png", data)])
+            result = Result(file, file_digest(outputs / file), "image/png", data)
+            self.leases.finish(self.id, job, [result], [self.entry(drawing.job, result, outputs / file, image)])
         self.easel.kept.forget(job)
+
+    def entry(self, job: Job, result: Result, path: Path, image: Image.Image) -> New:
+        """What the gallery is told of a picture."""
+        if self.station.thumbs is not None:
+            with suppress(OSError):
+                thumbnails.keep(self.station.thumbs, str(result.sha256), image)
+        status = path.stat()
+        return New(
+            str(result.path),
+            str(result.sha256),
+            status.st_size,
+            status.st_mtime_ns,
+            image.width,
+            image.height,
+            owner=job.work.owner,
+            job=job.id,
+            recipe=result.data["recipe"],
+        )
 
     # tasks
 
