@@ -9,6 +9,7 @@ import pytest
 from fromnoise.engine.recipe import Recipe
 from fromnoise.jobs.job import STATES, Limits
 from fromnoise.jobs.naming import DEFAULT, Named, words
+from fromnoise.jobs.picture import Search
 from fromnoise.jobs.station import Station
 
 
@@ -21,6 +22,15 @@ def test_the_example_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.chdir(tmp_path)
     (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     exec(compile(example, "docs/jobs.md", "exec"), {})
+
+
+def test_the_gallery_is_explained(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (root / "docs" / "gallery.md").read_text("utf-8")
+    monkeypatch.chdir(tmp_path)
+    (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    exec(compile(example, "docs/gallery.md", "exec"), {})
+    for name in Search.__dataclass_fields__:
+        assert re.search(rf"^\| .*`{name}`.* \|", page, re.MULTILINE), name
 
 
 def test_every_state_is_explained(page: str) -> None:
