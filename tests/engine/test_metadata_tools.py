@@ -17,6 +17,7 @@ from fromnoise.engine.metadata.novelai import weighted
 from fromnoise.engine.metadata.read import read_any
 from fromnoise.engine.recipe import ImageRef, Recipe
 from fromnoise.engine.recipe_guidance import Region, Regional
+from fromnoise.engine.recipe_networks import NetworkUse
 from fromnoise.engine.recipe_parts import Hires, Inpaint, Noise, Refiner, SoftInpaint, Variation
 from fromnoise.errors import FileError
 
@@ -56,7 +57,10 @@ def test_automatic1111_of_today() -> None:
         28, "dpmpp_2m_sde", "exponential", 6.5, 1234567890, 512, 768, 2,
     )  # fmt: skip
     assert fields(read, "model", "model_hash", "sampler_options") == ("v1-5-pruned-emaonly", "6ce0161689", {"eta": 0.3})
-    assert read.not_understood["Lora hashes"] == "add detail: 7c6bad76eb54"
+    assert [(use.kind, use.name, use.hash, use.in_prompt) for use in read.recipe.networks] == [
+        ("lora", "add detail", "7c6bad76eb54", True),
+        ("embedding", "EasyNegative", "c74b4e810b03", True),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -335,7 +339,6 @@ def test_comfyui_workflows(tmp_path: Path, case: str) -> None:
     )  # fmt: skip
     named = {
         "img2img-06": "LoadLatent 20",
-        "lora-08-05": "LoraLoader 11",
         "inpaint-mask": "SetLatentNoiseMask 25",
     }
     expected = {named[case]} if case in named else set()
@@ -344,6 +347,8 @@ def test_comfyui_workflows(tmp_path: Path, case: str) -> None:
     assert read.recipe.noise == (Noise(batch=3) if case == "batch3" else None)
     if case not in ("img2img-06", "inpaint-mask"):
         assert fields(read, "width", "height") == (64, 64)
+    listed = (NetworkUse(name="tinyw_lora", strength=0.8, text_strength=0.5),) if case == "lora-08-05" else ()
+    assert read.recipe.networks == listed
 
 
 @pytest.mark.parametrize(
@@ -404,7 +409,8 @@ def test_comfyui_custom_sampling_and_primitives(tmp_path: Path) -> None:
         77, 33, 4.5, "dpmpp_2m_sde", "karras", 512, 768,
     )  # fmt: skip
     assert read.recipe.sampler_options == {"solver_type": "heun", "eta": 0.5, "s_noise": 1.0}
-    assert set(read.not_understood) == {"LoraLoader 2"}
+    assert read.recipe.networks == (NetworkUse(name="a", strength=0.5, text_strength=1.0),)
+    assert not read.not_understood
 
 
 def test_comfyui_guidance_comes_back(tmp_path: Path) -> None:
@@ -513,7 +519,8 @@ def test_invokeai(tmp_path: Path) -> None:
         "a cat", "dog", 512, 640, 3293022630, 8.0, 35, 2,
     )  # fmt: skip
     assert fields(read, "sampler", "schedule", "model", "model_hash") == ("dpmpp_2m_sde", "karras", "dreamshaper", None)
-    assert set(read.not_understood) == {"loras", "model.hash"}
+    assert read.recipe.networks == (NetworkUse(name="paint", strength=0.75),)
+    assert set(read.not_understood) == {"model.hash"}
 
 
 @pytest.mark.parametrize(
@@ -559,6 +566,7 @@ def test_fooocus_json(tmp_path: Path) -> None:
     )  # fmt: skip
     assert fields(read, "model", "model_hash", "clip_skip") == ("juggernautXL_v8Rundiffusion", "aeb7e9e689", 2)
     assert read.not_understood["prompt"] == "a cat"
+    assert read.recipe.networks == (NetworkUse(name="offset", strength=0.1, hash="4852686128"),)
     assert "sharpness" in read.not_understood
 
 

@@ -150,3 +150,21 @@ def along(schedule: Sequence[tuple[float, float]], share: float) -> float:
         if share <= right:
             return low + (high - low) * (share - left) / max(right - left, 1e-12)
     return points[-1][1]
+
+
+def tag_of(use: NetworkUse, steps: int) -> str:
+    """The tag that means the same in a picture of so many steps; factors between 0 and 1 over the steps have none."""
+    word = next(word for word, kind in TAGS.items() if kind == use.kind)
+    if use.kind == "hypernetwork":
+        return f"<{word}:{use.name}:{use.strength:g}>"
+    parts = [word, use.name, f"{use.on_text:g}", f"{use.strength:g}"]
+    if use.ramp:
+        parts[-1] = ",".join(f"{use.strength * factor:g}@{share:g}" for share, factor in sorted(use.schedule))
+    else:
+        on = [step for step, strength in use.stages(steps) if strength]
+        off = [step for step, strength in use.stages(steps) if not strength and on and step > on[0]]
+        parts += [f"start={on[0] + 1}"] if on and on[0] else []
+        parts += [f"stop={off[0] + 1}"] if off else []
+    parts += [f"dyn={use.rank}"] if use.rank else []
+    parts += [f"lbw={use.blocks}"] if use.blocks else []
+    return f"<{':'.join(parts)}>"

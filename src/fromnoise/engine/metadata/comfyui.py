@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from fromnoise.engine.metadata.carrier import GRAPH_KEY
 from fromnoise.engine.metadata.comfyui_graph import MAX_DEPTH, Graph, Node
 from fromnoise.engine.metadata.comfyui_models import take_change
+from fromnoise.engine.metadata.comfyui_networks import is_network, take_network
 from fromnoise.engine.metadata.comfyui_regions import branches, take_regions
 from fromnoise.engine.metadata.comfyui_sampling import is_sampler, take_sampling
 from fromnoise.engine.metadata.draft import Draft, Imported, json_object
@@ -14,7 +15,6 @@ SOURCE = "ComfyUI"
 OUTPUTS = ("SaveImage", "Save", "Preview")  # nodes that end a graph begin or go on with one of these
 STARTS = ("LoadImage", "LoadLatent")
 MODEL_INPUTS = ("ckpt_name", "unet_name", "base_ckpt_name", "model_name", "model_path")
-LORA_STRENGTHS = ("strength_model", "lora_wt", "model_strength", "strength")
 OUTPAINT = {"left": "left", "top": "top", "right": "right", "bottom": "bottom", "feathering": "feather"}
 SIDES = {"positive": 0, "negative": 1}  # and the output of nodes that pass both on
 CONDITIONING_INPUTS = ("conditioning", "conditioning_to", "conditioning_1", "conditioning_from", "conditioning_2")
@@ -171,9 +171,8 @@ def take_models(draft: Draft, graph: Graph, sampler: Node) -> None:
         if name and "lora_name" not in node.values:
             draft.model(name, f"{node.kind} {node.id}")
             return
-        if "lora_name" in node.values:
-            strength = graph.value(node, *LORA_STRENGTHS)
-            draft.keep(f"{node.kind} {node.id}", f"<lora:{node.values['lora_name']}:{strength}>")
+        if is_network(node):
+            take_network(draft, graph, node)
         elif node.kind.startswith("CLIPTextEncode"):  # of Perp-Neg: the empty prompt
             continue
         elif not take_change(draft, graph, node) and node.values:

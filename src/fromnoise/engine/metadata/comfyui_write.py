@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from fromnoise.engine.metadata.comfyui_models import changes_of
+from fromnoise.engine.metadata.comfyui_networks import FIRST, network_nodes, without_tags
 from fromnoise.engine.metadata.comfyui_regions import MASK, SHARES, TIMES
 from fromnoise.engine.recipe import Recipe
 from fromnoise.engine.recipe_guidance import Region
@@ -26,7 +27,7 @@ def graph_json(recipe: Recipe) -> str:
 def graph(recipe: Recipe) -> dict[str, Node]:
     """Checkpoint, two prompts, latents, KSampler, VAEDecode and SaveImage, numbered as in ComfyUI's own example.
 
-    Nodes that change the model are numbered from 20, those of regions from 40.
+    Nodes that change the model are numbered from 20, those of regions from 40, LoRAs and hypernetworks from 60.
     """
     changed, (places, told) = model_changes(recipe), regions(recipe)
     return {
@@ -56,18 +57,27 @@ def graph(recipe: Recipe) -> dict[str, Node]:
 def model_changes(recipe: Recipe) -> dict[str, Node]:
     """Nodes between the loader and the sampler, each on the one before."""
     nodes: dict[str, Node] = {}
+    for number, (kind, inputs) in enumerate(network_nodes(recipe), FIRST):
+        clip: dict[str, object] = {"clip": loaded_clip(nodes)} if kind == "LoraLoader" else {}
+        nodes[str(number)] = {"class_type": kind, "inputs": {"model": last_model(nodes), **clip, **inputs}}
     for number, (kind, inputs) in enumerate(changes_of(recipe), 20):
         link = last_model(nodes)
         empty: dict[str, object] = {"empty_conditioning": ["19", 0]} if kind == "PerpNeg" else {}
         nodes[str(number)] = {"class_type": kind, "inputs": {"model": link, **empty, **inputs}}
     if any(one["class_type"] == "PerpNeg" for one in nodes.values()):
-        nodes = {"19": node("CLIPTextEncode", text="", clip=["4", 1]), **nodes}
+        nodes = {"19": node("CLIPTextEncode", text="", clip=loaded_clip(nodes)), **nodes}
     return nodes
 
 
 def last_model(nodes: Mapping[str, Node]) -> Link:
     numbers = [number for number, one in nodes.items() if one["class_type"] != "CLIPTextEncode"]
     return [numbers[-1] if numbers else "4", 0]
+
+
+def loaded_clip(nodes: Mapping[str, Node]) -> Link:
+    """The text encoder behind the last LoRA."""
+    numbers = [number for number, one in nodes.items() if one["class_type"] == "LoraLoader"]
+    return [numbers[-1] if numbers else "4", 1]
 
 
 def regions(recipe: Recipe) -> tuple[dict[str, Node], dict[str, Link]]:
@@ -90,7 +100,7 @@ def regions(recipe: Recipe) -> tuple[dict[str, Node], dict[str, Link]]:
         inputs = {"conditioning": told["positive"], "strength": recipe.regional.base}
         combined["positive"] = add("ConditioningSetAreaStrength", inputs)
     for region in recipe.regional.regions:
-        link = add("CLIPTextEncode", {"text": region.prompt, "clip": clip_of(recipe)})
+        link = add("CLIPTextEncode", {"text": without_tags(recipe, region.prompt), "clip": clip_of(recipe)})
         for kind, inputs in placed(region):
             masks: dict[str, object] = {}
             if "image" in inputs:
@@ -121,18 +131,20 @@ def placed(region: Region) -> Iterator[tuple[str, dict[str, object]]]:
 
 def clip_of(recipe: Recipe) -> Link:
     """The text encoder, where layers are skipped behind that."""
-    return ["10", 0] if recipe.clip_skip else ["4", 1]
+    return ["10", 0] if recipe.clip_skip else loaded_clip(model_changes(recipe))
 
 
 def prompts(recipe: Recipe) -> dict[str, Node]:
     """Nodes 6 and 7, and 10 where layers of the text encoder are skipped."""
     clip = clip_of(recipe)
     nodes = {
-        "6": node("CLIPTextEncode", text=recipe.prompt, clip=clip),
+        "6": node("CLIPTextEncode", text=without_tags(recipe, recipe.prompt), clip=clip),
         "7": node("CLIPTextEncode", text=recipe.negative, clip=clip),
     }
     if recipe.clip_skip:
-        nodes["10"] = node("CLIPSetLastLayer", clip=["4", 1], stop_at_clip_layer=-recipe.clip_skip)
+        nodes["10"] = node(
+            "CLIPSetLastLayer", clip=loaded_clip(model_changes(recipe)), stop_at_clip_layer=-recipe.clip_skip
+        )
     return nodes
 
 

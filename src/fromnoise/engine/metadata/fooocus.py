@@ -6,6 +6,7 @@ from typing import Any
 from fromnoise.engine.metadata.carrier import MAKER_NOTE, PARAMETERS_KEY, USER_COMMENT
 from fromnoise.engine.metadata.draft import Draft, Imported, json_object
 from fromnoise.engine.metadata.infotext_read import read_infotext
+from fromnoise.engine.metadata.networks import add_network
 
 SOURCE = "Fooocus"
 SCHEMES = ("fooocus", "a1111")
@@ -53,10 +54,23 @@ def read_json(data: Mapping[str, Any]) -> Imported:
         draft.model(data["base_model"], "base_model")
     if isinstance(data.get("base_model_hash"), str):
         draft.hash(data["base_model_hash"], "base_model_hash")
+    taken = take_loras(draft, data.get("loras"))
     for key, value in data.items():
-        if key not in SILENT | PLAIN.keys() and value not in (None, [], "", "None"):
+        told = taken and (key == "loras" or key.startswith("lora_combined_"))
+        if key not in SILENT | PLAIN.keys() and value not in (None, [], "", "None") and not told:
             draft.keep(key, value)
     return draft.build(SOURCE)
+
+
+def take_loras(draft: Draft, loras: object) -> bool:
+    """[[name, strength, hash], ...]; whether all of them were understood."""
+    taken = True
+    for lora in loras if isinstance(loras, list) else ():
+        if not isinstance(lora, list) or len(lora) < 2:
+            return False
+        digest = {"hash": lora[2]} if len(lora) > 2 and lora[2] else {}
+        taken = add_network(draft, {"name": lora[0], "strength": lora[1], **digest}, "loras") and taken
+    return taken
 
 
 def whole_prompt(draft: Draft, data: Mapping[str, Any], key: str, full: str) -> str:

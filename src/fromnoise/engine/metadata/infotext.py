@@ -13,6 +13,7 @@ from typing import NamedTuple
 from fromnoise import __version__
 from fromnoise.engine.metadata.infotext_guidance import guidance_fields, soft_fields
 from fromnoise.engine.metadata.infotext_upscale import Json, upscale_fields, upscaler_label
+from fromnoise.engine.metadata.networks import hash_fields, with_tags
 from fromnoise.engine.metadata.numbers import number
 from fromnoise.engine.recipe import Recipe
 from fromnoise.engine.recipe_parts import Hires, Inpaint
@@ -60,7 +61,8 @@ def parameters(recipe: Recipe) -> str:
     """The infotext of `recipe`."""
     line = written_line(written_fields(recipe))
     negative = f"\n{NEGATIVE} {recipe.negative}" if recipe.negative else ""
-    return f"{recipe.prompt}{negative}\n{line}".removeprefix("\n" if not recipe.prompt else "")
+    prompt = with_tags(recipe)
+    return f"{prompt}{negative}\n{line}".removeprefix("\n" if not prompt else "")
 
 
 def written_line(fields: Iterable[tuple[str, str]]) -> str:
@@ -102,6 +104,7 @@ def written_fields(recipe: Recipe) -> Iterator[tuple[str, str]]:
         yield "Old prompt editing timelines", "True"
     if recipe.emphasis:
         yield "Emphasis", recipe.emphasis.capitalize()
+    yield from hash_fields(recipe)
     if recipe.profile != "a1111":
         yield PROFILE, recipe.profile
     yield "Version", f"fromnoise {__version__}"

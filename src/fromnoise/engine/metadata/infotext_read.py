@@ -15,6 +15,7 @@ from fromnoise.engine.metadata.infotext import (
 )
 from fromnoise.engine.metadata.infotext_guidance import SOFT, take_guidance
 from fromnoise.engine.metadata.infotext_upscale import take_upscale
+from fromnoise.engine.metadata.networks import take_networks
 from fromnoise.errors import FileError
 
 PLAIN = {  # fields that are one of ours under another name
@@ -123,6 +124,9 @@ def understood(parsed: Parsed, tool: str) -> Imported:
     take_refiner(draft, fields)
     take_words(draft, fields, tool)
     take_guidance(draft, fields)
+    if "Steps" in fields:
+        draft.set("steps", fields.pop("Steps"), "Steps")
+    take_networks(draft, fields, ours=tool == OURS)
     if "Size" in fields:
         draft.size(fields.pop("Size"), "Size")
     for key, value in fields.items():

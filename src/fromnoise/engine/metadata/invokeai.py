@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fromnoise.engine.metadata.draft import Draft, Imported, json_object
+from fromnoise.engine.metadata.networks import add_network
 from fromnoise.errors import FileError
 
 SOURCE = "InvokeAI"
@@ -69,9 +70,23 @@ def read_metadata(draft: Draft, data: Mapping[str, Any]) -> None:
         draft.set("clip_skip", skipped + 1, "clip_skip")
     if data.get("init_image") is not None and data.get("strength") is not None:
         draft.strength(data["strength"], "strength")
+    told = SILENT | PLAIN.keys() | {"clip_skip", "strength"}
+    told |= {"loras"} if take_loras(draft, data.get("loras")) else set()
     for key, value in data.items():
-        if key not in SILENT | PLAIN.keys() | {"clip_skip", "strength"} and value not in (None, [], "", 0, False):
+        if key not in told and value not in (None, [], "", 0, False):
             draft.keep(key, value)
+
+
+def take_loras(draft: Draft, loras: object) -> bool:
+    """[{"model": {"name": ...}, "weight": ...}], in version 3 {"lora": {"model_name": ...}}; whether all are known."""
+    taken = True
+    for lora in loras if isinstance(loras, list) else ():
+        model = (lora.get("model") or lora.get("lora")) if isinstance(lora, dict) else None
+        if not isinstance(model, dict):
+            return False
+        name = model.get("name") or model.get("model_name") or ""
+        taken = add_network(draft, {"name": name, "strength": lora.get("weight", 1)}, "loras") and taken
+    return taken
 
 
 def take_sides(draft: Draft, data: Mapping[str, Any]) -> None:
