@@ -18,10 +18,11 @@ from fromnoise.checkpoints.detect import VAE_SCALES, Family, ModelFacts, Predict
 from fromnoise.checkpoints.load import Checkpoint
 from fromnoise.checkpoints.save import save_checkpoint
 from fromnoise.nn.clip import CLIPConfig, CLIPText
+from fromnoise.nn.clip_vision import CLIPVision, CLIPVisionConfig
 from fromnoise.nn.unet import UNet, UNetConfig
 from fromnoise.nn.vae import AutoencoderKL, VAEConfig
 
-CHANNELS: dict[Task, int] = {"base": 4, "depth": 5, "instruct": 8, "inpaint": 9}
+CHANNELS: dict[Task, int] = {"base": 4, "unclip": 4, "depth": 5, "instruct": 8, "inpaint": 9}
 SIZES = 256  # sinusoids for each number in SDXL's y
 
 CLIP_L = CLIPConfig(dim=32, layers=2, heads=1)
@@ -32,6 +33,7 @@ TEXT: dict[Family, tuple[CLIPConfig, ...]] = {
     "sdxl": (CLIP_L, OPENCLIP),
     "sdxl_refiner": (OPENCLIP,),
 }
+VISION = CLIPVisionConfig(dim=64, layers=3, heads=1, projection_dim=48, patch=8, image_size=32)
 VAE = VAEConfig(channels=32, channel_mult=(1, 1, 1, 1), res_blocks=1)
 
 
@@ -39,6 +41,7 @@ def unet_config(family: Family = "sd1", task: Task = "base") -> UNetConfig:
     """Two levels; a transformer at both for SD 1.x and 2.x, at the lower one for SDXL."""
     xl, refiner = family.startswith("sdxl"), family == "sdxl_refiner"
     numbers = 5 if refiner else 6
+    pooled = OPENCLIP.dim + numbers * SIZES if xl else None
     return UNetConfig.uniform(
         in_channels=CHANNELS[task],
         model_channels=64 if family == "sd2" else 32,
@@ -47,7 +50,7 @@ def unet_config(family: Family = "sd1", task: Task = "base") -> UNetConfig:
         res_blocks=1,
         context_dim=sum(config.dim for config in TEXT[family]),
         heads=8 if family == "sd1" else None,
-        vector_dim=OPENCLIP.dim + numbers * SIZES if xl else None,
+        vector_dim=2 * VISION.projection_dim if task == "unclip" else pooled,
         linear_proj=family != "sd1",
     )
 
@@ -83,7 +86,8 @@ def model(
     unet = unet or unet_config(family, task)
     vae = (vae or replace(VAE, scale_factor=VAE_SCALES[family])) if with_vae else None
     text = TEXT[family] if text is None else text
-    facts = ModelFacts(family, task, prediction, "caller", zero_snr, unet, vae, text)
+    vision = VISION if task == "unclip" else None
+    facts = ModelFacts(family, task, prediction, "caller", zero_snr, unet, vae, text, vision)
     generator = torch.Generator().manual_seed(seed)
     return Checkpoint(
         Path(f"tiny-{family}"),
@@ -92,6 +96,7 @@ def model(
         filled(AutoencoderKL(vae), generator) if vae else None,
         tuple(filled(CLIPText(config), generator) for config in text),
         {},
+        filled(CLIPVision(vision), generator) if vision else None,
     )
 
 

@@ -8,12 +8,12 @@ import torch
 from PIL import Image
 
 from fromnoise.nn.clip_vision import CLIPVision, CLIPVisionConfig
+from fromnoise.nn.gligen import Gligen, GligenConfig
 from fromnoise.nn.image_projection import Kind, ProjectionConfig
 from fromnoise.nn.ip_adapter import IPAdapter, IPAdapterConfig, sites
 from fromnoise.nn.unet import UNet
-from tests.tiny import filled
+from tests.tiny import VISION, filled
 
-VISION = CLIPVisionConfig(dim=64, layers=3, heads=1, projection_dim=48, patch=8, image_size=32)
 IDENTITY = 24  # numbers that tell a face
 
 PROJECTIONS: dict[Kind, ProjectionConfig] = {
@@ -43,3 +43,14 @@ def photo(path: Path, seed: int = 0, size: tuple[int, int] = (40, 48)) -> Path:
     levels = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), dtype=np.uint8)
     Image.fromarray(levels).resize(size, Image.Resampling.BICUBIC).save(path)
     return path
+
+
+def gligen(unet: UNet, seed: int = 0) -> Gligen:
+    """A random GLIGEN model for `unet`, whose gates are open."""
+    width = unet.config.context_dim
+    blocks = tuple((site.name, site.dim) for site in sites(unet))
+    made = filled(Gligen(GligenConfig(blocks, width, width, hidden_dim=512)), torch.Generator().manual_seed(seed))
+    for name, parameter in made.named_parameters():
+        if ".alpha_" in name:
+            parameter.fill_(0.7)
+    return made

@@ -4,8 +4,15 @@ from typing import Any
 
 from diffusers import AutoencoderKL, ControlNetModel, ControlNetUnionModel, T2IAdapter, UNet2DConditionModel
 from torch import Tensor
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    CLIPVisionConfig,
+    CLIPVisionModelWithProjection,
+)
 
+from fromnoise.nn import clip_vision
 from fromnoise.nn.clip import CLIPConfig
 from fromnoise.nn.controlnet import ControlNetConfig
 from fromnoise.nn.t2i_adapter import T2IAdapterConfig
@@ -116,3 +123,18 @@ def adapter(config: T2IAdapterConfig) -> Any:
 def sinusoids(sizes: Tensor) -> Tensor:
     """SDXL's numbers (b n) as it sees them (b n * SIZES)."""
     return timestep_embedding(sizes.flatten(), SIZES).reshape(len(sizes), -1)
+
+
+def vision(config: clip_vision.CLIPVisionConfig) -> Any:
+    return CLIPVisionModelWithProjection(
+        CLIPVisionConfig(
+            hidden_size=config.dim,
+            intermediate_size=config.mlp_dim or 4 * config.dim,
+            projection_dim=config.projection_dim,
+            num_hidden_layers=config.layers,
+            num_attention_heads=config.heads,
+            image_size=config.image_size,
+            patch_size=config.patch,
+            hidden_act=config.act,
+        )
+    ).eval()

@@ -1,14 +1,11 @@
 """Picture encoders equal transformers' CLIPVisionModelWithProjection, and pixels its CLIPImageProcessor's."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from transformers import CLIPVisionConfig as Config
-from transformers import CLIPVisionModelWithProjection
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from fromnoise.checkpoints.clip_vision import load_clip_vision
@@ -18,6 +15,7 @@ from fromnoise.checkpoints.names import OPEN_CLIP_VISION
 from fromnoise.checkpoints.save import write
 from fromnoise.engine.vision import clip_pixels
 from fromnoise.nn.clip_vision import VIT_BIGG, VIT_H, VIT_L, CLIPVision, CLIPVisionConfig
+from tests.reference import peers
 from tests.tiny import filled
 
 TINY = CLIPVisionConfig(dim=64, layers=3, heads=1, projection_dim=48, patch=8, image_size=32, mlp_dim=96)
@@ -28,24 +26,9 @@ def random(config: CLIPVisionConfig) -> CLIPVision:
     return filled(CLIPVision(config), torch.Generator().manual_seed(0))
 
 
-def peer(config: CLIPVisionConfig) -> Any:
-    return CLIPVisionModelWithProjection(
-        Config(
-            hidden_size=config.dim,
-            intermediate_size=config.mlp_dim or 4 * config.dim,
-            projection_dim=config.projection_dim,
-            num_hidden_layers=config.layers,
-            num_attention_heads=config.heads,
-            image_size=config.image_size,
-            patch_size=config.patch,
-            hidden_act=config.act,
-        )
-    ).eval()
-
-
 @pytest.mark.parametrize("config", [TINY, TINY_GELU])
 def test_states_and_embedding(config: CLIPVisionConfig) -> None:
-    ours, theirs = random(config), peer(config)
+    ours, theirs = random(config), peers.vision(config)
     theirs.load_state_dict(ours.state_dict(), strict=True)
     pixels = torch.randn(2, 3, config.image_size, config.image_size, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
@@ -59,7 +42,7 @@ def test_states_and_embedding(config: CLIPVisionConfig) -> None:
 def test_full_size(config: CLIPVisionConfig) -> None:
     """The names and shapes of the real encoders, and what is read from them."""
     with torch.device("meta"):
-        ours, theirs = CLIPVision(config), peer(config)
+        ours, theirs = CLIPVision(config), peers.vision(config)
     shapes = {name: tensor.shape for name, tensor in theirs.state_dict().items() if "position_ids" not in name}
     assert shapes == {name: tensor.shape for name, tensor in ours.state_dict().items()}
     assert vision_config(ours.state_dict()) == config

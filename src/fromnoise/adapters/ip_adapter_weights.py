@@ -5,10 +5,12 @@ Layers are counted as they run: `nn.ip_adapter.Site.number`; SD 1.x has 16, SDXL
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from fromnoise.errors import UserError
-from fromnoise.nn.ip_adapter import Site
+
+if TYPE_CHECKING:  # recipes, which need no torch, name weight types
+    from fromnoise.nn.ip_adapter import Site
 
 WeightType = Literal[
     "linear",
@@ -28,6 +30,10 @@ WeightType = Literal[
     "style transfer precise",
     "composition precise",
 ]
+Scaling = Literal["V only", "K+V", "K+V w/ C penalty", "K+mean(V) w/ C penalty"]
+"""What a weight multiplies, in the words of ComfyUI's nodes: the answer ("V only"); keys and values; those, in
+proportion to their channels; keys, and the mean of the values."""
+
 WEIGHT_TYPES: tuple[WeightType, ...] = get_args(WeightType)
 
 WEAK = 0.2  # of the weight, where a type is weak
@@ -48,7 +54,7 @@ class LayerWeights:
 
 
 def layer_weights(
-    sites: Sequence[Site], weight_type: WeightType, weight: float, second: float | None = None
+    sites: Sequence["Site"], weight_type: WeightType, weight: float, second: float | None = None
 ) -> LayerWeights:
     """What each of `sites` is weighed with.
 
@@ -64,7 +70,7 @@ def layer_weights(
     return LayerWeights(weights, (False,) * len(weights))
 
 
-def share(weight_type: WeightType, site: Site, count: int) -> float:
+def share(weight_type: WeightType, site: "Site", count: int) -> float:
     """Of the weight that a site gets."""
     place, half = site.number / count, count / 2
     distance = abs(site.number - half) / half  # from the middle

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from fromnoise.checkpoints.adapter_files.embedding import EmbeddingFile
 from fromnoise.engine.embeddings import embeddings_in, for_encoders
+from fromnoise.engine.image_vectors import image_vector
 from fromnoise.engine.library import Model
 from fromnoise.engine.networks import encoding
 from fromnoise.engine.profiles import PROFILES, Profile
@@ -101,9 +102,10 @@ def spoken(
     encoder = Encoder(model, recipe, profile, vectors, networks)
     told, told_not = (encoder.parts(prompt, timing, starts) for prompt in (positive, negative))
     sizes = recipe.sizes or Sizes()
+    picture = None if refiner else image_vector(model, recipe)
 
-    def cond(encoded: Encoded, score: float) -> Cond:
-        y = vector(model, encoded, words, sizes, score)
+    def cond(encoded: Encoded, score: float, picture: Tensor | None = None) -> Cond:
+        y = vector(model, encoded, words, sizes, score, picture)
         return Cond(encoded.context, y, timestep=profile.timestep, refiner=refiner)
 
     found = []
@@ -115,7 +117,8 @@ def spoken(
             without = Encoded(*(torch.zeros_like(state) for state in without))
         *states, without = encoder.fitted([*states, without])
         conds = [
-            (cond(state, sizes.aesthetic_score), weight) for state, (_, weight) in zip(states, subprompts, strict=True)
+            (cond(state, sizes.aesthetic_score, picture), weight)
+            for state, (_, weight) in zip(states, subprompts, strict=True)
         ]
         uncond = replace(cond(without, sizes.negative_aesthetic_score), negative=True)
         found.append(Prompts(tuple(conds), uncond, start, words))
@@ -220,13 +223,18 @@ def layer_rule(model: Model, profile: Profile, skip: int | None) -> LayerRule:
     return LayerRule(max(1, skip - missing), facts.text_final_norm)
 
 
-def vector(model: Model, encoded: Encoded, words: Words, sizes: Sizes, aesthetic_score: float) -> Tensor | None:
+def vector(
+    model: Model, encoded: Encoded, words: Words, sizes: Sizes, aesthetic_score: float, picture: Tensor | None = None
+) -> Tensor | None:
     """SDXL's y (1 v): pooled states, then original size, crop and target size, or the refiner's aesthetic score.
 
-    Podell et al. (2023), section 2.2: each number as 256 sinusoids.
+    Podell et al. (2023), section 2.2: each number as 256 sinusoids. `picture` takes the place of the pooled states.
+    unCLIP's is the picture's vector alone, zeros where there is none.
     """
     if model.unet.config.vector_dim is None:
         return None
+    if model.facts.task == "unclip":
+        return torch.zeros(1, model.unet.config.vector_dim) if picture is None else picture
     here = words.width, words.height
     (width, height), (left, top), (target_width, target_height) = (
         sizes.original or here,
@@ -235,7 +243,8 @@ def vector(model: Model, encoded: Encoded, words: Words, sizes: Sizes, aesthetic
     )
     last = [aesthetic_score] if model.facts.family == "sdxl_refiner" else [target_height, target_width]
     numbers = torch.tensor([height, width, top, left, *last], dtype=torch.float32, device=encoded.pooled.device)
-    return torch.cat((encoded.pooled.float(), timestep_embedding(numbers, 256).reshape(1, -1)), 1)
+    pooled = encoded.pooled if picture is None else picture.to(encoded.pooled)
+    return torch.cat((pooled.float(), timestep_embedding(numbers, 256).reshape(1, -1)), 1)
 
 
 def _timing(recipe: Recipe, words: Words) -> Timing:

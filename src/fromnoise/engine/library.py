@@ -13,12 +13,15 @@ from fromnoise.checkpoints.detect import ModelFacts, Prediction
 from fromnoise.checkpoints.hashes import file_hash, hashes
 from fromnoise.checkpoints.load import Checkpoint, convert, load_checkpoint
 from fromnoise.engine import shelves
+from fromnoise.engine.kept import Kept
 from fromnoise.engine.memory import Placement, vae_dtype
-from fromnoise.engine.network_files import Kept, NetworkFiles
+from fromnoise.engine.network_files import NetworkFiles
+from fromnoise.engine.picture_files import PictureFiles
 from fromnoise.engine.shelves import BUILTIN, builtin
 from fromnoise.errors import FileError
 from fromnoise.nn import vae_strips
 from fromnoise.nn.clip import CLIPText
+from fromnoise.nn.clip_vision import CLIPVision
 from fromnoise.nn.unet import UNet
 from fromnoise.nn.vae import AutoencoderKL
 from fromnoise.sampling.guidance import NetworkVariant
@@ -30,7 +33,6 @@ from fromnoise.settings import Settings
 DEFAULTS = Settings()
 MOST_AT_ONCE = 1 << 21  # pixels that the autoencoder takes whole
 SCALINGS: dict[Prediction, Callable[[Tensor], Scalings]] = {"eps": eps_scalings, "v": v_scalings, "edm": edm_scalings}
-UNSUPPORTED = ("depth", "unclip")  # they need a picture encoded in ways that are not there yet
 
 
 @dataclass(frozen=True)
@@ -60,12 +62,19 @@ class Model:
     placement: Placement
     settings: Settings = DEFAULTS  # where the other files are that recipes name
     vae_changes: tuple[NetworkVariant, ...] = ()  # made while pictures are encoded and decoded
-    allow_unmatched: bool = False  # LoRAs are used without the keys that match nothing in the model
+    allow_unmatched: bool = False  # LoRAs and the like are used without the keys that match nothing
+    vision: CLIPVision | None = None  # unCLIP's
+    vision_stats: tuple[Tensor, Tensor] | None = None  # mean and deviation (1 d) of its embeddings, where known
     kept: Kept = field(default_factory=Kept, compare=False, repr=False)
 
     def known_as(self, wanted: str) -> bool:
         """Whether a hash, or the beginning of one, means this model: its SHA-256, or what older tools computed."""
         return self.sha256.startswith(wanted.lower()) or (self.path.exists() and hashes(self.path).match(wanted))
+
+    @property
+    def pictures(self) -> PictureFiles:
+        """What reads the pictures that recipes name as prompts."""
+        return PictureFiles(self.settings, self.placement, self.allow_unmatched, self.kept, self.vision)
 
     @property
     def networks(self) -> NetworkFiles:
@@ -150,9 +159,7 @@ def assemble(
     allow_unmatched: bool = False,
 ) -> Model:
     """A model of a checkpoint's networks; they are moved and converted in place."""
-    facts, vae = checkpoint.facts, checkpoint.vae
-    if facts.task in UNSUPPORTED:
-        raise FileError(f"{checkpoint.path} is a model of the kind {facts.task!r}, which can't be drawn with yet")
+    facts, vae, vision = checkpoint.facts, checkpoint.vae, checkpoint.vision
     if vae is None:
         raise FileError(f"{checkpoint.path} holds no autoencoder; use a checkpoint that has one")
     if not checkpoint.text:
@@ -171,4 +178,6 @@ def assemble(
         placement=placement,
         settings=settings,
         allow_unmatched=allow_unmatched,
+        vision=None if vision is None else convert(vision, dtype=place.dtype, device=place.device),
+        vision_stats=checkpoint.vision_stats,
     )

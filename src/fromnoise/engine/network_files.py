@@ -1,16 +1,14 @@
 """The files that recipes name besides checkpoints: found on their shelves, read once, and kept for a model."""
 
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from torch import nn
 
 from fromnoise.adapters.adapter import Adapter, load_adapter
 from fromnoise.adapters.hypernetwork import Hypernetwork, build
-from fromnoise.adapters.patched import Copies
 from fromnoise.checkpoints.adapter_files.embedding import EmbeddingFile, read_embedding
 from fromnoise.checkpoints.adapter_files.hypernetwork import read_hypernetwork
 from fromnoise.checkpoints.adapter_files.lora import weights_of
@@ -18,6 +16,7 @@ from fromnoise.checkpoints.files import read
 from fromnoise.checkpoints.hashes import file_hash, hashes, tensors_hash
 from fromnoise.checkpoints.load import convert
 from fromnoise.engine import shelves
+from fromnoise.engine.kept import Kept
 from fromnoise.engine.memory import Placement
 from fromnoise.engine.recipe_networks import Kind, NetworkUse
 from fromnoise.errors import FileError, UserError
@@ -28,19 +27,10 @@ SHELVES: Mapping[Kind, shelves.Kind] = {
     "hypernetwork": "hypernetworks",
     "embedding": "embeddings",
 }
-MAX_FILES = 32  # that stay read
 ALIAS = "ss_output_name"  # what kohya's trainer was told to call a LoRA
 PREVIEW = ".preview"
 
 T = TypeVar("T")
-
-
-@dataclass
-class Kept:
-    """What was read and computed for a model, so that the next picture has it at once."""
-
-    files: OrderedDict[tuple[object, ...], object] = field(default_factory=OrderedDict)
-    copies: Copies = field(default_factory=Copies)
 
 
 @dataclass(frozen=True)
@@ -56,7 +46,7 @@ class NetworkFiles:
     def lora(self, use: NetworkUse) -> Adapter:
         """Raises FileError where it can't be found or read, or doesn't fit."""
         path = self.path(use)
-        return self._kept(path, "", lambda: load_adapter(path, self.networks, allow_unmatched=self.allow_unmatched))
+        return self._kept(path, "lora", lambda: load_adapter(path, self.networks, allow_unmatched=self.allow_unmatched))
 
     def hypernetwork(self, use: NetworkUse, *, activate_output: bool) -> Hypernetwork:
         """`activate_output` is for files that don't say. Raises FileError."""
@@ -66,10 +56,10 @@ class NetworkFiles:
             made = build(read_hypernetwork(path), path, activate_output=activate_output)
             return convert(made, dtype=self.placement.dtype, device=self.placement.device)
 
-        return self._kept(path, activate_output, load)
+        return self._kept(path, ("hypernetwork", activate_output), load)
 
     def embedding(self, path: Path) -> EmbeddingFile:
-        return self._kept(path, "", lambda: read_embedding(path))
+        return self._kept(path, "embedding", lambda: read_embedding(path))
 
     def embeddings(self) -> dict[str, Path]:
         """Every embedding on the shelves by what prompts may call it: its file's name, and its path below the shelf."""
@@ -101,15 +91,7 @@ class NetworkFiles:
 
     def _kept(self, path: Path, variant: object, load: Callable[[], T]) -> T:
         """What `load` makes of a file, made anew where the file has changed."""
-        status = weights_of(path).stat()
-        key = (path.resolve(), status.st_size, status.st_mtime_ns, variant)
-        files = self.kept.files
-        if key not in files:
-            files[key] = load()
-        files.move_to_end(key)
-        while len(files) > MAX_FILES:
-            files.popitem(last=False)
-        return cast(T, files[key])
+        return self.kept.files.of_file(variant, weights_of(path), load)
 
 
 def digest(kind: Kind, file: Path, cache: Path | None) -> str:

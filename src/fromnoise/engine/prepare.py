@@ -9,8 +9,11 @@ from torch import Tensor
 
 from fromnoise.engine.conditioning import Words
 from fromnoise.engine.control import Controlling
+from fromnoise.engine.depth import depth_channel
 from fromnoise.engine.guides import Guides
 from fromnoise.engine.guiding import StepOf, changing, handed_over, shown_clean, step_by_level
+from fromnoise.engine.image_prompts import steerings
+from fromnoise.engine.image_vectors import image_noise
 from fromnoise.engine.images import to_tensor
 from fromnoise.engine.inverting import Inverting
 from fromnoise.engine.library import Model
@@ -23,6 +26,7 @@ from fromnoise.engine.recipe_parts import Inpaint, Noise
 from fromnoise.engine.seeding import Seeding, posterior_noise
 from fromnoise.engine.start import Start, pixels_of
 from fromnoise.engine.telling import Channels, told
+from fromnoise.errors import UserError
 from fromnoise.sampling.guidance import Guidance, keep
 from fromnoise.sampling.guidance_companions import Companion, accompanied
 from fromnoise.sampling.guidance_masks import Softness, differential, keep_by_level, keep_softly
@@ -57,6 +61,7 @@ class Preparation:
     def seeding(self, order: Order) -> Seeding:
         """The noise of a pass."""
         recipe = self.recipe
+        earlier = image_noise(self.model, recipe)
         return Seeding(
             self.profile,
             recipe.seed,
@@ -66,6 +71,7 @@ class Preparation:
             second_pass=order.second,
             encoded=recipe.init is not None,
             downscale=self.model.vae.config.downscale,
+            before=() if earlier is None else (earlier,),
         )
 
     def schedule(self, order: Order) -> str:
@@ -139,7 +145,8 @@ class Preparation:
 
         guide = stages(self.model, self._channels(words, start), refiner=False)
         guide = with_networks(guide, self.model, self.profile, words.networks, words.steps, step_of)
-        guide = accompanied(guide, self._companions(order, plan, spec, start))
+        companions = [*self._companions(order, plan, spec, start), *steerings(self.model, self.recipe, words, step_of)]
+        guide = accompanied(guide, companions)
         if self.recipe.refiner is None or self.refiner is None or not refined:
             return guide
         refining = stages(self.refiner, None, refiner=True)
@@ -170,7 +177,16 @@ class Preparation:
         more = self.model.unet.config.in_channels - latents
         if more == latents and start is not None:
             return Channels(self.model.vae.unscaled(start.latents), unseen=True)
+        if more == 1:
+            return Channels(self.depth_channel(words), unseen=False)
         return Channels(self.inpaint_channels(words, start), unseen=False) if more == latents + 1 else None
+
+    def depth_channel(self, words: Words) -> Tensor:
+        """(1 1 h w): how near things are. UserError where the recipe does not say."""
+        if self.recipe.depth is None:
+            raise UserError(f"{self.recipe.model} is a depth model: give it a depth map with --depth")
+        _, _, height, width = self.shape(words)
+        return depth_channel(self.recipe.depth, (height, width), self.model.settings)
 
     def inpaint_channels(self, words: Words, start: Start | None) -> Tensor:
         """(1 c+1 h w): the mask, then the latents of the picture with the masked part in mid gray."""

@@ -36,6 +36,7 @@ from fromnoise.engine.recipe_parts import (
     Variation,
     in_eights,
 )
+from fromnoise.engine.recipe_pictures import MAX_BOXES, MAX_PICTURES, Box, Depth, Gligen, ImagePrompt
 from fromnoise.engine.recipe_upscale import TiledDiffusion
 from fromnoise.engine.references import ImageRef
 from fromnoise.engine.shelves import BUILTIN
@@ -112,6 +113,10 @@ class Recipe(BaseModel):
     networks: tuple[NetworkUse, ...] = Field(
         (), max_length=MAX_NETWORKS, description="LoRAs and hypernetworks, and notes of those that prompts name."
     )
+    image_prompts: tuple[ImagePrompt, ...] = Field((), max_length=MAX_PICTURES, description="Pictures as prompts.")
+    boxes: tuple[Box, ...] = Field((), max_length=MAX_BOXES, description="What is to be where.")
+    gligen: Gligen | None = Field(None, description="The model that heeds boxes.")
+    depth: Depth | None = Field(None, description="How far things are, for depth models.")
 
     controls: tuple[Control, ...] = Field(
         (), max_length=16, description="Hints for ControlNets and their relatives, and pictures to refer to."
@@ -141,6 +146,8 @@ class Recipe(BaseModel):
             raise ValueError("a mask needs a start picture: give one with --init")
         if self.hires and self.init:
             raise ValueError("a second pass follows pictures made from noise: leave out the start picture or hires")
+        if self.boxes and not self.gligen:
+            raise ValueError("boxes need a GLIGEN model: give one with --gligen")
         if self.noise and self.noise.index >= self.noise.batch:
             raise ValueError(f"noise: picture {self.noise.index} is not in a batch of {self.noise.batch}")
         return self

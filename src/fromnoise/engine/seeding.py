@@ -43,6 +43,7 @@ class Seeding:
     second_pass: bool = False
     encoded: bool = False  # a start picture is encoded
     downscale: int = 8  # pixels for each latent
+    before: tuple[Shape, ...] = ()  # what was drawn from the stream before, where a tool does that
 
     def starting(self) -> Tensor:
         """Unit noise of `shape` for the latents to start from; takes it from the stream."""
@@ -103,6 +104,8 @@ class Seeding:
     @cached_property
     def _stream(self) -> Stream:
         stream = self._of_batch(self._new_stream(self.seed))
+        for shape in self.before:
+            stream.randn(shape)
         if self.encoded and self.profile.posterior_first:
             stream.randn(self.shape)
         return stream
