@@ -3,6 +3,7 @@
 from fromnoise.cli import (
     chinese_datasets,
     chinese_networks,
+    chinese_pictures,
     chinese_serving,
     chinese_shelf,
     chinese_training,
@@ -12,6 +13,7 @@ from fromnoise.cli import (
 OURS = {
     **chinese_datasets.OURS,
     **chinese_networks.OURS,
+    **chinese_pictures.OURS,
     **chinese_serving.OURS,
     **chinese_shelf.OURS,
     **chinese_training.OURS,

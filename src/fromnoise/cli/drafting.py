@@ -1,5 +1,6 @@
 """From what was typed to a `Recipe`, and from a recipe back to what has to be typed for it."""
 
+import json
 import re
 import secrets
 from collections.abc import Mapping
@@ -24,6 +25,7 @@ from fromnoise.sampling.schedules import SCHEDULES
 
 RANDOM_SEEDS = 2**32
 IMG2IMG_STRENGTH = 0.75
+BOX = re.compile(r"^\s*(\d+\s*,\s*\d+\s*,\s*\d+\s*,\s*\d+)\s*:\s*(.*\S)\s*$", re.DOTALL)  # "8,8,64,64: a cat"
 SIZE = re.compile(r"\s*(\d{1,6})\s*(?:[xX×*]\s*(\d{1,6})\s*)?")
 BY_HAND = {
     "style", "styles", "wildcards", "as_written", "size", "seed", "init", "mask", "sampler", "schedule", "lora",
@@ -92,6 +94,8 @@ def said(order: Order, steps: int = Recipe.model_fields["steps"].default) -> dic
 def read(flag: str, path: str, value: Any) -> Any:
     """What an option's value is in the recipe's field `path`."""
     part = compact.part_type(path)
+    if path == "boxes":
+        value = [BOX.sub(lambda found: f"{found[1]}, text={json.dumps(found[2])}", one) for one in value]
     if part is not None:
         if isinstance(value, (list, tuple)):
             return [with_files(compact.read_part(flag, one, part), part) for one in value]
@@ -102,8 +106,14 @@ def read(flag: str, path: str, value: Any) -> Any:
 def with_files(given: dict[str, Any] | None, part: type[BaseModel]) -> dict[str, Any] | None:
     """The settings of a part with references to the pictures that they name."""
     names = [name for name, field in part.model_fields.items() if compact.model_in(field.annotation) is ImageRef]
-    files = {name: reference(Path(given[name])).model_dump() for name in names if given and name in given}
-    return given and {**given, **files}
+    return given and {**given, **{name: referenced(given[name]) for name in names if name in given}}
+
+
+def referenced(value: str | list[str]) -> Any:
+    """References to one picture or to several."""
+    if isinstance(value, list):
+        return [reference(Path(one)).model_dump() for one in value]
+    return reference(Path(value)).model_dump()
 
 
 def put(fields: dict[str, Any], path: str, value: Any) -> None:
@@ -173,10 +183,17 @@ def differing(recipe: Recipe, path: str, by_path: Mapping[str, str]) -> object |
 def stated(part: BaseModel, path: str, by_path: Mapping[str, str]) -> dict[str, Any]:
     """The fields of a part that differ from their defaults and have no option of their own."""
     return {
-        name: value.path if isinstance(value, ImageRef) else value
+        name: paths_of(value)
         for name, value in part
         if value != type(part).model_fields[name].default and f"{path}.{name}" not in by_path
     }
+
+
+def paths_of(value: Any) -> Any:
+    """The path of a picture, the paths of several, or any other value as it is."""
+    if isinstance(value, ImageRef):
+        return value.path
+    return tuple(paths_of(one) for one in value) if isinstance(value, tuple) else value
 
 
 def sides(size: str) -> tuple[int, int]:

@@ -20,7 +20,7 @@ import typer
 from fromnoise.cli.messages import say
 
 WHAT, START, HOW = say("The picture"), say("Start picture and mask"), say("How it is made")
-CONTROL = say("Other pictures that steer")
+CONTROL, SHOWN = say("Other pictures that steer"), say("Pictures as prompts")
 GUIDING, LATER = say("Guidance"), say("Second pass and refiner")
 WHERE, MACHINE = say("Where it goes"), say("The machine")
 
@@ -244,6 +244,39 @@ class Order:
         list[str] | None,
         option(HOW, say("A hypernetwork; can be given several times."), metavar="NAME[:STRENGTH]"),
         To("networks"),
+    ] = None
+
+    # pictures as prompts
+    image_prompt: Annotated[
+        list[str] | None,
+        option(
+            SHOWN,
+            say('A picture as a prompt: "photo.png, model=ip-adapter_sd15, weight=0.8"; can be repeated.'),
+            metavar="SETTINGS",
+        ),
+        To("image_prompts"),
+    ] = None
+    box: Annotated[
+        list[str] | None,
+        option(
+            SHOWN,
+            say('What is to be where, left, top, width and height in pixels: "64,64,128,256: a cat"; needs --gligen; '
+                "can be repeated."),
+            metavar="SETTINGS",
+        ),
+        To("boxes"),
+    ] = None  # fmt: skip
+    gligen: Annotated[
+        str | None,
+        option(SHOWN, say('The model that heeds boxes: "NAME", or "NAME, end=0.5".'), metavar="SETTINGS"),
+    ] = None
+    depth: Annotated[
+        str | None,
+        option(
+            SHOWN,
+            say('A depth map for depth models, near is white: "depth.png", or "photo.png, depth_midas".'),
+            metavar="SETTINGS",
+        ),
     ] = None
 
     # guidance
