@@ -30,7 +30,7 @@ from fromnoise.engine.inverting import Inverting
 from fromnoise.engine.library import Model
 from fromnoise.engine.noting import noted
 from fromnoise.engine.passes import Pass, Progress, orders
-from fromnoise.engine.picture_notes import with_hashes
+from fromnoise.engine.picture_notes import with_picture_hashes
 from fromnoise.engine.prepare import Preparation, in_order
 from fromnoise.engine.profiles import PROFILES
 from fromnoise.engine.recipe import Recipe
@@ -95,7 +95,7 @@ class Job:
         model = replace(model, vae_changes=(*model.vae_changes, *seamless(recipe)))
         self.model, self.refiner = model, refiner
         first = orders(recipe)[0]
-        self.recipe = with_hashes(model, recipe).but(
+        self.recipe = with_picture_hashes(model, recipe).but(
             model_hash=model.sha256,
             dtype=model.placement.dtype_name,
             schedule=Preparation(model, recipe).schedule(first),

@@ -10,7 +10,7 @@ from fromnoise.engine.recipe import Recipe
 from fromnoise.engine.recipe_pictures import ImagePrompt
 
 
-def with_hashes(model: Model, recipe: Recipe) -> Recipe:
+def with_picture_hashes(model: Model, recipe: Recipe) -> Recipe:
     """The recipe with the hashes of those files. FileError where one is missing, UserError where it is another."""
     changes: dict[str, Any] = {}
     if recipe.image_prompts:
