@@ -10,11 +10,11 @@ from torch import Tensor
 
 from fromnoise.adapters.gligen import Boxes
 from fromnoise.adapters.ip_adapter import PicturePrompt, weighed
-from fromnoise.adapters.ip_adapter_weights import Scaling
 from fromnoise.nn.ip_adapter import sites
 from fromnoise.nn.ops import attention
 from fromnoise.nn.unet import UNet
 from fromnoise.sampling.guidance import Attachment
+from fromnoise.text.ip_adapter_weights import Scaling
 from tests import tiny
 from tests.no_trace import assert_leaves_no_trace
 from tests.tiny_pictures import gligen, ip_adapter

@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from fromnoise.adapters.ip_adapter_weights import WEIGHT_TYPES
 from fromnoise.engine.recipe_pictures import Box, Depth, Gligen, ImagePrompt
+from fromnoise.text.ip_adapter_weights import WEIGHT_TYPES
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/picture-prompts.md").read_text(encoding="utf-8")

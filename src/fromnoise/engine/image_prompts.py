@@ -10,7 +10,6 @@ from torch import Tensor
 
 from fromnoise.adapters.gligen import Boxes
 from fromnoise.adapters.ip_adapter import PicturePrompt
-from fromnoise.adapters.ip_adapter_weights import layer_weights
 from fromnoise.engine.conditioning import Words
 from fromnoise.engine.guiding import StepOf
 from fromnoise.engine.image_tokens import Reader, Tokens, wanted_vision
@@ -25,6 +24,7 @@ from fromnoise.errors import UserError
 from fromnoise.nn.ip_adapter import IPAdapter, Site, sites
 from fromnoise.sampling.guidance import Attachment
 from fromnoise.sampling.samplers import Evaluate
+from fromnoise.text.ip_adapter_weights import layer_weights
 from fromnoise.text.tokenizer import Tokenizer
 
 LAYOUT_LAYER = 3  # SDXL's, where another picture for the layout is looked at

@@ -4,9 +4,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from fromnoise.adapters.ip_adapter_weights import Scaling, WeightType
 from fromnoise.engine.recipe_parts import Part, Share, Text
 from fromnoise.engine.references import ImageRef
+from fromnoise.text.ip_adapter_weights import Scaling, WeightType
 
 MAX_PICTURES = 16  # of one prompt, and prompts of one recipe
 MAX_BOXES = 30  # GLIGEN was trained with no more

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from fromnoise.adapters.ip_adapter_weights import WEIGHT_TYPES, WeightType, layer_weights
 from fromnoise.errors import UserError
 from fromnoise.nn.ip_adapter import Site, sites
 from fromnoise.nn.unet import SD1, SDXL, UNet, UNetConfig
+from fromnoise.text.ip_adapter_weights import WEIGHT_TYPES, WeightType, layer_weights
 from tests import tiny
 
 
