@@ -24,6 +24,11 @@ def test_own_variables_come_first() -> None:
     assert Settings().database_url is None
 
 
+def test_another_process_finds_the_same_places() -> None:
+    here = settings.read({"FROMNOISE_MODELS": f"/a{os.pathsep}/b", "FROMNOISE_CACHE": "/c", "FROMNOISE_DATA": "/d"})
+    assert settings.read(settings.as_environment(here)) == here
+
+
 @pytest.mark.parametrize(
     ("environment", "platform", "expected"),
     [

@@ -42,6 +42,18 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
     )
 
 
+def as_environment(settings: Settings) -> dict[str, str]:
+    """What lets `read` in another process find the same places."""
+    trees = [str(tree) for tree in settings.models if tree not in Settings.models]
+    places = {
+        "FROMNOISE_CACHE": settings.cache,
+        "FROMNOISE_DATA": settings.data,
+        "FROMNOISE_DATABASE": settings.database,
+    }
+    known = {name: str(place) for name, place in places.items() if place is not None}
+    return {"FROMNOISE_MODELS": os.pathsep.join(trees), **known}
+
+
 @dataclass(frozen=True)
 class Place:
     """Where a system keeps something of every program."""

@@ -81,6 +81,7 @@ class Crash:
         self.service = Service(self.station, self.folder / "log.txt")
         self.chance = random.Random(self.seed)
         self.killed: set[str] = set()
+        self.seen = 0  # the last event before the last kill
 
     def run(self, patience: float) -> None:
         """Ask, kill, and wait until all is done."""
@@ -115,12 +116,13 @@ class Crash:
         for deed in deeds:
             worker = self.busy_worker(end)
             time.sleep(self.chance.random() * 2)
-            self.killed.add(worker["id"])  # which a server takes with it
+            self.killed.add(worker["id"])  # a server takes its worker with it
             if deed == "server":
                 self.service.kill()
                 self.service.start()
             else:
                 os.kill(worker["pid"], signal.SIGKILL)
+            self.seen = self.queue.last_event()
 
     def busy_worker(self, end: float) -> Mapping[str, Any]:
         """A worker that has advanced a job since it was started."""
@@ -133,8 +135,10 @@ class Crash:
             time.sleep(0.02)
 
     def has_advanced(self, worker: str) -> bool:
-        running = [job for job in self.queue.jobs(states=["running"]) if job.worker == worker]
-        return any(job.step > job.kept or job.kept for job in running)
+        """Whether it has done a step since the last kill."""
+        stepped = {event.job for event in self.queue.events(self.seen) if event.kind == "step"}
+        running = self.queue.jobs(states=["running"]) if stepped else []
+        return any(job.worker == worker and job.id in stepped for job in running)
 
     def check(self) -> None:
         """Nothing is lost, nothing is done twice, every file is whole, every picture what it would have been."""

@@ -64,8 +64,9 @@ def test_filters(gallery: Gallery) -> None:
         created=10.0,
         recipe={"prompt": "x <lora:ink:1>", "model": "one", "sampler": "heun"},
     )
+    inks = {"networks": [{"name": "ink"}, {"name": "pen", "kind": "lora"}, {"name": "h", "kind": "hypernetwork"}]}
     put(gallery, "b.png", owner="bob", created=20.0, width=512, source="ComfyUI")
-    put(gallery, "c.png", created=30.0, recipe={"loras": [{"name": "ink"}, {"name": "pen"}], "model_hash": "cd" * 32})
+    put(gallery, "c.png", created=30.0, recipe=inks)
     for wanted, expected in {
         Search(): "c.png b.png a.png",
         Search(owner="ann"): "a.png",

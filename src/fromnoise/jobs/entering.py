@@ -62,8 +62,8 @@ def mark(connection: Connection, number: int, kind: Mark, names: Collection[str]
 
 def loras_of(recipe: Mapping[str, Any]) -> set[str]:
     """The names of a recipe's LoRAs."""
-    listed = recipe.get("loras") or ()
-    names = {str(one.get("name") or one.get("model") or "") for one in listed if isinstance(one, Mapping)}
+    listed = [one for one in recipe.get("networks") or () if isinstance(one, Mapping)]
+    names = {str(one.get("name") or "") for one in listed if one.get("kind", "lora") == "lora"}
     names |= set(IN_PROMPT.findall(str(recipe.get("prompt") or "")))
     return {name[:MAX_TAG] for name in names if name}
 

@@ -109,9 +109,10 @@ def trigger_words(metadata: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(word for word, _ in counts.most_common(MAX_WORDS))
 
 
-def start() -> "subprocess.Popen[bytes]":
+def start(here: Settings) -> "subprocess.Popen[bytes]":
     """The scan as a process in the background; it ends when all is read."""
-    return subprocess.Popen([sys.executable, "-m", "fromnoise.jobs.scan"], stdin=subprocess.DEVNULL)
+    command = [sys.executable, "-m", "fromnoise.jobs.scan"]
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, env=os.environ | settings.as_environment(here))
 
 
 def main() -> None:
