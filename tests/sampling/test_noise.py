@@ -50,7 +50,7 @@ def test_native_noise_never_changes() -> None:
         radius = math.sqrt(-2 * math.log(a))
         expected += [radius * math.sin(2 * math.pi * b), radius * math.cos(2 * math.pi * b)]
     assert philox_normal((4,), 0, Purpose.INITIAL_LATENTS).tolist() == pytest.approx(expected, abs=1e-7)
-    assert [p.value for p in Purpose] == list(range(7))
+    assert [p.value for p in Purpose] == list(range(8))
 
 
 def test_every_part_of_the_key_matters_and_nothing_else() -> None:
