@@ -60,6 +60,7 @@ class Crash:
     clients: int
     worker_kills: int
     server_kills: int
+    pause: float = 2  # seconds at most between seeing a busy worker and a kill
     seed: int = 0
     accepted: dict[str, Recipe] = field(default_factory=dict)
 
@@ -115,7 +116,7 @@ class Crash:
         self.chance.shuffle(deeds)
         for deed in deeds:
             worker = self.busy_worker(end)
-            time.sleep(self.chance.random() * 2)
+            time.sleep(self.chance.random() * self.pause)
             self.killed.add(worker["id"])  # a server takes its worker with it
             if deed == "server":
                 self.service.kill()

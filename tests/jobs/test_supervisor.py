@@ -152,10 +152,12 @@ def test_a_worker_dies_with_whoever_started_it(station: Station, tmp_path: Path)
 def test_nothing_is_lost_when_workers_and_their_supervisor_are_killed(tmp_path: Path) -> None:
     model = tiny.checkpoint(tmp_path / "tiny.safetensors", "sd1")
     recipes = [
-        Recipe.make(model=str(model), seed=seed, width=64, height=64, steps=10, sampler="euler_ancestral")
+        Recipe.make(model=str(model), seed=seed, width=64, height=64, steps=100, sampler="euler_ancestral")
         for seed in range(8)
     ]
-    crash = Crash(f"sqlite:///{tmp_path / 'jobs.db'}", tmp_path, recipes, clients=3, worker_kills=1, server_kills=1)
+    crash = Crash(
+        f"sqlite:///{tmp_path / 'jobs.db'}", tmp_path, recipes, clients=3, worker_kills=1, server_kills=1, pause=0.3
+    )
     crash.run(patience=300)
     assert len(crash.killed) == 2
     crash.check()
