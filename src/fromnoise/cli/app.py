@@ -14,6 +14,7 @@ from fromnoise.cli import datasets, failures, more, serving, shelf, upscaling, w
 from fromnoise.cli import training as training_lora
 from fromnoise.cli.messages import say
 from fromnoise.cli.options import Batch, Order, Prompt, Watch, ordered
+from fromnoise.cli.remarks import remarks
 
 COMMANDS = say("Commands")
 
@@ -129,8 +130,9 @@ def run(arguments: Sequence[str]) -> int:
     command = get_command(app)
     status: int | None = 0
     try:
-        for words in spelled_out(arguments):
-            status = command(words, prog_name="fromnoise", standalone_mode=False)
+        with remarks():
+            for words in spelled_out(arguments):
+                status = command(words, prog_name="fromnoise", standalone_mode=False)
     except Exception as error:
         return failures.report(error)
     return status or 0
