@@ -19,6 +19,7 @@ from fromnoise.nn.control_lllite import LLLite, LLLiteModule
 from fromnoise.nn.controlnet import UnionConfig
 from fromnoise.nn.t2i_adapter import places
 from fromnoise.nn.unet import SD1, SDXL, TransformerBlock
+from fromnoise.sampling.areas import Place
 from fromnoise.sampling.guidance import Attachment, Cond, NetworkCall, classifier_free, drive
 from fromnoise.sampling.guidance_companions import accompanied
 from fromnoise.sampling.samplers import SAMPLERS, Evaluate
@@ -289,7 +290,7 @@ class Steered:
     def attachments(self, ask: Evaluate, negative: bool) -> tuple[Attachment, ...]:
         return () if negative or ask.sigma > 5 else (self.attachment,)
 
-    def answered(self, ask: Evaluate, negative: bool, denoised: Tensor) -> Tensor:
+    def answered(self, ask: Evaluate, negative: bool, denoised: Tensor, place: Place | None) -> Tensor:
         return denoised * 0.99 if negative else denoised
 
 

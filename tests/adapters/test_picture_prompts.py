@@ -61,7 +61,7 @@ def kinds(unet: UNet) -> dict[str, list[Attachment]]:
         "face": prompts(face, lora=0.8),
         "masked": list(masked),
         "other tokens": list(other),
-        "boxes": [Boxes(boxes, boxes.objects(places[:1])), Boxes(boxes, boxes.objects(places))],
+        "boxes": [Boxes(boxes, tuple(places[:1])), Boxes(boxes, tuple(places))],
     }
 
 

@@ -523,11 +523,11 @@ ASK = Evaluate(torch.zeros(1, 4, 8, 8), torch.tensor(2.0))
 
 def test_colours_are_those_of_the_hint() -> None:
     one = Recoloured(guess(1), radius=2, blur=0.25, weight=1.0)
-    changed = one.answered(ASK, False, guess(2))
+    changed = one.answered(ASK, False, guess(2), None)
     torch.testing.assert_close(changed - guess(2), averaged(guess(1), 2) - averaged(guess(2), 2))
-    negative = one.answered(ASK, True, guess(2))
+    negative = one.answered(ASK, True, guess(2), None)
     torch.testing.assert_close(negative, 0.25 * averaged(changed, 2) + 0.75 * changed)
-    half = Recoloured(guess(1), radius=2, blur=0.0, weight=0.5).answered(ASK, True, guess(2))
+    half = Recoloured(guess(1), radius=2, blur=0.0, weight=0.5).answered(ASK, True, guess(2), None)
     torch.testing.assert_close(half, (changed + guess(2)) / 2)
     flat = torch.ones(1, 1, 5, 5)
     torch.testing.assert_close(averaged(flat, 3), flat)
@@ -536,7 +536,7 @@ def test_colours_are_those_of_the_hint() -> None:
 def test_outside_the_mask_guesses_are_the_picture() -> None:
     mask = torch.zeros(1, 1, 8, 8)
     mask[..., :4] = 1
-    changed = Painted(guess(1), mask, weight=1.0).answered(ASK, False, guess(2))
+    changed = Painted(guess(1), mask, weight=1.0).answered(ASK, False, guess(2), None)
     assert changed[..., :4].equal(guess(2)[..., :4])
     assert changed[..., 4:].equal(guess(1)[..., 4:])
 

@@ -22,6 +22,7 @@ from fromnoise.engine.recipe import ImageRef, Recipe
 from fromnoise.errors import FileError, UserError
 from fromnoise.nn.hooks import AttentionMap, FreeU, PerturbedAttention, Seamless
 from fromnoise.nn.token_merging import TokenMerging
+from fromnoise.sampling.areas import Area
 from fromnoise.sampling.guidance import Cond, Guidance, NetworkVariant, classifier_free, drive
 from fromnoise.sampling.guidance_attention import perturbed, self_attention
 from fromnoise.sampling.guidance_inversion import inversion, start_noise
@@ -37,7 +38,7 @@ from fromnoise.sampling.guidance_parts import (
     skip_early,
     varied,
 )
-from fromnoise.sampling.guidance_regions import Area, Region, opposed, regional
+from fromnoise.sampling.guidance_regions import Region, opposed, regional
 from fromnoise.sampling.guidance_rules import Momentum, projected, rescaled, zero_init, zero_star
 from fromnoise.sampling.guidance_threshold import Threshold, by_number, by_timestep, thresholded
 from fromnoise.sampling.parametrization import sample_scalings, v_scalings

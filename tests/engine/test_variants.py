@@ -10,6 +10,7 @@ from fromnoise.engine.executor import Executor
 from fromnoise.engine.library import Model
 from fromnoise.nn.hooks import AttentionMap, FreeU, PerturbedAttention, Seamless
 from fromnoise.nn.token_merging import TokenMerging
+from fromnoise.sampling.areas import Area
 from fromnoise.sampling.guidance import Cond, Guidance, NetworkCall, Picture, classifier_free, drive
 from fromnoise.sampling.guidance_attention import perturbed, self_attention
 from fromnoise.sampling.guidance_inversion import inversion
@@ -22,7 +23,7 @@ from fromnoise.sampling.guidance_parts import (
     perp_neg,
     varied,
 )
-from fromnoise.sampling.guidance_regions import Area, Region, regional
+from fromnoise.sampling.guidance_regions import Region, regional
 from fromnoise.sampling.guidance_rules import Momentum, projected, rescaled, zero_star
 from fromnoise.sampling.guidance_threshold import Threshold, by_number, thresholded
 from fromnoise.sampling.samplers import SAMPLERS

@@ -58,7 +58,7 @@ def test_step(pair: tuple[UNet, Gligen, Any], count: int) -> None:
     places[0, :count], features[0, :count] = torch.tensor(PLACES)[:count], texts(ours)[:count]
     masks[0, :count] = 1
     told = {"gligen": {"boxes": places, "positive_embeddings": features, "masks": masks}}
-    boxes = Boxes(network, network.objects(list(zip(PLACES, texts(ours), strict=True))[:count]))
+    boxes = Boxes(network, tuple(zip(PLACES, texts(ours), strict=True))[:count])
     with torch.no_grad():
         wanted = theirs(x, t, context, cross_attention_kwargs=told, return_dict=False)[0]
         with boxes.applied(ours, [boxes]):

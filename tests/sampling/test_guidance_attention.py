@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from fromnoise.sampling.areas import Area
 from fromnoise.sampling.guidance import Guidance, NetworkCall, NetworkVariant, classifier_free
 from fromnoise.sampling.guidance_attention import blurred, perturbed, self_attention
 from fromnoise.sampling.guidance_parts import asking, varied
-from fromnoise.sampling.guidance_regions import Area, Region, regional
+from fromnoise.sampling.guidance_regions import Region, regional
 from tests.sampling.answers import SHAPE, answered, asked, cond, pretend, question, value
 
 A, B = cond(1), cond(2)

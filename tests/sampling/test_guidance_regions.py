@@ -5,9 +5,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from fromnoise.sampling.areas import Area
 from fromnoise.sampling.guidance import Cond, NetworkCall
 from fromnoise.sampling.guidance_parts import asking, contrasted, linear
-from fromnoise.sampling.guidance_regions import Area, Region, opposed, regional
+from fromnoise.sampling.guidance_regions import Region, opposed, regional
 from tests.sampling.answers import answered, asked, cond, pretend, value
 from tests.sampling.answers import question as small_question
 

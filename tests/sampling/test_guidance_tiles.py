@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from fromnoise.sampling.areas import Area, cut
 from fromnoise.sampling.guidance import Cond, Guidance, NetworkCall, classifier_free
 from fromnoise.sampling.guidance_parts import asking, contrasted, linear
-from fromnoise.sampling.guidance_regions import Area, Region, cut, regional
+from fromnoise.sampling.guidance_regions import Region, regional
 from fromnoise.sampling.guidance_tiles import Tiles, bell, tiled
 from fromnoise.sampling.samplers import Evaluate
 

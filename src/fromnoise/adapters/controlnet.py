@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fromnoise.nn.controlnet import ControlNet
-from fromnoise.sampling.guidance_regions import Area, cut
+from fromnoise.sampling.areas import Area, cut
 
 
 @dataclass(frozen=True, eq=False)

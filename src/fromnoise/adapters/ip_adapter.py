@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from fromnoise.nn.ip_adapter import IPAdapter, Site, sites
 from fromnoise.nn.ops import Patch, attention, patching
 from fromnoise.nn.unet import UNet
-from fromnoise.sampling.guidance_regions import Area, cut
+from fromnoise.sampling.areas import Area, cut
 from fromnoise.text.ip_adapter_weights import Scaling
 
 PENALTY_DIM = 1280  # channels that a weight with "C penalty" is full at

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fromnoise.nn.control_lllite import LLLite, LLLiteModule
-from fromnoise.sampling.guidance_regions import Area, cut
+from fromnoise.sampling.areas import Area, cut
 
 BLOCKS = ".transformer_blocks."
 

@@ -7,7 +7,7 @@ them.
 
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self, cast
 
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from fromnoise.nn.hooks import transformer_blocks
 from fromnoise.nn.unet import UNet, UNetConfig
+from fromnoise.sampling.areas import Area, cut
 
 EPSILON = 1e-6  # of a variance
 
@@ -30,6 +31,10 @@ class Reference:
     adain: bool = False
     fidelity: float = 0.5  # how much of what the negative prompt's call does is done without the reference
 
+    def within(self, area: Area, of: tuple[int, int]) -> "Reference":
+        """What of it lies over an area of a picture of that height and width."""
+        return replace(self, latents=cut(self.latents, area, of), noise=cut(self.noise, area, of))
+
     @property
     def kind(self) -> Hashable:
         return self.latents.shape, self.weight, self.attention, self.adain
@@ -42,6 +47,10 @@ class References:
     members: tuple[Reference, ...]
     alphas_cumprod: Tensor  # (T,), of the model
     negative: bool = False  # the call is the negative prompt's
+
+    def within(self, area: Area, of: tuple[int, int]) -> Self:
+        """The same part of all pictures for a part of the picture: `sampling.guidance_regions.Placed`."""
+        return replace(self, members=tuple(member.within(area, of) for member in self.members))
 
     @property
     def key(self) -> Hashable:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fromnoise.adapters.controlnet import within
-from fromnoise.sampling.guidance_regions import Area, cut
+from fromnoise.sampling.areas import Area, cut
 
 
 @dataclass(frozen=True, eq=False)

@@ -35,6 +35,7 @@ from fromnoise.nn.control_lllite import LLLite, LLLiteModule
 from fromnoise.nn.controlnet import ControlNet
 from fromnoise.nn.t2i_adapter import StyleAdapter, T2IAdapter, places
 from fromnoise.preprocessors.registry import Picture
+from fromnoise.sampling.areas import Place
 from fromnoise.sampling.guidance import Attachment
 from fromnoise.sampling.guidance_companions import Companion
 from fromnoise.sampling.noise import Purpose, philox_normal
@@ -62,7 +63,7 @@ class Steered:
             return ()
         return self.uncond if negative else self.cond
 
-    def answered(self, ask: Evaluate, negative: bool, denoised: Tensor) -> Tensor:
+    def answered(self, ask: Evaluate, negative: bool, denoised: Tensor, place: Place | None) -> Tensor:
         return denoised
 
 
@@ -84,7 +85,7 @@ class Looked:
             self.known[key] = References(tuple(member for _, member in chosen), self.alphas_cumprod, negative)
         return (self.known[key],)
 
-    def answered(self, ask: Evaluate, negative: bool, denoised: Tensor) -> Tensor:
+    def answered(self, ask: Evaluate, negative: bool, denoised: Tensor, place: Place | None) -> Tensor:
         return denoised
 
 

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from fromnoise.preprocessors.opencv import opencv
 from fromnoise.preprocessors.registry import Picture
+from fromnoise.sampling.areas import Place
 from fromnoise.sampling.guidance import Attachment
 from fromnoise.sampling.samplers import Evaluate
 
@@ -31,8 +32,9 @@ class Recoloured:
     def attachments(self, ask: Evaluate, negative: bool) -> tuple[Attachment, ...]:
         return ()
 
-    def answered(self, ask: Evaluate, negative: bool, denoised: Tensor) -> Tensor:
-        changed = denoised - averaged(denoised, self.radius) + averaged(self.latents.to(denoised), self.radius)
+    def answered(self, ask: Evaluate, negative: bool, denoised: Tensor, place: Place | None) -> Tensor:
+        colours = part(averaged(self.latents.to(denoised), self.radius), place)
+        changed = denoised - averaged(denoised, self.radius) + colours
         if negative and self.blur:
             changed = self.blur * averaged(changed, self.radius) + (1 - self.blur) * changed
         return torch.lerp(denoised, changed, self.weight)
@@ -49,10 +51,15 @@ class Painted:
     def attachments(self, ask: Evaluate, negative: bool) -> tuple[Attachment, ...]:
         return ()
 
-    def answered(self, ask: Evaluate, negative: bool, denoised: Tensor) -> Tensor:
-        mask = self.mask.to(denoised)
-        changed = denoised * mask + self.latents.to(denoised) * (1 - mask)
+    def answered(self, ask: Evaluate, negative: bool, denoised: Tensor, place: Place | None) -> Tensor:
+        mask, latents = (part(whole.to(denoised), place) for whole in (self.mask, self.latents))
+        changed = denoised * mask + latents * (1 - mask)
         return torch.lerp(denoised, changed, self.weight)
+
+
+def part(whole: Tensor, place: Place | None) -> Tensor:
+    """What of a tensor over the picture lies there."""
+    return whole if place is None else place.part(whole)
 
 
 def averaged(x: Tensor, radius: int) -> Tensor:

@@ -1,7 +1,8 @@
 """The guide of a pass: what a recipe says about guidance, put together from the parts in `sampling`.
 
 Inner to outer: the prompts' sides (perhaps regions), the rule that makes one answer of both, what is added to it
-(PAG, SAG), the changes of the network that all of its calls want, and the tiles that they are cut into.
+(PAG, SAG), the changes of the network that all of its calls want, the control networks and pictures that come along
+with them, and the tiles that they are cut into.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,6 +22,7 @@ from fromnoise.nn.hooks import AttentionMap, FreeU, PerturbedAttention, Seamless
 from fromnoise.nn.token_merging import TokenMerging
 from fromnoise.sampling.guidance import Cond, Guidance, NetworkVariant, composed, instruct_pix2pix
 from fromnoise.sampling.guidance_attention import perturbed, self_attention
+from fromnoise.sampling.guidance_companions import Companion, accompanied
 from fromnoise.sampling.guidance_parts import (
     Rule,
     Skip,
@@ -62,6 +64,7 @@ class Guides:
     scale: float
     evaluations: int  # of the model in this pass
     timesteps: bool = False  # NGMS compares timesteps (AUTOMATIC1111's samplers that walk them)
+    companions: Sequence[Companion] = ()  # of all calls
 
     @property
     def profile(self) -> Profile:
@@ -86,6 +89,7 @@ class Guides:
             guide = perturbed(guide, alone(conds, uncond), spoilt, options.perturbed.scale)
         if self.variants:
             guide = varied(guide, *self.variants)
+        guide = accompanied(guide, self.companions)
         part = self.recipe.tiles
         if part is None:
             return guide

@@ -22,6 +22,7 @@ from fromnoise.engine.spans import Holds, span
 from fromnoise.engine.start import open_reference, pixels_of
 from fromnoise.errors import UserError
 from fromnoise.nn.ip_adapter import IPAdapter, Site, sites
+from fromnoise.sampling.areas import Place
 from fromnoise.sampling.guidance import Attachment
 from fromnoise.sampling.samplers import Evaluate
 from fromnoise.text.ip_adapter_weights import layer_weights
@@ -45,7 +46,7 @@ class Steering:
             return ()
         return (self.negative if negative else self.positive,)
 
-    def answered(self, ask: Evaluate, negative: bool, denoised: Tensor) -> Tensor:
+    def answered(self, ask: Evaluate, negative: bool, denoised: Tensor, place: Place | None) -> Tensor:
         """The network's guess, as it is."""
         return denoised
 
@@ -137,10 +138,9 @@ def boxed(model: Model, profile: Profile, recipe: Recipe, wanted: Gligen) -> tup
         raise UserError(f"{wanted.model}: made for another kind of model; GLIGEN models are mostly for SD 1.x")
     whole = (recipe.width, recipe.height)
     with torch.inference_mode():
-        told = [(sides(box, whole, profile), text_state(model, box.text)) for box in recipe.boxes]
-        boxes = Boxes(network, network.objects(told))
-        none = boxes if profile.name == "comfyui" else Boxes(network, network.objects([]))
-    return boxes, none
+        told = tuple((sides(box, whole, profile), text_state(model, box.text)) for box in recipe.boxes)
+    boxes = Boxes(network, told)
+    return boxes, boxes if profile.name == "comfyui" else Boxes(network, ())
 
 
 def sides(box: Box, whole: tuple[int, int], profile: Profile) -> tuple[float, float, float, float]:

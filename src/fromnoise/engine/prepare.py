@@ -28,7 +28,7 @@ from fromnoise.engine.start import Start, pixels_of
 from fromnoise.engine.telling import Channels, told
 from fromnoise.errors import UserError
 from fromnoise.sampling.guidance import Guidance, keep
-from fromnoise.sampling.guidance_companions import Companion, accompanied
+from fromnoise.sampling.guidance_companions import Companion
 from fromnoise.sampling.guidance_masks import Softness, differential, keep_by_level, keep_softly
 from fromnoise.sampling.guidance_parts import varied
 from fromnoise.sampling.noise import no_noise
@@ -137,16 +137,16 @@ class Preparation:
         scale = order.guidance_scale / self.profile.guidance_divisors.get(spec.name, 1.0)
         timesteps = spec.name in self.profile.timestep_samplers
         evaluations = self._evaluations(plan, spec)
+        companions = [*self._companions(order, plan, spec, start), *steerings(self.model, self.recipe, words, step_of)]
 
         def stages(model: Model, channels: Channels | None, *, refiner: bool) -> Guidance:
-            guides = Guides(self.recipe, model, order, scale, evaluations, timesteps)
+            brought = () if refiner else companions
+            guides = Guides(self.recipe, model, order, scale, evaluations, timesteps, brought)
             said = told(model, self.recipe, words, channels, refiner=refiner)
             return changing([(start, guides.guide(one)) for start, one in said], step_of)
 
         guide = stages(self.model, self._channels(words, start), refiner=False)
         guide = with_networks(guide, self.model, self.profile, words.networks, words.steps, step_of)
-        companions = [*self._companions(order, plan, spec, start), *steerings(self.model, self.recipe, words, step_of)]
-        guide = accompanied(guide, companions)
         if self.recipe.refiner is None or self.refiner is None or not refined:
             return guide
         refining = stages(self.refiner, None, refiner=True)

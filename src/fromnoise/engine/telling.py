@@ -12,8 +12,9 @@ from fromnoise.engine.library import Model
 from fromnoise.engine.recipe import Recipe
 from fromnoise.engine.recipe_guidance import Region as Wanted
 from fromnoise.engine.start import open_reference, pixels_of
+from fromnoise.sampling.areas import Area
 from fromnoise.sampling.guidance import Cond
-from fromnoise.sampling.guidance_regions import Area, Region
+from fromnoise.sampling.guidance_regions import Region
 from fromnoise.sampling.schedules import NoiseTable
 
 
@@ -46,7 +47,7 @@ def told(
     found = []
     for start in sorted({prompts.start for said in (base, *others) for prompts in said}):
         regions = [
-            (region.negative, made)
+            (region.negative, replace(made, cond=replace(made.cond, negative=region.negative)))
             for region, said, place in zip(wanted, others, places, strict=True)
             for made in place.regions(at(said, start), channels)
         ]

@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol, Self, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from fromnoise.sampling.areas import Place
 from fromnoise.sampling.samplers import Evaluate, Sampler
 from fromnoise.sampling.schedules import TimestepRule
 
@@ -66,6 +67,7 @@ class NetworkCall(NamedTuple):
     sigma: Tensor  # ()
     cond: Cond
     variants: tuple[NetworkVariant, ...] = ()  # in this order; the last one is nearest to the network
+    place: Place | None = None  # the part of the picture that x is; None: all of it
 
     @property
     def key(self) -> tuple[object, ...]:

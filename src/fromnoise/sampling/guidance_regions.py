@@ -11,50 +11,12 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from fromnoise.sampling.areas import Area, Place
 from fromnoise.sampling.guidance import Attachment, Cond, Guidance, Guiding, NetworkCall
 from fromnoise.sampling.samplers import Evaluate
 
 FADE = 8  # latents over which an area fades, but at most a quarter of its side
-SMALLEST = 8  # side of the area around a mask
 NOTHING = 1e-37  # keeps places without a region at 0
-
-
-@dataclass(frozen=True)
-class Area:
-    """A rectangle of latents; what lies outside the picture is cut off."""
-
-    top: int
-    left: int
-    height: int
-    width: int
-
-    @classmethod
-    def shares(cls, top: float, left: float, height: float, width: float, of: tuple[int, int]) -> "Area":
-        """From shares of the picture's height and width, `of` latents."""
-        down, across = of
-        return cls(round(top * down), round(left * across), max(1, round(height * down)), max(1, round(width * across)))
-
-    @classmethod
-    def around(cls, mask: Tensor) -> "Area":
-        """The smallest one around all of `mask` (1 1 h w) that is not 0, at least 8 x 8; an empty mask's is at 0."""
-        rows, columns = mask[0, 0].abs().nonzero().unbind(1)
-        if len(rows) == 0:
-            return cls(0, 0, SMALLEST, SMALLEST)
-        top, left = int(rows.min()), int(columns.min())
-        return cls(top, left, max(SMALLEST, int(rows.max()) - top + 1), max(SMALLEST, int(columns.max()) - left + 1))
-
-    def of(self, x: Tensor) -> Tensor:
-        """That part of x (1 c h w)."""
-        return x[..., self.top : self.top + self.height, self.left : self.left + self.width]
-
-    def holds(self, other: "Area") -> bool:
-        """Whether `other` lies within."""
-        return (
-            self.top <= other.top
-            and self.left <= other.left
-            and self.top + self.height >= other.top + other.height
-            and self.left + self.width >= other.left + other.width
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,34 +53,20 @@ class Placed(Protocol):
         ...
 
 
+def within(attached: Attachment, place: Place) -> Attachment:
+    """What is attached to the whole picture, for a part of it."""
+    return attached.within(place.area, place.of) if isinstance(attached, Placed) else attached
+
+
 def about(call: NetworkCall, area: Area) -> NetworkCall:
     """The same question about an area of the picture alone."""
     height, width = call.x.shape[-2:]
+    area = area.inside((height, width))
+    here = Place(area, (height, width))
     concat = None if call.cond.concat is None else area.of(call.cond.concat)
-    attached = tuple(
-        one.within(area, (height, width)) if isinstance(one, Placed) else one for one in call.cond.attached
-    )
-    return call._replace(x=area.of(call.x), cond=replace(call.cond, concat=concat, attached=attached))
-
-
-def cut(tensor: Tensor, area: Area, of: tuple[int, int]) -> Tensor:
-    """The part over `area` of a tensor (b c h w) of any size that lies over the whole picture. Areas of one size get
-    parts of one size, halves rounded up as the layers of a U-Net do.
-    """
-    rows, columns = (
-        stretch(start, length, side, whole)
-        for start, length, side, whole in zip(
-            (area.top, area.left), (area.height, area.width), tensor.shape[-2:], of, strict=True
-        )
-    )
-    return tensor[..., rows, columns]
-
-
-def stretch(start: int, length: int, side: int, whole: int) -> slice:
-    """What `length` of `whole` from `start` on is of `side`."""
-    count = min(side, -(-length * side // whole))
-    first = min(round(start * side / whole), side - count)
-    return slice(first, first + count)
+    cond = replace(call.cond, concat=concat, attached=tuple(within(one, here) for one in call.cond.attached))
+    place = here if call.place is None else call.place.within(area)
+    return call._replace(x=area.of(call.x), cond=cond, place=place)
 
 
 def faded(area: Area, part: Tensor, x: Tensor) -> Tensor:

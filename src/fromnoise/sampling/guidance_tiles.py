@@ -12,8 +12,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from fromnoise.sampling.areas import Area
 from fromnoise.sampling.guidance import Guidance, Guiding, NetworkCall
-from fromnoise.sampling.guidance_regions import Area, about
+from fromnoise.sampling.guidance_regions import about
 from fromnoise.sampling.samplers import Evaluate
 
 LEAST_STEP = 4  # latents that tiles move on, as in AUTOMATIC1111's extension
