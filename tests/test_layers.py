@@ -60,7 +60,15 @@ WEIGHT_READERS = {
 
 NO_TORCH = ("fromnoise", "fromnoise.cli", "fromnoise.server", "fromnoise.jobs")  # packages with all that is below ...
 TOP_ONLY = {"fromnoise", "fromnoise.cli"}  # ... or these alone: what is below is imported when it is needed
-LIGHT = ("recipe", "recipe_parts", "profiles", "shelves")  # modules of the engine that a server uses, too
+LIGHT = (
+    "recipe",
+    "recipe_parts",
+    "profiles",
+    "shelves",
+    "picture_io",
+    "metadata.carrier",
+    "metadata.infotext_parse",
+)  # modules of the engine that a server uses, too
 MAY_IMPORT_TORCH = "fromnoise.jobs.worker."  # what begins so
 
 MAX_LINES = 600

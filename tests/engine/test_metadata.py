@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fromnoise.engine.metadata import infotext, own
+from fromnoise.engine.metadata import infotext, infotext_parse, own
 from fromnoise.engine.metadata.carrier import read_texts, save_picture
 from fromnoise.engine.metadata.comfyui_write import graph
 from fromnoise.engine.metadata.infotext_read import PLAIN, read_infotext
@@ -260,7 +260,7 @@ def test_infotext_is_what_automatic1111_writes() -> None:
 )
 def test_values_are_quoted_as_automatic1111_does(value: str, written: str) -> None:
     assert infotext.quoted(value) == written
-    assert dict(infotext.read_fields(f"A: {written}, B: 1")) == {"A": value, "B": "1"}
+    assert dict(infotext_parse.read_fields(f"A: {written}, B: 1")) == {"A": value, "B": "1"}
 
 
 def test_every_mapped_field_exists() -> None:

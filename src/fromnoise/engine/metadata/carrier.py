@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from fromnoise.engine.images import open_image, save_png, write_whole
+from fromnoise.engine.picture_io import open_image, save_png, write_whole
 from fromnoise.errors import FileError
 
 MAX_TEXT = 2_000_000  # characters of one text

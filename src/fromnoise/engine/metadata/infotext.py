@@ -5,13 +5,14 @@ SD.Next, stable-diffusion.cpp, Fooocus (its scheme a1111), and sites that write 
 """
 
 import json
-import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from fromnoise import __version__
 from fromnoise.engine.metadata.infotext_guidance import guidance_fields, soft_fields
+from fromnoise.engine.metadata.infotext_parse import NEGATIVE as NEGATIVE
+from fromnoise.engine.metadata.infotext_parse import Parsed as Parsed
+from fromnoise.engine.metadata.infotext_parse import parse as parse
 from fromnoise.engine.metadata.infotext_upscale import Json, upscale_fields, upscaler_label
 from fromnoise.engine.metadata.networks import hash_fields, with_tags
 from fromnoise.engine.metadata.numbers import number
@@ -20,11 +21,6 @@ from fromnoise.engine.recipe_parts import Hires, Inpaint
 from fromnoise.sampling.samplers import SAMPLERS
 from fromnoise.sampling.schedules import SCHEDULES
 
-NEGATIVE = "Negative prompt:"
-TEMPLATES = ("template:", "negative template:")  # of dynamic prompts, after the fields
-MAX_KEY = 100  # characters
-MAX_FIELDS = 300
-KEY = re.compile(r"\w[\w \-/]*")
 HASH_LENGTH = 10  # hexadecimal digits of the model's SHA-256
 
 # AUTOMATIC1111's names of schedules where they are not our labels: its Beta and KL Optimal differ from ComfyUI's
@@ -47,14 +43,6 @@ WRITTEN_CONTENTS = {"fill": "fill", "noise": "latent noise", "nothing": "latent 
 UNIPC_OPTIONS = {"order": "UniPC order", "variant": "UniPC variant"}
 OPTION = "Sampler option "  # ours, for options that AUTOMATIC1111 does not know
 PROFILE = "Profile"  # ours; absent where it is AUTOMATIC1111's
-
-
-class Parsed(NamedTuple):
-    """An infotext taken apart; nothing is interpreted yet."""
-
-    prompt: str
-    negative: str
-    fields: dict[str, str]
 
 
 def parameters(recipe: Recipe) -> str:
@@ -194,63 +182,3 @@ def quoted(value: str) -> str:
         return value
     takes_apart = any(c in value for c in ",:\n") or value != value.strip() or value[:1] in ('"', "{", "[")
     return json.dumps(value, ensure_ascii=False) if takes_apart and value else value
-
-
-def parse(text: str) -> Parsed | None:
-    """Take an infotext apart; None where it has no line of fields. Linear in the length of `text`."""
-    lines = text.rstrip().split("\n")
-    last = fields_line(lines)
-    if last is None:
-        return None
-    fields = dict(read_fields(lines[last]))
-    if rest := "\n".join(lines[last + 1 :]):
-        fields["Template"] = rest
-    split = next((i for i, line in enumerate(lines[:last]) if line.lstrip().startswith(NEGATIVE)), last)
-    negative = "\n".join(lines[split:last]).lstrip().removeprefix(NEGATIVE).removeprefix(" ")
-    return Parsed("\n".join(lines[:split]), negative, fields)
-
-
-def fields_line(lines: list[str]) -> int | None:
-    """The last line, where it has three fields or more, or the one before the templates of dynamic prompts."""
-    last = len(lines) - 1
-    templates = (i for i in range(last, 0, -1) if lines[i].lower().startswith(TEMPLATES))
-    ends = [] if lines[last].lower().startswith(TEMPLATES) else [last]
-    for index in (*ends, *(i - 1 for i in templates if lines[i - 1].startswith("Steps:"))):
-        if sum(key != value for key, value in read_fields(lines[index])) >= 3:
-            return index
-    return None
-
-
-def read_fields(line: str) -> Iterator[tuple[str, str]]:
-    """Fields of `Key: value, Key: "quoted, value", Key: {"a": "JSON"}`; a bare word is its own value."""
-    position, count = 0, 0
-    while position < len(line) and count < MAX_FIELDS:
-        comma = line.find(",", position)
-        end = len(line) if comma < 0 else comma
-        colon = line.find(":", position, min(end, position + MAX_KEY))
-        key = line[position : colon if colon >= 0 else end].strip()
-        value = key
-        if colon >= 0 and KEY.fullmatch(key):
-            value, end = read_value(line, colon + 1, end)
-        elif colon >= 0:
-            key = value = line[position:end].strip()
-        if key:
-            yield key, value
-            count += 1
-        position = end + 1
-
-
-def read_value(line: str, start: int, comma: int) -> tuple[str, int]:
-    """The value at `start` and the index of the comma after it; `comma` is the next one, quoted or not."""
-    while start < comma and line[start] == " ":
-        start += 1
-    if line[start : start + 1] in ('"', "{", "["):
-        try:
-            value, end = json.JSONDecoder(strict=False).raw_decode(line, start)
-        except (ValueError, RecursionError):
-            return line[start:comma].strip(), comma
-        if line[end : end + 64].lstrip()[:1] in ("", ","):
-            end = line.find(",", end)
-            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            return text, len(line) if end < 0 else end
-    return line[start:comma].strip(), comma

@@ -194,9 +194,7 @@ class PngInfo(BaseModel):
 async def png_info(body: PngInfo, here: Here, who: Who) -> dict[str, Any]:
     """What is written in a picture."""
     data = uploads.from_base64(body.image)
-    uploads.looked_at(data)
-    with Image.open(io.BytesIO(data)) as image:
-        items = {str(key): value for key, value in image.info.items() if isinstance(value, str)}
+    items = await asyncio.to_thread(uploads.texts, data, here.uploads)
     text = items.get("parameters", "")
     return {"info": text, "items": items, "parameters": {}}
 
