@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from fromnoise.checkpoints.files import read
@@ -17,6 +18,8 @@ from fromnoise.errors import FileError
 
 PIPELINE, NETWORK = "model_index.json", "config.json"
 TEXT_ENCODERS = ("text_encoder", "text_encoder_2")
+IMAGE_ENCODER, IMAGE_NORMALIZER = "image_encoder", "image_normalizer"  # unCLIP's
+UNCLIP = "UnCLIP"  # in the class names of its pipelines
 MAX_CONFIG = 1 << 20  # bytes
 MAX_INDEX = 16 << 20
 MAX_SHARDS = 200
@@ -52,6 +55,8 @@ class Folder(NamedTuple):
     text: tuple[State, ...]
     metadata: Mapping[str, str]
     files: tuple[Path, ...]  # weights, to be hashed
+    vision: State = MappingProxyType({})  # unCLIP's picture encoder
+    statistics: State = MappingProxyType({})  # mean and std (1 d) of its embeddings
 
 
 @dataclass(frozen=True)
@@ -74,13 +79,16 @@ def read_folder(path: Path, variant: str | None = None) -> Folder:
     if not (path / PIPELINE).is_file():
         return lone_network(path, variant)
     index = read_json(path / PIPELINE)
-    parts = [part for part in ("unet", "vae", *TEXT_ENCODERS) if is_used(index.get(part))]
+    unclip = (IMAGE_ENCODER, IMAGE_NORMALIZER) if UNCLIP in str(index.get("_class_name")) else ()
+    parts = [part for part in ("unet", "vae", *TEXT_ENCODERS, *unclip) if is_used(index.get(part))]
     found = {part: weights_in(path / part, variant) for part in parts}
     configs = {part: read_json(path / part / NETWORK) for part in parts}
     texts = [part for part in TEXT_ENCODERS if part in found]
     told = unet_facts(configs.get("unet", {}), path) | vae_facts(configs.get("vae", {}), path)
     for i, part in enumerate(texts):
-        told |= text_facts(configs[part], i)
+        told |= encoder_facts(configs[part], f"text{i}")
+    if IMAGE_ENCODER in found:
+        told |= encoder_facts(configs[IMAGE_ENCODER], "vision")
     if is_used(index.get("scheduler")):
         told |= scheduler_facts(read_json(path / "scheduler" / "scheduler_config.json"), path)
     empty = Found({}, ())
@@ -90,6 +98,8 @@ def read_folder(path: Path, variant: str | None = None) -> Folder:
         tuple(found[part].state for part in texts),
         told,
         tuple(file for part in parts for file in found[part].files),
+        found.get(IMAGE_ENCODER, empty).state,
+        found.get(IMAGE_NORMALIZER, empty).state,
     )
 
 
@@ -107,7 +117,7 @@ def lone_network(path: Path, variant: str | None) -> Folder:
     if kind == "AutoencoderKL":
         return Folder({}, found.state, (), vae_facts(config, path), found.files)
     if kind in ("CLIPTextModel", "CLIPTextModelWithProjection"):
-        return Folder({}, {}, (found.state,), text_facts(config, 0), found.files)
+        return Folder({}, {}, (found.state,), encoder_facts(config, "text0"), found.files)
     raise FileError(f"{path} holds a {kind or 'network of no known kind'}, not a U-Net, autoencoder or text encoder")
 
 
@@ -201,10 +211,10 @@ def vae_facts(config: Mapping[str, Any], path: Path) -> dict[str, str]:
     return {f"fromnoise.vae.{name}": json.dumps(value) for name, value in told.items()}
 
 
-def text_facts(config: Mapping[str, Any], number: int) -> dict[str, str]:
-    """Activation and heads of a text encoder."""
+def encoder_facts(config: Mapping[str, Any], network: str) -> dict[str, str]:
+    """Activation and heads of an encoder of CLIP."""
     told = {"act": config.get("hidden_act", "quick_gelu"), "heads": config.get("num_attention_heads")}
-    return {f"fromnoise.text{number}.{name}": str(value) for name, value in told.items() if value is not None}
+    return {f"fromnoise.{network}.{name}": str(value) for name, value in told.items() if value is not None}
 
 
 def scheduler_facts(config: Mapping[str, Any], path: Path) -> dict[str, str]:

@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from io import BufferedReader
@@ -61,6 +61,15 @@ class Hashes:
 def hashes(path: Path | str, cache: Path | None = None) -> Hashes:
     """All of them; `cache` is a file that remembers them from one run to the next. Raises FileError."""
     return Hashes(file_hash(path, cache), old_hash(path), tensors_hash(path, cache), legacy_hash(path))
+
+
+def model_hash(files: Sequence[Path], cache: Path | None = None) -> str:
+    """By which a recipe knows a model: the SHA-256 of its file, or that of its files' SHA-256, in order, a line each.
+
+    A diffusers folder has several files. Raises FileError.
+    """
+    digests = sorted(file_hash(file, cache) for file in files)
+    return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
 def file_hash(path: Path | str, cache: Path | None = None) -> str:

@@ -7,9 +7,24 @@ from pathlib import Path
 from fromnoise.checkpoints.detect import NotDetected
 from fromnoise.checkpoints.diffusers_names import text_from_transformers, unet_from_diffusers
 from fromnoise.checkpoints.files import read
-from fromnoise.checkpoints.folders import TEXT_ENCODERS, is_folder, read_folder
+from fromnoise.checkpoints.folders import (
+    IMAGE_ENCODER,
+    IMAGE_NORMALIZER,
+    TEXT_ENCODERS,
+    is_folder,
+    read_folder,
+)
 from fromnoise.checkpoints.names import State, vae_from_diffusers
-from fromnoise.checkpoints.parts import MARKERS, Parts, TextPart, take_apart, without_harmless
+from fromnoise.checkpoints.parts import (
+    MARKERS,
+    MEAN,
+    STD,
+    Parts,
+    TextPart,
+    picture_encoder,
+    take_apart,
+    without_harmless,
+)
 
 UNET_FACTS = ("fromnoise.unet.", "fromnoise.zero_snr", "fromnoise.sigmas", "modelspec.prediction_type", "global_step")
 TEXT_PREFIX = "text_encoder."  # of names in messages about weights that come from a folder
@@ -39,8 +54,14 @@ def open_source(path: Path | str, variant: str | None = None) -> Source:
             text.append(TextPart(f"{TEXT_PREFIX}{i}.", "open_clip" if exact else "clip", without_harmless(state)))
         unet, vae = unet_from_diffusers(folder.unet), vae_from_diffusers(folder.vae)
         named = {"unet": folder.unet, "vae": folder.vae, **dict(zip(TEXT_ENCODERS, folder.text, strict=False))}
+        named |= {IMAGE_ENCODER: folder.vision, IMAGE_NORMALIZER: folder.statistics}
         every = {f"{part}.{name}": tensor for part, state in named.items() for name, tensor in state.items()}
-        return Source(path, "diffusers", every, Parts(unet, vae, tuple(text), {}), told, folder.files)
+        statistics, rest = {"mean": MEAN, "std": STD}, {}
+        for name, tensor in folder.statistics.items():
+            rest[statistics.get(name, f"{IMAGE_NORMALIZER}.{name}")] = tensor
+        vision, unknown = picture_encoder(folder.vision)
+        rest |= {f"{IMAGE_ENCODER}.{name}": tensor for name, tensor in unknown.items()}
+        return Source(path, "diffusers", every, Parts(unet, vae, tuple(text), rest, vision), told, folder.files)
     weights = read(path)
     return Source(path, weights.kind, weights, take_apart(weights), weights.metadata, (weights.path,))
 

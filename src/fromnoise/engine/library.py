@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from fromnoise.checkpoints.detect import ModelFacts, Prediction
-from fromnoise.checkpoints.hashes import file_hash, hashes
+from fromnoise.checkpoints.hashes import hashes, model_hash
 from fromnoise.checkpoints.load import Checkpoint, convert, load_checkpoint
 from fromnoise.engine import shelves
 from fromnoise.engine.kept import Kept
@@ -69,7 +69,7 @@ class Model:
 
     def known_as(self, wanted: str) -> bool:
         """Whether a hash, or the beginning of one, means this model: its SHA-256, or what older tools computed."""
-        return self.sha256.startswith(wanted.lower()) or (self.path.exists() and hashes(self.path).match(wanted))
+        return self.sha256.startswith(wanted.lower()) or (self.path.is_file() and hashes(self.path).match(wanted))
 
     @property
     def pictures(self) -> PictureFiles:
@@ -145,7 +145,7 @@ def load(
     """The named model on its device. Raises FileError where it can't be found, read, or drawn with."""
     path = find(name, settings)
     checkpoint = load_checkpoint(path, prediction=prediction, ema=ema, allow_unmatched=allow_unmatched)
-    digest = file_hash(path, settings.hashes)
+    digest = model_hash(checkpoint.files, settings.hashes)
     return assemble(name, checkpoint, digest, placement, settings, allow_unmatched=allow_unmatched)
 
 
