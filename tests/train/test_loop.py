@@ -3,9 +3,11 @@
 import json
 import multiprocessing
 import os
+import resource
 import signal
 from collections.abc import Mapping
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -13,9 +15,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fromnoise.errors import FileError
+from fromnoise.checkpoints.files import read
+from fromnoise.errors import FileError, UserError
 from fromnoise.nn.ops import Linear
 from fromnoise.train.loop import LoopConfig, train
+from fromnoise.train.optimizers import OPTIMIZERS
+from fromnoise.train.watch import Diverged
 
 
 class Line:
@@ -178,5 +183,140 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
         def loss(self, step: int) -> tuple[Tensor, Mapping[str, float]]:
             return super().loss(step)[0] * float("nan"), {}
 
-    with pytest.raises(FloatingPointError, match="lower the learning rate"):
+    with pytest.raises(Diverged, match="not finite at step 0: nothing was saved yet; lower the learning rate"):
         train(Broken(), CONFIG, tmp_path)
+
+
+class Growing(Line):
+    """Whose loss runs away from step 100 on."""
+
+    def loss(self, step: int) -> tuple[Tensor, Mapping[str, float]]:
+        return super().loss(step)[0] * (1e4 if step >= 100 else 1), {}
+
+
+def test_a_run_that_diverges_stops_with_the_last_good_state(tmp_path: Path) -> None:
+    task = Growing()
+    with pytest.raises(Diverged, match="the state of step 90 is kept; lower the learning rate") as caught:
+        train(task, CONFIG, tmp_path)
+    assert caught.value.good == 90
+    whole = train(Line(), replace(CONFIG, average=0.0, report_every=10**6), tmp_path / "short")
+    assert task.module.weight.isfinite()
+    assert not torch.equal(task.module.weight, whole.weight)  # type: ignore[arg-type]
+    saved = read(tmp_path / "state.safetensors")
+    assert saved.metadata["step"] == "90"
+    assert torch.equal(saved["average.weight"], task.module.weight)
+
+
+def test_a_loss_that_only_shakes_goes_on(tmp_path: Path) -> None:
+    class Shaking(Line):
+        def loss(self, step: int) -> tuple[Tensor, Mapping[str, float]]:
+            return super().loss(step)[0] * 0 + self.module.weight.sum() * 0 + (0.01, 0.4)[step % 2], {}
+
+    train(Shaking(), CONFIG, tmp_path)
+
+
+def installed(name: str) -> bool:
+    kind = OPTIMIZERS[name]
+    return find_spec(kind.path.partition(":")[0].partition(".")[0]) is not None and kind.package != "bitsandbytes"
+
+
+@pytest.mark.parametrize("name", [name for name in OPTIMIZERS if installed(name)])
+def test_every_optimizer_goes_on_bit_for_bit_after_sigkill(name: str, tmp_path: Path) -> None:
+    config = replace(CONFIG, steps=60, optimizer=name, learning_rate=OPTIMIZERS[name].learning_rate or 0.1, log_every=1,
+                     save_every=8, report_every=10**6, diverged=0)  # fmt: skip
+    whole = train(Line(), config, tmp_path / "whole")
+    fork = multiprocessing.get_context("fork").Process(target=killed_at_29, args=(config, tmp_path / "parts"))
+    fork.start()
+    fork.join()
+    assert fork.exitcode == -signal.SIGKILL
+    again = train(Line(), config, tmp_path / "parts")
+    assert all(map(torch.equal, whole.parameters(), again.parameters()))
+    logs = [
+        [json.loads(line) for line in (tmp_path / part / "log.jsonl").read_text().splitlines()]
+        for part in ("whole", "parts")
+    ]
+    assert [line["loss"] for line in logs[0] if "loss" in line] == [line["loss"] for line in logs[1] if "loss" in line]
+    assert next(line["lr"] for line in reversed(logs[0]) if "lr" in line) < config.learning_rate  # it fell
+
+
+def killed_at_29(config: LoopConfig, folder: Path) -> None:
+    class Killed(Line):
+        def loss(self, step: int) -> tuple[Tensor, Mapping[str, float]]:
+            if step == 29:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return super().loss(step)
+
+    train(Killed(), config, folder)
+
+
+def test_a_full_disk_leaves_the_state_before(tmp_path: Path) -> None:
+    path = tmp_path / "state.safetensors"
+
+    def fill() -> None:
+        class Wider(Wide):
+            def loss(self, step: int) -> tuple[Tensor, Mapping[str, float]]:
+                if step == 7:
+                    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+                    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+                return super().loss(step)
+
+        try:
+            train(Wider(), replace(CONFIG, steps=12, save_every=5, log_every=10**6, report_every=10**6), tmp_path)
+        except FileError as error:
+            os._exit(7 if "free space" in str(error) else 8)
+
+    fork = multiprocessing.get_context("fork").Process(target=fill)
+    fork.start()
+    fork.join()
+    assert fork.exitcode == 7
+    assert read(path).metadata["step"] == "5"
+    assert list(tmp_path.glob(".*")) == []
+    train(Wide(), replace(CONFIG, steps=12, save_every=5), tmp_path)
+
+
+class Summed(Line):
+    """One batch that is two of a `Line`."""
+
+    def loss(self, step: int) -> tuple[Tensor, Mapping[str, float]]:
+        (a, _), (b, _) = super().loss(2 * step), super().loss(2 * step + 1)
+        return a / 2 + b / 2, {}
+
+
+def test_batches_that_are_accumulated_make_one_step(tmp_path: Path) -> None:
+    config = replace(CONFIG, steps=20, bfloat16=False)
+    one = train(Summed(), config, tmp_path / "one")
+    two = train(Line(), replace(config, accumulate=2), tmp_path / "two")
+    torch.testing.assert_close(one.state_dict(), two.state_dict(), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("optimizer", ["AdamW", "Lion", "AdaFactor"])
+def test_stepping_in_the_backward_pass_changes_nothing(optimizer: str, tmp_path: Path) -> None:
+    config = replace(CONFIG, optimizer=optimizer, learning_rate=0.01, clip_norm=0.0)
+    one = train(Line(), config, tmp_path / "one")
+    two = train(Line(), replace(config, fused_backward=True), tmp_path / "two")
+    torch.testing.assert_close(one.state_dict(), two.state_dict(), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"optimizer": "Prodigy"}, "Prodigy looks at all gradients together"),
+        ({"accumulate": 2}, "goes with neither accumulation"),
+    ],
+)
+def test_stepping_in_the_backward_pass_is_not_for_everything(
+    more: dict[str, object], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=message):
+        train(Line(), replace(CONFIG, fused_backward=True, **more), tmp_path)  # type: ignore[arg-type]
+
+
+def test_gradients_are_clipped_as_they_are_asked_to_be(tmp_path: Path) -> None:
+    config = replace(CONFIG, steps=1, warmup=1, optimizer="torch.optim.SGD", learning_rate=1.0, average=0.0, decay=0)
+    changes = [
+        torch.cat([p.detach().flatten() for p in train(Line(), replace(config, clip_norm=clip), tmp_path / str(clip))
+                   .parameters()]).norm().item()
+        for clip in (0.0, 0.5)
+    ]  # fmt: skip
+    assert changes[1] == pytest.approx(0.5, rel=1e-4)
+    assert changes[0] > 1

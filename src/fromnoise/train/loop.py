@@ -1,29 +1,32 @@
-"""The one training loop: optimiser, moving average, checkpoints that resume exactly, a log and a loss curve.
+"""The one training loop: optimizer, moving average, checkpoints that resume exactly, a log and a loss curve.
 
 A method gives a `Task`; the loop does everything that methods have in common.
 """
 
-import json
 import math
 import signal
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Literal, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from fromnoise.checkpoints.files import read
-from fromnoise.checkpoints.save import save_checkpoint
 from fromnoise.engine.memory import best_dtype
-from fromnoise.errors import FileError
+from fromnoise.errors import UserError
+from fromnoise.train.average import Average
 from fromnoise.train.curve import draw_curve
-from fromnoise.train.muon import optimizers
-from fromnoise.train.workers import spread
+from fromnoise.train.log import Log, Silent
+from fromnoise.train.optimizers import Span, rate
+from fromnoise.train.ranks import Ranks, ranks
+from fromnoise.train.state import State
+from fromnoise.train.steppers import FusedBackward, looked_at, steppers_of, training
+from fromnoise.train.watch import Diverged, Watch
+from fromnoise.train.workers import Alone, spread
 
 
 class Task(Protocol):
@@ -32,7 +35,7 @@ class Task(Protocol):
     module: nn.Module  # everything that trains, and only that
 
     def loss(self, step: int) -> tuple[Tensor, Mapping[str, float]]:
-        """The loss of step `step` (from 0) and figures for the log. Depends on nothing but the step and the weights."""
+        """The loss of batch `step`, from 0, and figures for the log: of nothing but the step and the weights."""
         ...
 
     def report(self, step: int, averaged: nn.Module, folder: Path) -> Mapping[str, float]:
@@ -45,146 +48,181 @@ class LoopConfig:
     """How long and how fast to train."""
 
     steps: int
-    optimizer: Literal["adamw", "muon"] = "adamw"
+    optimizer: str = "AdamW"  # a name of `optimizers.OPTIMIZERS`, "muon", or a class as "module.Class"
+    arguments: dict[str, Any] = field(default_factory=dict)  # of the optimizer
     learning_rate: float = 4e-4
+    schedule: str = "warmup_stable_decay"  # of the learning rate: a name of `optimizers.RATE_SCHEDULES`
     warmup: int = 100  # steps of linear rise
-    decay: int = 0  # steps of cosine fall at the end
+    decay: int = 0  # steps of cosine fall at the end, where the schedule holds the rate before
+    cycles: int = 1  # of a schedule with restarts
+    power: float = 1.0  # of a polynomial schedule
+    floor: float = 0.01  # share of the rate that is left at the end
     weight_decay: float = 0.01
     betas: tuple[float, float] = (0.9, 0.99)
     slower: dict[str, float] = field(default_factory=dict)  # factors of the rate by how parameters' names begin
-    clip_norm: float = 1.0
+    clip_norm: float = 1.0  # 0: gradients may be of any size
     average: float = 0.999  # decay of the moving average of the weights; 0: none
+    accumulate: int = 1  # batches whose gradients make one step
+    fused_backward: bool = False  # step each weight as soon as its gradient is known
     bfloat16: bool | None = None  # compute in it; None: where the hardware is fast at it
     processes: int = 1  # that share the work of a step, a batch each
+    diverged: float = 10.0  # stop where the running loss is so many times its lowest; 0: never
     log_every: int = 20
     save_every: int = 500
     report_every: int = 1000
+    board: bool = False  # write TensorBoard's events, too, where it is installed
 
     def rate(self, step: int) -> float:
         """Learning rate at `step`."""
-        rise = min(1.0, (step + 1) / max(self.warmup, 1))
-        left = self.steps - step
-        fall = 0.5 - 0.5 * math.cos(math.pi * left / self.decay) if self.decay and left < self.decay else 1.0
-        return self.learning_rate * rise * max(fall, 0.01)
-
-
-class Average:
-    """Exponential moving average of a module's parameters, with the warm-up of Karras et al. (2024), roughly."""
-
-    def __init__(self, module: nn.Module, decay: float) -> None:
-        self.decay = decay
-        self.weights = {name: p.detach().clone() for name, p in module.named_parameters()}
-
-    @torch.no_grad()
-    def update(self, module: nn.Module, step: int) -> None:
-        decay = min(self.decay, (1 + step) / (10 + step))
-        theirs = [p.detach() for p in module.parameters()]
-        torch._foreach_lerp_(list(self.weights.values()), theirs, 1 - decay)
-
-    @contextmanager
-    def applied(self, module: nn.Module) -> Iterator[None]:
-        """Inside, `module` has the averaged weights."""
-        kept = {name: p.detach().clone() for name, p in module.named_parameters()}
-        with torch.no_grad():
-            for name, p in module.named_parameters():
-                p.copy_(self.weights[name])
-        try:
-            yield
-        finally:
-            with torch.no_grad():
-                for name, p in module.named_parameters():
-                    p.copy_(kept[name])
-
-
-class State:
-    """What a run needs to go on exactly where it stopped, as one safetensors file."""
-
-    def __init__(self, module: nn.Module, steppers: Sequence[torch.optim.Optimizer], average: Average | None) -> None:
-        self.module, self.average = module, average
-        self.stepper = {p: stepper for stepper in steppers for group in stepper.param_groups for p in group["params"]}
-
-    def save(self, path: Path, step: int) -> None:
-        tensors = {f"weights.{name}": p.detach() for name, p in self.module.named_parameters()}
-        if self.average:
-            tensors |= {f"average.{name}": w for name, w in self.average.weights.items()}
-        for name, p in self.module.named_parameters():
-            tensors |= {f"optimizer.{key}.{name}": value for key, value in self.stepper[p].state.get(p, {}).items()}
-        save_checkpoint(path, tensors, dtype=None, metadata={"step": str(step)})
-
-    def load(self, path: Path) -> int:
-        """Take everything from `path`; the number of steps done."""
-        tensors = read(path)
-        own = dict(self.module.named_parameters())
-        if own.keys() != {k.removeprefix("weights.") for k in tensors if k.startswith("weights.")}:
-            raise FileError(f"{path}: from another training set-up; choose another folder or delete it to begin anew")
-        with torch.no_grad():
-            for name, parameter in own.items():
-                parameter.copy_(tensors[f"weights.{name}"])
-                if self.average:
-                    self.average.weights[name].copy_(tensors[f"average.{name}"])
-        for key, value in tensors.items():
-            if key.startswith("optimizer."):
-                _, field, name = key.split(".", 2)
-                self.stepper[own[name]].state[own[name]][field] = value.clone()
-        return int(tensors.metadata["step"])
+        span = Span(self.steps, self.warmup, self.cycles, self.power, self.floor, self.decay)
+        return self.learning_rate * rate(self.schedule, span)(step)
 
 
 def train(task: Task, config: LoopConfig, folder: Path) -> nn.Module:
     """Train to `config.steps`, going on from `folder` if a run stopped there; the module has the averaged weights.
 
-    SIGTERM and SIGINT save before they take effect.
+    SIGTERM and SIGINT save before they take effect. Raises Diverged where it is of no use to go on: the module has the
+    weights of the last good state then.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    steppers = optimizers(
-        task.module,
-        config.optimizer,
-        betas=config.betas,
-        weight_decay=config.weight_decay,
-        slower=config.slower,
-    )
-    average = Average(task.module, config.average) if config.average else None
-    state = State(task.module, steppers, average)
-    path = folder / "state.safetensors"
-    step = state.load(path) if path.exists() else 0
-    log = Log(folder / "log.jsonl", step)
-    device = next(task.module.parameters()).device
-    half = best_dtype(device) == torch.bfloat16 if config.bfloat16 is None else config.bfloat16
+    return Loop(task, config, folder).run()
 
-    def gradient(batch: int) -> tuple[float, Mapping[str, float]]:
-        with torch.autocast(device.type, torch.bfloat16, enabled=half):
-            loss, figures = task.loss(batch)
-        loss.backward()  # type: ignore[no-untyped-call]
-        return float(loss.detach()), figures
 
-    with stop_requested() as stopping, spread(task.module, gradient, steppers, config.processes) as work:
-        while step < config.steps:
-            for group in (group for stepper in steppers for group in stepper.param_groups):
-                group["lr"] = config.rate(step) * group["factor"]
-            loss, figures = work.compute(step)
-            norm = nn.utils.clip_grad_norm_(task.module.parameters(), config.clip_norm)
-            if not math.isfinite(float(norm)):
-                raise FloatingPointError(f"the gradient is not finite at step {step}; lower the learning rate")
+class Loop:
+    """A run under way."""
+
+    def __init__(self, task: Task, config: LoopConfig, folder: Path) -> None:
+        self.task, self.config, self.folder = task, config, folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / "state.safetensors"
+        self.fused = FusedBackward(task.module, config) if self._may_fuse() else None
+        self.steppers: Sequence[torch.optim.Optimizer] = (
+            self.fused.steppers if self.fused else steppers_of(task.module, config)
+        )
+        self.average = Average(task.module, config.average) if config.average else None
+        self.watch = Watch(config.diverged)
+        self.state = State(task.module, self.steppers, self.average, self.watch)
+        self.device = next(task.module.parameters()).device
+        self.half = best_dtype(self.device) == torch.bfloat16 if config.bfloat16 is None else config.bfloat16
+        self.saved: int | None = None
+
+    def _may_fuse(self) -> bool:
+        config = self.config
+        if config.fused_backward and (config.accumulate > 1 or config.processes > 1):
+            raise UserError(
+                "fused_backward_pass steps after every batch, so it goes with neither accumulation nor more processes; "
+                "leave one of them out"
+            )
+        return config.fused_backward
+
+    def run(self) -> nn.Module:
+        config, module = self.config, self.task.module
+        training(self.steppers)
+        step = 0
+        if self.path.exists():
+            step = self.saved = self.state.load(self.path)
+        group = ranks(module, self.gradient, self.steppers)
+        first = group is None or group.rank == 0
+        board = self.folder / "tensorboard" if config.board else None
+        self.log = Log(self.folder / "log.jsonl", step, board=board) if first else Silent()
+        with stop_requested() as stopping, working(self, group) as work:
+            while step < config.steps:
+                self.advance(step, work)
+                step += 1
+                if step % config.log_every == 0:
+                    self.log.write(step, lr=config.rate(step - 1))
+                stop = stopping() if group is None else group.agreed(stopping())
+                if first and (stop or step == config.steps or (step % config.save_every == 0 and self.watch.good)):
+                    self.state.save(self.path, step)
+                    self.saved = step
+                if stop:
+                    raise KeyboardInterrupt
+                if first and (step % config.report_every == 0 or step == config.steps):
+                    self.report(step)
+        training(self.steppers, False)
+        if self.average:
+            self.average.put(module)
+        self.log.close()
+        return module
+
+    def gradient(self, number: int) -> tuple[float, Mapping[str, float]]:
+        """Leave the gradient of a step's batches in the parameters; their mean loss."""
+        config, total, figures = self.config, 0.0, dict[str, float]()
+        for part in range(config.accumulate):
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+                loss, told = self.task.loss(number * config.accumulate + part)
+            (loss / config.accumulate if config.accumulate > 1 else loss).backward()  # type: ignore[no-untyped-call]
+            total += float(loss.detach()) / config.accumulate
+            for name, value in told.items():
+                figures[name] = figures.get(name, 0.0) + value / config.accumulate
+        return total, figures
+
+    def advance(self, step: int, work: Alone) -> None:
+        """One step from `step` to the next. Diverged."""
+        config, module = self.config, self.task.module
+        for group in self.state.groups:
+            group["lr"] = config.rate(step) * group["factor"]
+        loss, figures = work.compute(step)
+        norm = self.fused.norm() if self.fused else norm_of(module, config.clip_norm)
+        if not math.isfinite(loss):
+            self.give_up("the loss is not finite", step)
+        if not math.isfinite(norm):
+            self.give_up("the gradient is not finite", step)
+        self.watch.add(loss)
+        if self.watch.diverged:
+            self.give_up(f"the loss has grown {config.diverged:g} times above its lowest", step)
+        if not self.fused:
             work.advance()
-            for parameter in task.module.parameters():
+            for parameter in module.parameters():
                 parameter.grad = None
-            if average:
-                average.update(task.module, step)
-            step += 1
-            log.add(step, {"loss": loss, "norm": float(norm), **figures})
-            if step % config.log_every == 0:
-                log.write(step)
-            if step % config.save_every == 0 or step == config.steps or stopping():
-                state.save(path, step)
-            if stopping():
-                raise KeyboardInterrupt
-            if step % config.report_every == 0 or step == config.steps:
-                log.note(step, report(task, average, step, folder))
-                draw_curve(log.path, folder / "loss.png")
-    if average:
-        with torch.no_grad():
-            for name, parameter in task.module.named_parameters():
-                parameter.copy_(average.weights[name])
-    return task.module
+        if self.average:
+            self.average.update(module, step)
+        self.log.add(step + 1, {"loss": loss, "norm": norm, **figures})
+
+    def give_up(self, what: str, step: int) -> None:
+        """Diverged, with the weights of the last good state in the module."""
+        for parameter in self.task.module.parameters():
+            parameter.grad = None
+        if self.saved is not None:
+            self.state.load(self.path)
+            training(self.steppers, False)
+            if self.average:
+                self.average.put(self.task.module)
+        raise Diverged(what, step, self.saved)
+
+    def report(self, step: int) -> None:
+        """Samples, measures, the curve."""
+        with torch.no_grad(), looked_at(self.steppers):
+            if self.average is None:
+                figures = self.task.report(step, self.task.module, self.folder)
+            else:
+                with self.average.applied(self.task.module):
+                    figures = self.task.report(step, self.task.module, self.folder)
+        self.log.note(step, figures)
+        draw_curve(self.log.path, self.folder / "loss.png")
+        sample = self.folder / f"sample-{step:06d}.png"
+        if sample.exists():
+            self.log.picture(step, "sample", sample)
+
+
+@contextmanager
+def working(loop: Loop, group: Ranks | None) -> Iterator[Alone]:
+    """What computes and steps: this process, several of one machine, or several that torchrun has started."""
+    try:
+        if group is not None:
+            if loop.config.processes > 1 or loop.fused:
+                raise UserError("torchrun's processes share the work already; leave processes and fused_backward out")
+            yield group
+            return
+        with spread(loop.task.module, loop.gradient, loop.steppers, loop.config.processes) as work:
+            yield work
+    finally:
+        if loop.fused:
+            loop.fused.close()
+
+
+def norm_of(module: nn.Module, clip: float) -> float:
+    """The gradient's norm before it is clipped to `clip`; 0 clips nothing."""
+    return float(nn.utils.clip_grad_norm_(module.parameters(), clip or math.inf))
 
 
 @torch.no_grad()
@@ -194,42 +232,6 @@ def restore(module: nn.Module, folder: Path) -> int:
     for name, parameter in module.named_parameters():
         parameter.copy_(weights[f"average.{name}"])
     return int(weights.metadata["step"])
-
-
-def report(task: Task, average: Average | None, step: int, folder: Path) -> Mapping[str, float]:
-    with torch.no_grad():
-        if average is None:
-            return task.report(step, task.module, folder)
-        with average.applied(task.module):
-            return task.report(step, task.module, folder)
-
-
-class Log:
-    """Means over the last steps, one JSON line each; the steps a resumed run will repeat are cut off."""
-
-    def __init__(self, path: Path, step: int) -> None:
-        self.path = path
-        self.sums: dict[str, float] = {}
-        self.count, self.since = 0, time.monotonic()
-        lines = path.read_text().splitlines() if path.exists() else []
-        path.write_text("".join(f"{line}\n" for line in lines if json.loads(line)["step"] <= step))
-
-    def add(self, step: int, figures: Mapping[str, float]) -> None:
-        for name, value in figures.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value
-        self.count += 1
-
-    def write(self, step: int) -> None:
-        seconds = time.monotonic() - self.since
-        means = {name: value / self.count for name, value in self.sums.items()}
-        self.note(step, {**means, "steps_per_second": self.count / seconds})
-        self.sums, self.count, self.since = {}, 0, time.monotonic()
-
-    def note(self, step: int, figures: Mapping[str, float]) -> None:
-        line = json.dumps({"step": step, **{name: round(value, 5) for name, value in figures.items()}})
-        with self.path.open("a") as file:
-            file.write(line + "\n")
-        print(line, flush=True)
 
 
 @contextmanager

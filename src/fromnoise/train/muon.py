@@ -5,7 +5,9 @@ Muon: Jordan et al. (2024), "Muon: An optimizer for hidden layers in neural netw
 directions count alike learns what is rare, such as each of many drawings, in fewer steps.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping
+from fnmatch import fnmatchcase
 from typing import Any, Literal, overload
 
 import torch
@@ -81,7 +83,8 @@ def optimizers(
 ) -> list[torch.optim.Optimizer]:
     """What steps the parameters of `module`; each of their groups has the `factor` of its learning rate.
 
-    `slower` has factors by how parameters' names begin. Layers under OUTSIDE are first or last ones, not Muon's.
+    `slower` has factors by how parameters' names begin, * being anything. Layers under OUTSIDE are first or last ones:
+    they are not Muon's.
     """
     hidden = set()
     for name, layer in module.named_modules() if kind == "muon" else ():
@@ -90,7 +93,7 @@ def optimizers(
             hidden.add(f"{name}.weight")
     groups: dict[tuple[bool, float], list[nn.Parameter]] = {}
     for name, parameter in module.named_parameters():
-        factor = next((factor for start, factor in slower.items() if name.startswith(start)), 1.0)
+        factor = math.prod(factor for pattern, factor in slower.items() if fnmatchcase(name, f"{pattern}*"))
         groups.setdefault((name in hidden, factor), []).append(parameter)
     rest, matrices = (
         [{"params": ps, "factor": factor} for (is_hidden, factor), ps in groups.items() if is_hidden == wanted]

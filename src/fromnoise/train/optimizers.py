@@ -140,7 +140,7 @@ class Span:
 
     def done(self, step: int) -> float:
         """Share of the steps after the rise that are done, in [0, 1]."""
-        return min(1.0, (step - self.warmup) / max(1, self.steps - self.warmup))
+        return min(1.0, max(0.0, (step - self.warmup) / max(1, self.steps - self.warmup)))
 
 
 RateSchedule = Callable[[Span, int], float]  # span, step after the rise -> factor
@@ -190,13 +190,18 @@ def warmup_stable_decay(span: Span, step: int) -> float:
     return span.floor + (1 - span.floor) * (0.5 - 0.5 * math.cos(math.pi * max(left, 0) / span.decay))
 
 
+@RATE_SCHEDULES.register("rex")
+def rex(span: Span, step: int) -> float:
+    """Chen et al. (2022), "REX: Revisiting Budgeted Training with an Improved Schedule", section 4."""
+    left = 1 - span.done(step)
+    return span.floor + (1 - span.floor) * left / (0.5 + 0.5 * left)
+
+
 def rate(name: str, span: Span) -> Rate:
     """The factor of the learning rate at each step: a linear rise, then the schedule of that name."""
     schedule = RATE_SCHEDULES[name]
 
     def factor(step: int) -> float:
-        if step < span.warmup:
-            return (step + 1) / span.warmup
-        return schedule(span, step)
+        return schedule(span, step) * min(1.0, (step + 1) / max(1, span.warmup))
 
     return factor
