@@ -1,6 +1,5 @@
 """Our own API: jobs are taken once, seen by their owners, followed, changed and fetched."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -125,7 +124,9 @@ def test_pictures_are_sent_and_named_by_their_hash_and_never_by_a_path(served: S
     assert (kept["width"], kept["height"], kept["media"]) == (24, 16, "image/png")
     start = {**RECIPE, "init": {"path": "/etc/passwd", "sha256": kept["sha256"]}, "strength": 0.5}
     job = served.client.post("/api/v1/jobs", json={"recipes": [start]}).json()[0]
-    assert Path(job["body"]["init"]["path"]).is_relative_to(tmp_path / "uploads")
+    assert job["body"]["init"]["path"] == f"{kept['sha256']}.png"  # clients are told no folders
+    body = served.context.queue.get(job["id"]).work.body
+    assert Path(body["init"]["path"]).is_relative_to(tmp_path / "uploads")
     stranger = {**start, "init": {"path": "/etc/passwd", "sha256": "0" * 64}}
     assert served.client.post("/api/v1/jobs", json={"recipes": [stranger]}).status_code == 404
 
@@ -151,41 +152,19 @@ def test_results_outside_the_outputs_are_not_there(served: Served, tmp_path: Pat
     assert served.client.get(f"/api/v1/jobs/{job['id']}/results/0").status_code == 404
 
 
-def read_events(served: Served, url: str, count: int, headers: dict[str, str] | None = None) -> list[dict[str, object]]:
-    """The first events of a stream."""
-    found: list[dict[str, object]] = []
-    import asyncio
-
-    from fromnoise.server.native import told
-
-    class Listening:
-        async def is_disconnected(self) -> bool:
-            return len(found) >= count
-
-    async def listen() -> None:
-        async for text in told(Listening(), served.context, None, None, 0):  # type: ignore[arg-type]
-            if text.startswith("id:"):
-                lines = dict(line.split(": ", 1) for line in text.strip().splitlines())
-                found.append({"kind": lines["event"], "number": int(lines["id"]), **json.loads(lines["data"])})
-
-    asyncio.run(asyncio.wait_for(listen(), 20))
-    return found
-
-
-def test_events_tell_every_step_in_order(served: Served) -> None:
-    first, second = order(served, 2)
-    served.work()
-    events = read_events(served, "", 6)
-    assert [event["number"] for event in events] == sorted(event["number"] for event in events)  # type: ignore[type-var]
-    for job in (first, second):
-        kinds = [event["kind"] for event in events if event["job"] == job["id"]]
-        assert kinds == ["queued", "started", "done"]
-
-
 def test_the_catalogue_and_the_server_itself(served: Served) -> None:
     found = served.client.get("/api/v1/catalogue").json()
     assert {"euler", "dpmpp_2m"} <= {choice["name"] for choice in found["samplers"]}
     assert found["recipe"]["properties"]["prompt"]["description"] == "What to see."
+    told = {field["path"]: field for field in found["fields"]}
+    assert told["hires.scale"]["explanation"] == "Times the size of the first pass."
+    assert told["hires.scale"]["explanation_zh"] == "第一遍尺寸的倍数。"
+    euler = next(choice for choice in found["samplers"] if choice["name"] == "euler")
+    assert euler["options"]["s_tmax"] is None  # JSON has no infinity
+    canny = next(choice for choice in found["preprocessors"] if choice["name"] == "canny")
+    assert [(one["low"], one["high"]) for one in canny["parameters"]] == [(0, 256), (0, 256)]
+    assert any(choice["latent"] for choice in found["upscalers"])
+    assert {"native", "a1111"} <= {choice["name"] for choice in found["profiles"]}
     order(served, 2)
     about = served.client.get("/api/v1/about").json()
     assert (about["user"], about["role"], about["counts"]["queued"]) == ("local", "admin", 2)

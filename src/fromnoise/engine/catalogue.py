@@ -43,6 +43,16 @@ class SamplerChoice(Choice):
     options: dict[str, float | int | str | bool] = {}
 
 
+class Told(BaseModel):
+    """What a field of a recipe means."""
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str  # hires.strength, controls[].weight
+    explanation: str
+    explanation_zh: str
+
+
 @dataclass(frozen=True)
 class Catalogue:
     """All choices, by kind."""
@@ -50,6 +60,7 @@ class Catalogue:
     samplers: tuple[SamplerChoice, ...]
     schedules: tuple[Choice, ...]
     others: Mapping[str, tuple[Choice, ...]]  # upscalers, preprocessors, ...
+    fields: tuple[Told, ...] = ()  # of a recipe
 
     @classmethod
     def of(cls, content: Mapping[str, Any]) -> "Catalogue":
@@ -59,6 +70,7 @@ class Catalogue:
             tuple(map(SamplerChoice.model_validate, content["samplers"])),
             tuple(map(Choice.model_validate, content["schedules"])),
             others,
+            tuple(map(Told.model_validate, content.get("fields", ()))),
         )
 
     @classmethod
@@ -131,8 +143,11 @@ def write(path: Path) -> None:
 def gathered() -> dict[str, Any]:
     """What is registered in this process; loads torch."""
     from fromnoise.captioners import CAPTIONERS
+    from fromnoise.engine.fields import explained
+    from fromnoise.preprocessors import PREPROCESSORS
     from fromnoise.sampling.samplers import SAMPLERS
     from fromnoise.sampling.schedules import SCHEDULES
+    from fromnoise.upscalers import LATENT_UPSCALERS, UPSCALERS
 
     samplers = [
         {"name": s.name, "label": s.label, "aliases": list(s.aliases), "good_for": s.good_for,
@@ -148,4 +163,20 @@ def gathered() -> dict[str, Any]:
         {"name": name, "label": one.label, "good_for": one.label, "good_for_zh": one.label_zh}
         for name, one in CAPTIONERS.items()
     ]
-    return {"samplers": samplers, "schedules": schedules, "others": {"captioners": captioners}}
+    upscalers = [
+        {"name": name, "label": name, "good_for": one.good_for, "good_for_zh": one.good_for_zh, "latent": latent}
+        for latent, registry in ((False, UPSCALERS), (True, LATENT_UPSCALERS))
+        for name, one in registry.items()
+    ]
+    preprocessors = [
+        {"name": name, "label": name, "aliases": list(one.aliases), "good_for": one.good_for,
+         "good_for_zh": one.good_for_zh, "role": one.role, "control_type": one.control_type,
+         "resolution": one.resolution, "needs": one.needs,
+         "parameters": [{"name": p.name, "default": p.default, "low": p.limits.low, "high": p.limits.high}
+                        for p in one.parameters]}
+        for name, one in PREPROCESSORS.items()
+    ]  # fmt: skip
+    others = {"captioners": captioners, "upscalers": upscalers, "preprocessors": preprocessors}
+    fields = [{"path": told.path, "explanation": told.explanation, "explanation_zh": told.explanation_zh}
+              for told in explained()]  # fmt: skip
+    return {"samplers": samplers, "schedules": schedules, "others": others, "fields": fields}

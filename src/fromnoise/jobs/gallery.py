@@ -71,6 +71,18 @@ class Gallery:
         with self.database.reading() as connection:
             return self._one(connection, picture, owner)
 
+    def with_content(self, sha256: str, owner: str | None = None) -> Picture | None:
+        """A picture whose file has that SHA-256, if there is one."""
+        query = select(PICTURES).where(PICTURES.c.sha256 == sha256, PICTURES.c.deleted.is_(None)).limit(1)
+        with self.database.reading() as connection:
+            found = self._pictures(connection, query if owner is None else query.where(PICTURES.c.owner == owner))
+        return found[0] if found else None
+
+    def check(self, pictures: Collection[str], owner: str | None = None) -> None:
+        """UnknownPicture where one is not there."""
+        with self.database.reading() as connection:
+            self._all(connection, pictures, owner)
+
     def of_job(self, job: str) -> list[Picture]:
         """The pictures that a job made."""
         return self.search(Search(job=job))

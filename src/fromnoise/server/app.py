@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from starlette.types import ASGIApp
 
 from fromnoise import __version__
-from fromnoise.server import errors, native, openai
+from fromnoise.server import errors, native, openai, page
 from fromnoise.server.context import Context
 from fromnoise.server.guard import Guard, Policy
 from fromnoise.server.sdapi import routes
@@ -18,14 +18,21 @@ def create_app(context: Context, policy: Policy | None = None) -> ASGIApp:
 
 
 def inner_app(context: Context) -> FastAPI:
-    """The routes alone, for tests of the schema."""
-    app = FastAPI(title="fromnoise", version=__version__, docs_url=None, redoc_url=None)
+    """Everything but the guard."""
+    app = with_routes()
     app.state.context = context
+    add_health(app, context)
+    page.add_to(app)
+    return app
+
+
+def with_routes() -> FastAPI:
+    """What the schema describes."""
+    app = FastAPI(title="fromnoise", version=__version__, docs_url=None, redoc_url=None)
     errors.add_to(app)
     app.include_router(native.router)
     app.include_router(openai.router)
     app.include_router(routes.router)
-    add_health(app, context)
     return app
 
 

@@ -10,12 +10,16 @@ from starlette.requests import HTTPConnection
 from fromnoise.engine import shelves
 from fromnoise.engine.catalogue import Catalogue
 from fromnoise.engine.recipe import BUILTIN
+from fromnoise.jobs.clerk import Clerk
+from fromnoise.jobs.gallery import Gallery
+from fromnoise.jobs.index import Index
 from fromnoise.jobs.queue import Queue
 from fromnoise.server.access import Access, Identity
 from fromnoise.server.errors import ApiError
 from fromnoise.server.limits import Limiter, Rate
 from fromnoise.settings import Settings
 
+THUMBS = "thumbs"  # beside the folder of uploads
 SUBMISSIONS = Rate(600, 60.0)  # jobs of one owner
 
 
@@ -31,6 +35,20 @@ class Context:
     settings: Settings = field(default_factory=Settings)  # where models are
     options: dict[str, Any] = field(default_factory=dict)  # AUTOMATIC1111's, as its clients have set them
     submissions: Limiter = field(default_factory=lambda: Limiter(SUBMISSIONS))
+    clerk: Clerk = field(default_factory=Clerk)
+
+    @property
+    def gallery(self) -> Gallery:
+        return Gallery(self.queue.database, self.outputs)
+
+    @property
+    def index(self) -> Index:
+        return Index(self.queue.database)
+
+    @property
+    def thumbs(self) -> Path:
+        """Where small pictures are kept."""
+        return self.uploads.parent / THUMBS
 
     def owner_of(self, who: Identity) -> str | None:
         """Whose jobs somebody sees: an administrator all, which is None."""

@@ -21,7 +21,7 @@ POLICY_VIOLATION = 1008  # RFC 6455, section 7.4.1
 BODY_LIMIT = 64 << 20  # bytes
 
 CONTENT_POLICY = (
-    "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; connect-src 'self' ws: wss:; "
+    "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; connect-src 'self'; "
     "worker-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 ON_EVERY_ANSWER = {

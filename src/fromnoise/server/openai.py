@@ -19,7 +19,7 @@ from fromnoise.server import uploads
 from fromnoise.server.access import Identity
 from fromnoise.server.context import Context, Here, Who
 from fromnoise.server.errors import RESPONSES, ApiError
-from fromnoise.server.native import accepted, check_names
+from fromnoise.server.native.orders import accepted, check_names
 from fromnoise.server.waiting import finished
 
 BUILTIN_SIZE, SIZE = 128, 512

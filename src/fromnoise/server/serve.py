@@ -11,6 +11,7 @@ from fromnoise.jobs.database import Database
 from fromnoise.jobs.queue import Queue
 from fromnoise.jobs.station import Station
 from fromnoise.jobs.supervisor import Supervisor
+from fromnoise.jobs.upkeep import Upkeep
 from fromnoise.server.access import Access, Account, Identity, digest, is_loopback
 from fromnoise.server.app import create_app
 from fromnoise.server.context import Context
@@ -79,12 +80,19 @@ def serve(service: Service, settings: Settings) -> None:
     context.outputs.mkdir(parents=True, exist_ok=True)
     names = [*service.host_names, *([] if service.host in ("0.0.0.0", "::") else [service.host])]
     app = create_app(context, Policy.of(names, service.origins))
-    with Supervisor(stations(service, settings.database_url, settings.data, shelved)):
-        uvicorn.run(app, host=service.host, port=service.port, log_level="warning", server_header=False)
+    posts = stations(service, settings.database_url, context)
+    try:
+        with Upkeep(database, shelved), Supervisor(posts):
+            uvicorn.run(app, host=service.host, port=service.port, log_level="warning", server_header=False)
+    finally:
+        context.clerk.close()
 
 
-def stations(service: Service, database: str, data: Path, settings: Settings) -> list[Station]:
+def stations(service: Service, database: str, context: Context) -> list[Station]:
     """One for each device."""
     devices: Sequence[str | None] = service.devices or (None,)
-    outputs = service.outputs.absolute()
-    return [Station(database, outputs, data / "kept", device, settings=settings) for device in devices]
+    kept = context.uploads.parent / "kept"
+    return [
+        Station(database, context.outputs, kept, device, thumbs=context.thumbs, settings=context.settings)
+        for device in devices
+    ]

@@ -18,7 +18,7 @@ from fromnoise.server import uploads
 from fromnoise.server.access import Identity
 from fromnoise.server.context import Context, Here, Who
 from fromnoise.server.errors import ApiError
-from fromnoise.server.native import accepted
+from fromnoise.server.native.orders import accepted
 from fromnoise.server.sdapi.bodies import Answer, ImageToImage, Shared, TextToImage
 from fromnoise.server.sdapi.translate import Translator, info
 from fromnoise.server.waiting import finished

@@ -1,0 +1,156 @@
+"""What happens to jobs, as it happens: Server-Sent Events, or messages of a WebSocket, with previews."""
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query, Request, WebSocket
+from fastapi.responses import StreamingResponse
+from starlette.websockets import WebSocketDisconnect
+
+from fromnoise.jobs.job import Event, UnknownJob
+from fromnoise.server.context import Context, Here, Who, context
+from fromnoise.server.errors import ApiError
+from fromnoise.server.guard import POLICY_VIOLATION
+
+MOST_AT_ONCE = 200  # events
+LOOK_EVERY = 0.2  # seconds between looks for events
+KEEP_ALIVE = 15.0  # seconds after which a silent stream says that it is there
+
+router = APIRouter()
+
+Gone = Callable[[], Awaitable[bool]]
+Told = dict[str, Any]
+
+
+@dataclass
+class Stream:
+    """What one listener is told."""
+
+    here: Context
+    owner: str | None  # None: the jobs of all
+    job: str | None = None  # None: all jobs
+    after: int = 0  # the number of the last event that was told
+    previews: bool = False
+    seen: dict[str, int] = field(default_factory=dict)  # step of the last preview, by job
+
+    async def messages(self, is_gone: Gone) -> AsyncIterator[Told | None]:
+        """Events in order, then previews; None now and then when there is nothing to tell."""
+        silent = 0.0
+        while not await is_gone():
+            events, more = await asyncio.to_thread(self.look)
+            for told in more:
+                yield told
+            silent = 0.0 if more else silent + LOOK_EVERY
+            if events < MOST_AT_ONCE:
+                await asyncio.sleep(LOOK_EVERY)
+            if silent >= KEEP_ALIVE:
+                silent = 0.0
+                yield None
+
+    def look(self) -> tuple[int, list[Told]]:
+        """How many events there were, and what to tell of them."""
+        found = self.here.queue.events(self.after, job=self.job, owner=self.owner, limit=MOST_AT_ONCE)
+        told = [as_told(event) for event in found]
+        self.after = found[-1].number if found else self.after
+        if self.previews:
+            running = {event.job for event in found if event.kind == "step" and event.data.get("preview")}
+            told += [one for job in sorted(running) if (one := self.preview(job)) is not None]
+            for event in found:
+                if event.kind in ("done", "failed", "cancelled"):
+                    self.seen.pop(event.job, None)
+        return len(found), told
+
+    def preview(self, job: str) -> Told | None:
+        """The newest preview of a job, unless it was told before."""
+        with suppress(UnknownJob):
+            found = self.here.queue.preview(job)
+            if found is not None and found[0] != self.seen.get(job):
+                self.seen[job] = found[0]
+                image = "data:image/jpeg;base64," + base64.b64encode(found[1]).decode()
+                return {"event": "preview", "job": job, "step": found[0], "image": image}
+        return None
+
+
+def as_told(event: Event) -> Told:
+    return {"event": event.kind, "number": event.number, "job": event.job, "time": event.time, **event.data}
+
+
+@router.get("/events", response_class=StreamingResponse)
+async def follow_events(
+    request: Request,
+    here: Here,
+    who: Who,
+    job: Annotated[str | None, Query(max_length=64)] = None,
+    after: Annotated[int | None, Query(ge=0)] = None,
+    previews: bool = False,
+    last_event_id: Annotated[str | None, Header()] = None,
+) -> StreamingResponse:
+    """What happens to one's jobs, as Server-Sent Events, in order; `Last-Event-ID` goes on where a stream broke off.
+
+    Data are JSON: job, time, and for steps step, steps. With `previews` an event `preview` brings an image as data URI.
+    """
+    start = after
+    if start is None and last_event_id and last_event_id.isdecimal():
+        start = int(last_event_id)
+    if start is None:
+        start = await asyncio.to_thread(here.queue.last_event)
+    stream = Stream(here, here.owner_of(who), job, min(start, 2**62), previews)
+    body = sent(stream, request.is_disconnected)
+    return StreamingResponse(body, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+
+
+async def sent(stream: Stream, is_gone: Gone) -> AsyncIterator[str]:
+    """The text of Server-Sent Events, until nobody listens."""
+    yield ": here\n\n"
+    async for told in stream.messages(is_gone):
+        yield ": still here\n\n" if told is None else written(told)
+
+
+def written(told: Told) -> str:
+    number = f"id: {told['number']}\n" if "number" in told else ""
+    data = {key: value for key, value in told.items() if key not in ("event", "number")}
+    return f"{number}event: {told['event']}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"
+
+
+@router.websocket("/ws")
+async def follow_socket(
+    socket: WebSocket,
+    job: Annotated[str | None, Query(max_length=64)] = None,
+    after: Annotated[int | None, Query(ge=0)] = None,
+    previews: bool = True,
+) -> None:
+    """The same as messages of a WebSocket: JSON with `event`, `number` (but for previews and `here`), `job`, ..."""
+    here = context(socket)
+    try:
+        who = await asyncio.to_thread(here.access.who, socket)
+    except ApiError as error:
+        await socket.close(POLICY_VIOLATION, str(error)[:120])
+        return
+    await socket.accept()
+    start = await asyncio.to_thread(here.queue.last_event) if after is None else min(after, 2**62)
+    stream = Stream(here, here.owner_of(who), job, start, previews)
+    closing = asyncio.create_task(closed(socket))
+
+    async def is_gone() -> bool:
+        return closing.done()
+
+    try:
+        await socket.send_json({"event": "here", "number": start})
+        async for told in stream.messages(is_gone):
+            await socket.send_json(told or {"event": "here"})
+    except (WebSocketDisconnect, RuntimeError):
+        pass
+    finally:
+        closing.cancel()
+
+
+async def closed(socket: WebSocket) -> None:
+    """Until the other side has closed; what it says before is not needed."""
+    with suppress(WebSocketDisconnect, RuntimeError):
+        while True:
+            await socket.receive_text()

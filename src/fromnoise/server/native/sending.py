@@ -1,0 +1,58 @@
+"""Pictures that clients send, to start from or to be read."""
+
+import asyncio
+
+from fastapi import APIRouter, Request
+from fastapi.responses import FileResponse
+from pydantic import BaseModel, Field
+
+from fromnoise.server import uploads
+from fromnoise.server.context import Here, Who
+from fromnoise.server.native.views import shown
+
+KEPT = {"Cache-Control": "private, max-age=31536000, immutable"}
+PICTURE_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {media: {"schema": {"type": "string", "format": "binary"}}
+                    for media in ("image/png", "image/jpeg", "image/webp")},
+    }
+}  # fmt: skip
+
+router = APIRouter()
+
+
+class ReadPicture(BaseModel):
+    """What is written in a picture about how it was made."""
+
+    sha256: str = Field(description="The picture is kept as if it had been sent to /images.")
+    width: int
+    height: int
+    source: str | None = Field(description="The tool that made it; none where nothing is written in it.")
+    recipe: dict[str, object] | None
+    not_understood: dict[str, str] = Field(description="What has no place in a recipe, by the tool's names.")
+    warnings: list[str]
+    texts: dict[str, str] = Field(description="As they are written in the file.")
+
+
+@router.post("/images", status_code=201, openapi_extra=PICTURE_BODY)
+async def send_image(request: Request, here: Here, who: Who) -> uploads.Upload:
+    """Send a picture, as the body of the call; recipes name it by its SHA-256."""
+    data = await request.body()
+    return await asyncio.to_thread(uploads.keep, data, here.uploads)
+
+
+@router.get("/images/{sha256}", response_class=FileResponse)
+def get_image(sha256: str, here: Here, who: Who) -> FileResponse:
+    """A picture that was sent; whoever knows its hash has seen it."""
+    path = uploads.find(sha256, here.uploads)
+    return FileResponse(path, headers=KEPT)
+
+
+@router.post("/read", openapi_extra=PICTURE_BODY)
+async def read_image(request: Request, here: Here, who: Who) -> ReadPicture:
+    """The recipe that is written in a picture, by whichever tool."""
+    kept = await asyncio.to_thread(uploads.keep, await request.body(), here.uploads)
+    path = uploads.find(kept.sha256, here.uploads)
+    found = await asyncio.to_thread(here.clerk.ask, "read", {"path": str(path)})
+    return ReadPicture(sha256=kept.sha256, width=kept.width, height=kept.height, **shown(found))

@@ -1,0 +1,96 @@
+"""Events: every step in order, over both doors, with previews."""
+
+import asyncio
+import json
+
+import pytest
+from starlette.websockets import WebSocketDisconnect
+
+from fromnoise.jobs.leases import Update
+from fromnoise.server.native.events import Stream, sent
+
+from .conftest import HOST, Served
+from .test_native import order
+
+ORIGIN = {"origin": HOST, "host": "127.0.0.1:7860"}
+
+
+def read(stream: Stream, count: int) -> list[dict[str, object]]:
+    """The first events of a stream of Server-Sent Events."""
+    found: list[dict[str, object]] = []
+
+    async def is_gone() -> bool:
+        return len(found) >= count
+
+    async def listen() -> None:
+        async for text in sent(stream, is_gone):
+            lines = dict(line.split(": ", 1) for line in text.strip().splitlines() if not line.startswith(":"))
+            if lines:
+                found.append({"event": lines["event"], "id": lines.get("id"), **json.loads(lines["data"])})
+
+    asyncio.run(asyncio.wait_for(listen(), 20))
+    return found
+
+
+def drawn(served: Served) -> list[dict[str, object]]:
+    """Two jobs that are taken, advance with previews, and end."""
+    jobs = order(served, 2)
+    served.leases.claim("w", 2)
+    for step in (1, 2):
+        served.leases.report("w", [Update(str(job["id"]), step, 2, b"jpeg%d" % step) for job in jobs])
+    for job in jobs:
+        served.leases.finish("w", str(job["id"]), [])
+    return jobs
+
+
+def test_events_tell_every_step_in_order(served: Served) -> None:
+    jobs = drawn(served)
+    events = read(Stream(served.context, None), 10)
+    numbers = [int(str(event["id"])) for event in events]
+    assert numbers == sorted(numbers)
+    for job in jobs:
+        kinds = [(event["event"], event.get("step")) for event in events if event["job"] == job["id"]]
+        assert kinds == [("queued", None), ("started", None), ("step", 1), ("step", 2), ("done", None)]
+
+
+def test_a_stream_goes_on_where_it_broke_off(served: Served) -> None:
+    drawn(served)
+    first = read(Stream(served.context, None), 10)
+    rest = read(Stream(served.context, None, after=int(str(first[5]["id"]))), 4)
+    assert [event["id"] for event in rest] == [event["id"] for event in first[6:]]
+
+
+def test_previews_come_once_each_and_have_no_number(served: Served) -> None:
+    (job,) = order(served)
+    served.leases.claim("w", 1)
+    stream = Stream(served.context, None, previews=True)
+    served.leases.report("w", [Update(str(job["id"]), 1, 2, b"one")])
+    told = stream.look()[1]
+    assert [one["event"] for one in told] == ["queued", "started", "step", "preview"]
+    assert told[-1] == {"event": "preview", "job": job["id"], "step": 1, "image": "data:image/jpeg;base64,b25l"}
+    served.leases.report("w", [Update(str(job["id"]), 2, 2)])
+    assert [one["event"] for one in stream.look()[1]] == ["step"]
+
+
+def test_a_socket_tells_the_same(served: Served) -> None:
+    jobs = drawn(served)
+    with served.client.websocket_connect("/api/v1/ws?after=0", headers=ORIGIN) as socket:
+        assert socket.receive_json() == {"event": "here", "number": 0}
+        told = [socket.receive_json() for _ in range(12)]
+    assert [one["number"] for one in told[:10]] == sorted(one["number"] for one in told[:10])
+    assert [one["event"] for one in told[10:]] == ["preview"] * 2
+    assert {one["job"] for one in told} == {job["id"] for job in jobs}
+
+
+def test_strangers_open_no_socket_and_users_see_their_own(served: Served) -> None:
+    ann, bob = served.token("ann"), served.token("bob")
+    order(served, 1, headers=ann)
+    (mine,) = order(served, 1, headers=bob)
+    with pytest.raises(WebSocketDisconnect), served.client.websocket_connect("/api/v1/ws", headers=ORIGIN):
+        pass
+    elsewhere = {**bob, "host": "127.0.0.1:7860", "origin": "https://evil.example"}
+    with pytest.raises(WebSocketDisconnect), served.client.websocket_connect("/api/v1/ws", headers=elsewhere):
+        pass
+    with served.client.websocket_connect("/api/v1/ws?after=0", headers={**ORIGIN, **bob}) as socket:
+        assert socket.receive_json()["event"] == "here"
+        assert socket.receive_json()["job"] == mine["id"]
