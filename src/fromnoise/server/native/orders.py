@@ -1,6 +1,7 @@
 """Asking for work: recipes become jobs, with the pictures that they name and the choices in their prompts made."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from fastapi import APIRouter
@@ -9,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from fromnoise.engine.choices import with_choices_made
 from fromnoise.engine.recipe import ImageRef, Recipe
 from fromnoise.engine.shelves import shelves
+from fromnoise.errors import FileError
 from fromnoise.jobs.job import Job, QueueFull, Work
 from fromnoise.jobs.queue import Queue
 from fromnoise.server import uploads
@@ -115,14 +117,12 @@ def placed(value: Any, here: Context, who: Identity) -> Any:
 
 
 def picture_of(sha256: str, here: Context, who: Identity) -> ImageRef:
-    """A picture that was sent, or one in the caller's gallery. ApiError 404."""
-    try:
-        return uploads.reference(sha256, here.uploads)
-    except ApiError:
-        found = here.gallery.with_content(sha256, here.owner_of(who))
-        if found is None:
-            raise
-        return ImageRef(path=str(here.gallery.file(found)), sha256=sha256)
+    """A picture in the caller's gallery, or one that was sent. ApiError 404."""
+    found = here.gallery.with_content(sha256, here.owner_of(who))
+    if found is not None:
+        with suppress(FileError):  # somebody has taken it away
+            return ImageRef(path=str(here.gallery.file(found)), sha256=sha256)
+    return uploads.reference(sha256, here.uploads)
 
 
 def safe_folder(folder: str) -> str:

@@ -1,13 +1,16 @@
 """Pictures that clients send, to start from or to be read."""
 
 import asyncio
+import tempfile
+from pathlib import Path
+from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, Field
 
 from fromnoise.server import uploads
-from fromnoise.server.context import Here, Who
+from fromnoise.server.context import Context, Here, Who
 from fromnoise.server.native.views import shown
 
 KEPT = {"Cache-Control": "private, max-age=31536000, immutable"}
@@ -52,7 +55,19 @@ def get_image(sha256: str, here: Here, who: Who) -> FileResponse:
 @router.post("/read", openapi_extra=PICTURE_BODY)
 async def read_image(request: Request, here: Here, who: Who) -> ReadPicture:
     """The recipe that is written in a picture, by whichever tool."""
-    kept = await asyncio.to_thread(uploads.keep, await request.body(), here.uploads)
-    path = uploads.find(kept.sha256, here.uploads)
-    found = await asyncio.to_thread(here.clerk.ask, "read", {"path": str(path)})
+    data = await request.body()
+    kept = await asyncio.to_thread(uploads.keep, data, here.uploads)
+    found = await asyncio.to_thread(read, data, here)
     return ReadPicture(sha256=kept.sha256, width=kept.width, height=kept.height, **shown(found))
+
+
+def read(data: bytes, here: Context) -> dict[str, Any]:
+    """What another process reads in a picture as it was sent: what is kept of it has no texts."""
+    with tempfile.TemporaryDirectory(dir=here.uploads) as folder:
+        path = Path(folder) / f"sent{suffix_of(data)}"
+        path.write_bytes(data)
+        return here.clerk.ask("read", {"path": str(path)})
+
+
+def suffix_of(data: bytes) -> str:
+    return ".png" if data.startswith(uploads.PNG) else ".jpg" if data.startswith(uploads.JPEG) else ".webp"
