@@ -18,7 +18,7 @@ from bench.contenders import CONTENDERS
 from bench.peak import matrix_peak
 from bench.turns import Failed, compete
 from bench.work import SIZES, TASKS, Job
-from fromnoise.engine.memory import DTYPES
+from fromnoise.engine.memory import DTYPES, parsed
 
 
 def main() -> int:
@@ -28,7 +28,8 @@ def main() -> int:
     if unknown:
         print(f"unknown contender {unknown[0]}; there are {', '.join(CONTENDERS)}", file=sys.stderr)
         return 2
-    job = Job(options.task, options.model, options.dtype, options.steps, options.batch)
+    allowed = parsed(options.memory) if options.memory else 0
+    job = Job(options.task, options.model, options.dtype, options.steps, options.batch, allowed)
     peak = matrix_peak(DTYPES[job.dtype])
     try:
         entries = compete(job, names, options.rounds, lambda text: print(text, file=sys.stderr, flush=True))
@@ -55,6 +56,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5, help="that count; one more warms up")
     parser.add_argument("--steps", type=int, default=20, help="of a whole picture")
     parser.add_argument("--batch", type=int, default=1, help="pictures side by side")
+    parser.add_argument("--memory", metavar="SIZE", help="what a picture may take: 2GB (task memory, only fromnoise)")
     parser.add_argument("--threads", type=int, help="of torch; by default its own choice")
     parser.add_argument("--keep", action="store_true", help="write the record into bench/results.jsonl and RESULTS.md")
     options = parser.parse_args()

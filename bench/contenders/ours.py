@@ -1,15 +1,21 @@
 """fromnoise's side of each job."""
 
+import subprocess
+import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from bench.contenders import Work
 from bench.work import SIZES, Job, Size, randomise
 from fromnoise.checkpoints.detect import ModelFacts
-from fromnoise.checkpoints.load import load_checkpoint
+from fromnoise.checkpoints.load import Checkpoint, load_checkpoint
+from fromnoise.checkpoints.save import save_checkpoint
+from fromnoise.engine import library
 from fromnoise.engine.executor import Executor
 from fromnoise.engine.generate import generate
 from fromnoise.engine.library import Model
@@ -26,9 +32,9 @@ from fromnoise.sampling.schedules import NoiseTable
 def prepare(job: Job, *, dtype: str | None = None) -> Work:
     """The job with networks in `dtype`, by default the job's."""
     job = replace(job, dtype=dtype or job.dtype)
-    return {"step": step, "batch": step, "decode": decode, "picture": picture, "text": text, "load": load}[job.task](
-        job
-    )
+    return {
+        "step": step, "batch": step, "decode": decode, "picture": picture, "text": text, "load": load, "memory": memory,
+    }[job.task](job)  # fmt: skip
 
 
 def random_model(size: Size, dtype: torch.dtype) -> Model:
@@ -107,6 +113,20 @@ def picture(job: Job) -> Work:
     return work
 
 
+def memory(job: Job) -> Work:
+    """A picture from a float16 file, with no more memory than the job allows."""
+    size = SIZES[job.size]
+    path, placement = random_file(size), Placement(torch.device("cpu"), DTYPES[job.dtype])
+    recipe = Recipe.make(prompt="a red apple", width=size.side, height=size.side, steps=job.steps, sampler="euler")
+
+    def work() -> Mapping[str, float]:
+        model = library.load(str(path), placement, budget=round(job.memory) or None)
+        (made,) = generate(model, [recipe])
+        return {"sum of pixels": float(np.asarray(made.image).sum())}
+
+    return work
+
+
 def load(job: Job) -> Work:
     """From a float16 file in the page cache to networks whose weights can be used."""
     path = random_file(SIZES[job.size])
@@ -118,12 +138,17 @@ def load(job: Job) -> Work:
 
 
 def random_file(size: Size) -> Path:
-    """A checkpoint of random float16 weights in the original layout, made once."""
-    from fromnoise.checkpoints.load import Checkpoint
-    from fromnoise.checkpoints.save import save_checkpoint
-
+    """A checkpoint of random float16 weights in the original layout, made once, by a process of its own."""
     path = Path(tempfile.gettempdir()) / f"fromnoise-bench-{size.name}.safetensors"
     if not path.exists():
-        model = random_model(size, torch.float16)
-        save_checkpoint(path, Checkpoint(path, model.facts, model.unet, model.vae, model.text, {}))
+        subprocess.run([sys.executable, "-m", __name__, size.name, str(path)], check=True)
     return path
+
+
+def write_random(size: Size, path: Path) -> None:
+    model = random_model(size, torch.float16)
+    save_checkpoint(path, Checkpoint(path, model.facts, model.unet, model.vae, model.text, {}))
+
+
+if __name__ == "__main__":
+    write_random(SIZES[sys.argv[1]], Path(sys.argv[2]))

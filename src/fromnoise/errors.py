@@ -33,3 +33,13 @@ class UnknownName(UserError):
 
 class FileError(UserError):
     """A file that is missing, unreadable, or not what it claims to be."""
+
+
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Told by its text as well as by its type: torch's CPU and Apple backends raise plain RuntimeErrors."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in OUT_OF_MEMORY)

@@ -11,7 +11,7 @@ from bench.turns import Entry, Failed
 from bench.work import Job
 
 
-@pytest.mark.parametrize("task", ["step", "decode", "text", "picture", "batch"])
+@pytest.mark.parametrize("task", ["step", "decode", "text", "picture", "batch", "memory"])
 def test_our_side_of_each_job_runs(task: work.Task) -> None:
     ours.prepare(Job(task, "tiny", "float32", steps=2, batch=2))()
 

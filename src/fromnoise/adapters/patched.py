@@ -29,6 +29,7 @@ class Copies:
     largest: int = 0  # bytes of that network
     kept: OrderedDict[Hashable, Layers] = field(default_factory=OrderedDict)
     computed: int = 0  # sets so far
+    room: bool = True  # if not, no copies are made, and patches act at each use
 
     @property
     def size(self) -> int:
@@ -67,12 +68,12 @@ class Patched:
 
     @contextmanager
     def applied(self, network: nn.Module) -> Iterator[None]:
-        layers = self.copies.of(self, network, self.patches)
-        if any(layer.replaced or layer.patches for layer in layers):
+        layers = by_layer(network, self.patches)
+        if not self.copies.room or any(layer.replaced or layer.patches for layer in layers):
             with patching(network, self.patches):  # on top of what is there already
                 yield
         else:
-            with replacing_in(layers):
+            with replacing_in(self.copies.of(self, network, self.patches)):
                 yield
 
     @cached_property

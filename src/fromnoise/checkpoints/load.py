@@ -241,12 +241,19 @@ def convert(
     Weights that already are as asked stay where they are, such as in a file's memory map. Quantised ones stay quantised
     and are unpacked to `dtype` at each use. Patches and hooks stay.
     """
-    for module in network.modules():
-        for name, parameter in module.named_parameters(recurse=False):
-            if isinstance(parameter.data, Quantized):
-                packed = parameter.data.packed(device, dtype)
-                module.register_parameter(name, nn.Parameter(packed, requires_grad=False))
-                continue
-            layout = torch.channels_last if channels_last and parameter.ndim == 4 else torch.preserve_format
-            parameter.data = parameter.data.to(device, dtype, memory_format=layout)
+    for layer in network.modules():
+        convert_layer(layer, dtype, device, channels_last)
     return network
+
+
+def convert_layer(
+    layer: nn.Module, dtype: torch.dtype | None, device: torch.device | str | None, channels_last: bool
+) -> None:
+    """The same for a layer's own parameters."""
+    for name, parameter in list(layer.named_parameters(recurse=False)):
+        if isinstance(parameter.data, Quantized):
+            packed = parameter.data.packed(device, dtype)
+            layer.register_parameter(name, nn.Parameter(packed, requires_grad=False))
+            continue
+        layout = torch.channels_last if channels_last and parameter.ndim == 4 else torch.preserve_format
+        parameter.data = parameter.data.to(device, dtype, memory_format=layout)

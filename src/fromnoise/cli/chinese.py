@@ -259,8 +259,8 @@ OURS = {
     "{path}: no pictures in this folder": "{path}：这个文件夹里没有图片",
     "upscaler": "放大算法",
     # failures
-    "out of memory; try a smaller --size, --batch 1, --dtype bfloat16 or --device cpu": (
-        "内存不足；请减小 --size，或用 --batch 1、--dtype bfloat16、--device cpu"
+    "out of memory; try a smaller --size, --memory, --dtype bfloat16 or --device cpu": (
+        "内存不足；请减小 --size，或用 --memory、--dtype bfloat16、--device cpu"
     ),
     "unexpected failure: {what}; set FROMNOISE_DEBUG=1 for details": (
         "意外错误：{what}；设置 FROMNOISE_DEBUG=1 可查看详情"
@@ -302,8 +302,8 @@ OURS = {
     "Other models, estimated for one picture of {steps} steps from timing parts of them:": (
         "其他模型，按实测其部分网络估算，每张图 {steps} 步："
     ),
-    "  {model}, {size}x{size}: about {time}, needs {needed:.0f} GB of memory": (
-        "  {model}，{size}x{size}：约 {time}，需要内存 {needed:.0f} GB"
+    "  {model}, {size}x{size}: about {time}; takes {wanted:.1f} GB of memory, or {least:.1f} GB and more time": (
+        "  {model}，{size}x{size}：约 {time}；占用内存 {wanted:.1f} GB，慢一些时 {least:.1f} GB"
     ),
     ": too much here": "：这台机器不够",
     "{seconds:.1f} seconds": "{seconds:.1f} 秒",
@@ -352,6 +352,13 @@ ELSEWHERE = {  # sentences of the engine and of typer, which speak English only;
     "{file} is not YAML ({error}); see docs/library.md": "{file} 不是 YAML（{error}）；见 docs/library.md",
     "{path} holds no autoencoder; use a checkpoint that has one": "{path} 不含 VAE，请换用带 VAE 的模型",
     "{path} holds no text encoder; use a whole checkpoint": "{path} 不含文本编码器，请换用完整的模型",
+    "out of memory: the picture goes on with less at once, more slowly": (
+        "内存不足：图片改用更少的内存继续生成，会慢一些"
+    ),
+    "this picture needs {least} GB of memory at least, and there are {there} GB: choose a smaller --size": (
+        "这张图片至少需要 {least} GB 内存，而只有 {there} GB：请减小 --size"
+    ),
+    "--memory {size}: give a size such as 4GB or 800MB": "--memory {size}：请给出大小，如 4GB 或 800MB",
     "no device {name} here; this machine has {known}": "没有设备 {name}；这台机器有 {known}",
     "no wildcard is called {name}: read as text": "没有叫 {name} 的通配符，按文字处理",
     "a curly bracket is not closed: read as text": "花括号没有配对，按文字处理",

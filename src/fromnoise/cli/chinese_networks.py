@@ -5,6 +5,7 @@ OURS = {
         "LoRA： 名字、 名字:0.8， 或与 <lora:...> 标签相同的写法； 可多次给出。"
     ),
     "A hypernetwork; can be given several times.": "超网络（hypernetwork）； 可多次给出。",
+    "What the program may take of the device's memory, such as 4GB.": "最多占用的内存， 例如 4GB。",
     "Go on without weights in files that match nothing.": "文件里有对不上的权重时也继续， 不用这些权重。",
     "{flag} {text}: {reason}": "{flag} {text}：{reason}",
 }

@@ -10,15 +10,15 @@ import torch
 
 from fromnoise import __version__
 from fromnoise.cli.messages import say
-from fromnoise.cli.probes import COSTS, STEPS, Cost, Speeds, measure
+from fromnoise.cli.probes import CALLS, COSTS, STEPS, Cost, Speeds, measure
 from fromnoise.cli.progress import note
 from fromnoise.engine import library
+from fromnoise.engine.footprint import demand
 from fromnoise.engine.generate import generate
-from fromnoise.engine.memory import Placement, available_devices, place
+from fromnoise.engine.memory import TIGHTEST, Placement, Plan, available_devices, place
 from fromnoise.engine.recipe import BUILTIN, Recipe
 
 GIGA = 1e9
-ROOM = 1.25  # what a picture needs beside the weights, as a factor
 WARM_UP_STEPS = 2
 BUSY = 0.7  # programs that want to run, as a part of the cores
 
@@ -59,11 +59,13 @@ def facts(placement: Placement) -> list[str]:
 
 def verdict(cost: Cost, speeds: Speeds, placement: Placement, memory: int | None) -> str:
     """A line on one model family."""
-    needed = cost.weights * placement.dtype.itemsize * ROOM
-    time = human(speeds.seconds(cost))
-    line = say("  {model}, {size}x{size}: about {time}, needs {needed:.0f} GB of memory", model=cost.label,
-               size=cost.size, time=time, needed=needed)  # fmt: skip
-    return line + say(": too much here") if memory is not None and needed * GIGA > memory else line
+    needed = demand(cost.facts, placement, cost.size, cost.size)
+    wanted, least = (needed.height(plan) for plan in (Plan(CALLS), TIGHTEST))
+    line = say(
+        "  {model}, {size}x{size}: about {time}; takes {wanted:.1f} GB of memory, or {least:.1f} GB and more time",
+        model=cost.label, size=cost.size, time=human(speeds.seconds(cost)), wanted=wanted / GIGA, least=least / GIGA,
+    )  # fmt: skip
+    return line + say(": too much here") if memory is not None and least > memory else line
 
 
 def builtin_seconds(placement: Placement) -> float:

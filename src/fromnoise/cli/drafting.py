@@ -29,7 +29,7 @@ BOX = re.compile(r"^\s*(\d+\s*,\s*\d+\s*,\s*\d+\s*,\s*\d+)\s*:\s*(.*\S)\s*$", re
 SIZE = re.compile(r"\s*(\d{1,6})\s*(?:[xX×*]\s*(\d{1,6})\s*)?")
 BY_HAND = {
     "style", "styles", "wildcards", "as_written", "size", "seed", "init", "mask", "sampler", "schedule", "lora",
-    "hypernetwork", "networks", "out", "quiet", "allow_unmatched", "device", "dtype",
+    "hypernetwork", "networks", "out", "quiet", "allow_unmatched", "device", "memory", "dtype",
 }  # fmt: skip
 
 

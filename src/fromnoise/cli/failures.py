@@ -7,9 +7,7 @@ import traceback
 from typer import TyperException
 
 from fromnoise.cli.messages import say, translated
-from fromnoise.errors import FromnoiseError, UserError
-
-OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory")
+from fromnoise.errors import FromnoiseError, UserError, is_out_of_memory
 
 
 class Stopped(UserError):
@@ -35,15 +33,8 @@ def explained(error: Exception) -> tuple[str, int]:
         command = context.command_path if context else "fromnoise"
         return say("{problem} (see {command} --help)", problem=problem, command=command), error.exit_code
     if is_out_of_memory(error):
-        return say("out of memory; try a smaller --size, --batch 1, --dtype bfloat16 or --device cpu"), 1
+        return say("out of memory; try a smaller --size, --memory, --dtype bfloat16 or --device cpu"), 1
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}", UserError.exit_code
     what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     return say("unexpected failure: {what}; set FROMNOISE_DEBUG=1 for details", what=what), 1
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Told by its text as well as by its type: torch's CPU and Apple backends raise plain RuntimeErrors."""
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return True
-    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in OUT_OF_MEMORY)

@@ -21,7 +21,6 @@ from fromnoise.cli.wording import chosen
 from fromnoise.engine import library
 from fromnoise.engine.generate import Generated, Step, generate
 from fromnoise.engine.images import save_png
-from fromnoise.engine.memory import place
 from fromnoise.engine.metadata.own import texts
 from fromnoise.engine.recipe import Recipe
 from fromnoise.sampling.samplers import SAMPLERS
@@ -38,7 +37,7 @@ def make_pictures(order: Order, batch: int = 1, watch: bool = False) -> None:
     draft = drafted(order)
     destination = Destination.of(order.out)
     destination.check()
-    models = Models(place(order.device, order.dtype), order.quiet, order.allow_unmatched)
+    models = Models.of_order(order)
     models.check(draft)
     written: list[Path] = []
     try:

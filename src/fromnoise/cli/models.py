@@ -4,10 +4,11 @@ from dataclasses import dataclass, field
 
 from fromnoise import settings
 from fromnoise.cli.messages import say
+from fromnoise.cli.options import Order
 from fromnoise.cli.progress import note
 from fromnoise.engine import library
 from fromnoise.engine.library import Model
-from fromnoise.engine.memory import Placement
+from fromnoise.engine.memory import Placement, parsed, place
 from fromnoise.engine.recipe import Recipe
 
 
@@ -23,7 +24,14 @@ class Models:
     placement: Placement
     quiet: bool = True
     allow_unmatched: bool = False
+    budget: int | None = None  # bytes of memory; None: what is free
     kept: dict[str, Model] = field(default_factory=dict)
+
+    @classmethod
+    def of_order(cls, order: Order) -> "Models":
+        """On the device, in the numbers and in the memory that were asked for."""
+        budget = None if order.memory is None else parsed(order.memory)
+        return cls(place(order.device, order.dtype), order.quiet, order.allow_unmatched, budget)
 
     def check(self, recipe: Recipe) -> None:
         """FileError where a model is not there."""
@@ -42,6 +50,10 @@ class Models:
         if name not in self.kept:
             note(say("loading {model} ...", model=name), self.quiet)
             self.kept[name] = library.load(
-                name, self.placement, settings=settings.read(), allow_unmatched=self.allow_unmatched
+                name,
+                self.placement,
+                settings=settings.read(),
+                allow_unmatched=self.allow_unmatched,
+                budget=self.budget,
             )
         return self.kept[name]

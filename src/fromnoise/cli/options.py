@@ -406,6 +406,10 @@ class Order:
         str | None,
         option(MACHINE, say("What to compute in: float32, bfloat16, float16; by default what is fast here.")),
     ] = None
+    memory: Annotated[
+        str | None,
+        option(MACHINE, say("What the program may take of the device's memory, such as 4GB."), metavar="SIZE"),
+    ] = None
 
 
 def is_option(field: Field[Any]) -> bool:

@@ -12,9 +12,11 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from fromnoise.checkpoints.detect import Family, ModelFacts
 from fromnoise.engine.memory import Placement, vae_dtype
-from fromnoise.nn.unet import SD1, SDXL, ResBlock, SpatialTransformer
-from fromnoise.nn.vae import ResnetBlock
+from fromnoise.nn.clip import CLIP_L, OPENCLIP_G, OPENCLIP_H, CLIPConfig
+from fromnoise.nn.unet import SD1, SD2, SDXL, ResBlock, SpatialTransformer, UNetConfig
+from fromnoise.nn.vae import SD_VAE, SDXL_VAE, ResnetBlock, VAEConfig
 
 STEPS = 20
 CALLS = 2  # of the U-Net in a step: with the prompt and with the negative prompt
@@ -32,14 +34,18 @@ class Cost:
     size: int  # pixels, width and height
     unet: float  # 1e12 operations of one call
     decoder: float  # 1e12 operations
-    weights: float  # 1e9 numbers in a whole checkpoint
+    facts: ModelFacts
     pieces: str  # whose to time: a key of Speeds.unet
 
 
+def facts(family: Family, unet: UNetConfig, vae: VAEConfig, *text: CLIPConfig) -> ModelFacts:
+    return ModelFacts(family, "base", "eps", "caller", False, unet, vae, text)
+
+
 COSTS = (
-    Cost("SD 1.5", 512, 0.803, 2.515, 1.066, "sd1"),
-    Cost("SD 2.1", 768, 2.149, 5.754, 1.304, "sd1"),
-    Cost("SDXL", 1024, 6.761, 10.470, 3.469, "sdxl"),
+    Cost("SD 1.5", 512, 0.803, 2.515, facts("sd1", SD1, SD_VAE, CLIP_L), "sd1"),
+    Cost("SD 2.1", 768, 2.149, 5.754, facts("sd2", SD2, SD_VAE, OPENCLIP_H), "sd1"),
+    Cost("SDXL", 1024, 6.761, 10.470, facts("sdxl", SDXL, SDXL_VAE, CLIP_L, OPENCLIP_G), "sdxl"),
 )
 
 

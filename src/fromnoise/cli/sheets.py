@@ -18,7 +18,6 @@ from fromnoise.cli.progress import note, progress
 from fromnoise.cli.wording import chosen
 from fromnoise.engine.generate import Generated, generate
 from fromnoise.engine.images import save_png
-from fromnoise.engine.memory import place
 from fromnoise.engine.metadata.carrier import PARAMETERS_KEY, SOFTWARE_KEY
 from fromnoise.engine.metadata.infotext import parameters, quoted
 from fromnoise.engine.metadata.own import texts
@@ -112,7 +111,7 @@ def draw(order: Order, plan: Plan, sheet: Sheet) -> None:
     draft, destination = drafted(order), Destination.of(order.out)
     destination.check()
     plan(draft)  # mistakes show before a model is loaded
-    models = Models(place(order.device, order.dtype), allow_unmatched=order.allow_unmatched)
+    models = Models.of_order(order)
     base = fitted(draft, order, models.of(draft)[0])
     grid = plan(base)
     grid = replace(grid, cells=tuple(chosen(grid.cells, order)))

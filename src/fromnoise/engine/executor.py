@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from fromnoise.engine.library import Model
+from fromnoise.errors import is_out_of_memory
 from fromnoise.sampling.guidance import NetworkCall, Picture
 from fromnoise.sampling.parametrization import network_input, to_denoised
 
@@ -67,15 +68,34 @@ class Executor(Generic[Name]):
             groups.setdefault(call.key, []).append(i)
         answers: dict[int, Tensor] = {}
         for members in groups.values():
-            for start in range(0, len(members), self.max_batch):
-                batch = members[start : start + self.max_batch]
-                answers.update(zip(batch, torch.split(self._denoise([calls[i] for i in batch]), 1), strict=True))
+            answers.update(zip(members, self._batched([calls[i] for i in members]), strict=True))
         return [answers[i] for i in range(len(calls))]
+
+    def _batched(self, calls: Sequence[NetworkCall]) -> list[Tensor]:
+        """Calls of one key in batches that there is room for; smaller ones where that was too optimistic."""
+        model = self._asked(calls)
+        if model.residence is not None:
+            model.residence.for_drawing()
+        most = min(self.max_batch, model.calls)
+        if len(calls) > most:
+            return [answer for i in range(0, len(calls), most) for answer in self._batched(calls[i : i + most])]
+        try:
+            return list(torch.split(self._denoise(calls), 1))
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            reason = error.with_traceback(None)  # which would hold what the network had made
+        if not model.tighten(len(calls)):
+            raise reason
+        return self._batched(calls)
+
+    def _asked(self, calls: Sequence[NetworkCall]) -> Model:
+        return self.refiner if calls[0].cond.refiner and self.refiner else self.model
 
     def _denoise(self, calls: Sequence[NetworkCall]) -> Tensor:
         """One batch through the network: float32 latents in, float32 guesses out where they came from."""
         self.batches += 1
-        model = self.refiner if calls[0].cond.refiner and self.refiner else self.model
+        model = self._asked(calls)
         place = model.placement
         x = torch.cat([call.x for call in calls]).to(place.device)
         sigma = torch.stack([call.sigma for call in calls]).float().to(place.device)

@@ -78,6 +78,8 @@ def generate(
     `refiner` is the second model of recipes that name one. `watch` is told of every evaluation. `recordings`, one a
     recipe, make pictures that can be stopped and resumed.
     """
+    for network in filter(None, (model, refiner)):
+        network.make_room(recipes)
     executor = Executor[int](model, max_batch, refiner)
     jobs = [Job(model, recipe, refiner) for recipe in recipes]
     for i, job in enumerate(jobs):

@@ -1,5 +1,6 @@
 """Finding a model by name, and bringing it into memory ready to draw."""
 
+import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -9,16 +10,20 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from fromnoise.adapters.patched import Copies
 from fromnoise.checkpoints.detect import ModelFacts, Prediction
 from fromnoise.checkpoints.hashes import hashes, model_hash
 from fromnoise.checkpoints.load import Checkpoint, convert, load_checkpoint
 from fromnoise.engine import shelves
+from fromnoise.engine.footprint import demand
 from fromnoise.engine.kept import Kept
-from fromnoise.engine.memory import Placement, vae_dtype
+from fromnoise.engine.memory import Placement, Plan, free, planned, vae_dtype
 from fromnoise.engine.network_files import NetworkFiles
 from fromnoise.engine.picture_files import PictureFiles
+from fromnoise.engine.recipe import Recipe
+from fromnoise.engine.residence import Residence
 from fromnoise.engine.shelves import BUILTIN, builtin
-from fromnoise.errors import FileError
+from fromnoise.errors import FileError, is_out_of_memory
 from fromnoise.nn import vae_strips
 from fromnoise.nn.clip import CLIPText
 from fromnoise.nn.clip_vision import CLIPVision
@@ -30,7 +35,11 @@ from fromnoise.sampling.samplers import SAMPLERS
 from fromnoise.sampling.schedules import ContinuousTable, NoiseTable
 from fromnoise.settings import Settings
 
+LOG = logging.getLogger(__name__)
 DEFAULTS = Settings()
+ROOM = 1 << 31  # bytes: with as much beside the weights, nothing needs a plan
+WAITING = Plan(unet=0.0, text=False, vae=False)  # until it is known for what
+MOST_CALLS = 8  # side by side
 MOST_AT_ONCE = 1 << 21  # pixels that the autoencoder takes whole
 SCALINGS: dict[Prediction, Callable[[Tensor], Scalings]] = {"eps": eps_scalings, "v": v_scalings, "edm": edm_scalings}
 
@@ -66,6 +75,8 @@ class Model:
     vision: CLIPVision | None = None  # unCLIP's
     vision_stats: tuple[Tensor, Tensor] | None = None  # mean and deviation (1 d) of its embeddings, where known
     kept: Kept = field(default_factory=Kept, compare=False, repr=False)
+    residence: Residence | None = field(default=None, compare=False, repr=False)  # of its weights
+    budget: int | None = None  # bytes of memory that it may take; None: no limit
 
     def known_as(self, wanted: str) -> bool:
         """Whether a hash, or the beginning of one, means this model: its SHA-256, or what older tools computed."""
@@ -108,13 +119,45 @@ class Model:
         """Pictures (b 3 8h 8w), about [-1, 1], of latents (b c h w)."""
         latents = self._image(latents, vae_dtype(self.placement.dtype))
         sides = [side * self.vae.config.downscale for side in latents.shape[-2:]]
+        if self.residence is not None:
+            self.residence.for_decoding()
         with self._changed_vae():
             decode = vae_strips.decode if self._large(sides) else AutoencoderKL.decode
-            return decode(self.vae, latents).float()
+            try:
+                return decode(self.vae, latents).float()
+            except (RuntimeError, MemoryError) as error:
+                if decode is vae_strips.decode or not is_out_of_memory(error) or not vae_strips.may_be_cut(self.vae):
+                    raise
+            self.tighten(calls=1)
+            return vae_strips.decode(self.vae, latents).float()
+
+    def make_room(self, recipes: Sequence[Recipe]) -> None:
+        """Plan for the largest of `recipes` within the budget, and bring weights where the plan wants them."""
+        if self.budget is None or self.residence is None or not recipes:
+            return
+        sizes = [size for recipe in recipes for size in sizes_of(recipe)]
+        width, height = max(sizes, key=math.prod)
+        needed = demand(self.facts, self.placement, width, height)
+        plan = planned(needed, self.budget, calls=min(MOST_CALLS, 2 * len(recipes)))
+        if plan != self.residence.plan:
+            self.residence.settle(plan)
+
+    def tighten(self, calls: int) -> bool:
+        """Make do with less memory than what just was too much, with `calls` network calls at once; False: can't."""
+        plan = None if self.residence is None else self.residence.tighten(calls)
+        if plan is not None:
+            LOG.warning("out of memory: the picture goes on with less at once, more slowly")
+        return plan is not None
+
+    @property
+    def calls(self) -> int:
+        """Of the U-Net that there is room for in one batch."""
+        return Plan.calls if self.residence is None else self.residence.plan.calls
 
     def _large(self, sides: Sequence[int]) -> bool:
         """Whether the autoencoder takes a picture of these sides in strips: the same pixels in less memory."""
-        return math.prod(sides) > MOST_AT_ONCE and vae_strips.may_be_cut(self.vae)
+        strips = self.residence is not None and self.residence.plan.strips
+        return (strips or math.prod(sides) > MOST_AT_ONCE) and vae_strips.may_be_cut(self.vae)
 
     @contextmanager
     def _changed_vae(self) -> Iterator[None]:
@@ -141,12 +184,16 @@ def load(
     prediction: Prediction | None = None,
     ema: bool = False,
     allow_unmatched: bool = False,
+    budget: int | None = None,
 ) -> Model:
-    """The named model on its device. Raises FileError where it can't be found, read, or drawn with."""
+    """The named model on its device. Raises FileError where it can't be found, read, or drawn with.
+
+    `budget` is what it may take of memory, in bytes; None: what is free now counts if it is little.
+    """
     path = find(name, settings)
     checkpoint = load_checkpoint(path, prediction=prediction, ema=ema, allow_unmatched=allow_unmatched)
     digest = model_hash(checkpoint.files, settings.hashes)
-    return assemble(name, checkpoint, digest, placement, settings, allow_unmatched=allow_unmatched)
+    return assemble(name, checkpoint, digest, placement, settings, allow_unmatched=allow_unmatched, budget=budget)
 
 
 def assemble(
@@ -157,6 +204,7 @@ def assemble(
     settings: Settings = DEFAULTS,
     *,
     allow_unmatched: bool = False,
+    budget: int | None = None,
 ) -> Model:
     """A model of a checkpoint's networks; they are moved and converted in place."""
     facts, vae, vision = checkpoint.facts, checkpoint.vae, checkpoint.vision
@@ -164,20 +212,37 @@ def assemble(
         raise FileError(f"{checkpoint.path} holds no autoencoder; use a checkpoint that has one")
     if not checkpoint.text:
         raise FileError(f"{checkpoint.path} holds no text encoder; use a whole checkpoint")
-    place, last = placement, placement.channels_last
+    residence = Residence(checkpoint.unet, checkpoint.text, vae, placement)
+    budget = budget or scarce(residence)
+    residence.settle(Plan() if budget is None else WAITING)
     return Model(
         name=name,
         path=checkpoint.path,
         sha256=sha256,
         facts=facts,
-        unet=convert(checkpoint.unet, dtype=place.dtype, device=place.device, channels_last=last),
-        vae=convert(vae, dtype=vae_dtype(place.dtype), device=place.device, channels_last=last),
-        text=tuple(convert(encoder, dtype=place.dtype, device=place.device) for encoder in checkpoint.text),
+        unet=checkpoint.unet,
+        vae=vae,
+        text=checkpoint.text,
         table=ContinuousTable(*facts.sigmas) if facts.sigmas else NoiseTable.ldm(zero_snr=facts.zero_snr),
         scalings=SCALINGS[facts.prediction],
         placement=placement,
         settings=settings,
         allow_unmatched=allow_unmatched,
-        vision=None if vision is None else convert(vision, dtype=place.dtype, device=place.device),
+        vision=None if vision is None else convert(vision, dtype=placement.dtype, device=placement.device),
         vision_stats=checkpoint.vision_stats,
+        residence=residence,
+        budget=budget,
+        kept=Kept(copies=Copies(room=budget is None)),
     )
+
+
+def scarce(residence: Residence) -> int | None:
+    """What is free on the device, where that is too little to be careless."""
+    here = free(residence.placement.device)
+    return None if here is None or here > residence.size + ROOM else here
+
+
+def sizes_of(recipe: Recipe) -> list[tuple[int, int]]:
+    """Width and height in pixels of its passes."""
+    size = (recipe.width, recipe.height)
+    return [size] if recipe.hires is None else [size, recipe.hires.size(*size)]

@@ -1,6 +1,15 @@
-"""Where a model computes, and in what numbers. The plan for small machines grows here."""
+"""Where a model computes, in what numbers, and what of it stays in memory.
 
-from dataclasses import dataclass
+demand = footprint.demand(facts, placement, width, height)    # bytes, known before anything is loaded
+plan = planned(demand, 2 << 30)                               # the loosest that fits into 2 GiB
+"""
+
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 
@@ -79,3 +88,160 @@ def cpu_multiplies_bfloat16() -> bool:
 def vae_dtype(dtype: torch.dtype) -> torch.dtype:
     """float16 overflows in SDXL's autoencoder: decode in float32 there."""
     return torch.float32 if dtype == torch.float16 else dtype
+
+
+ANY = 1 << 16
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What stays in memory, ready to compute with.
+
+    The rest waits in the files' memory maps and is made ready whenever it is used: the same numbers, more slowly.
+    """
+
+    calls: int = ANY  # of the network in one batch, at most
+    unet: float = 1.0  # part of the U-Net's weights that stays
+    text: bool = True  # the text encoders stay
+    vae: bool = True  # the autoencoder stays
+    alone: bool = False  # the autoencoder works without the U-Net's weights in memory
+    strips: bool = False  # the autoencoder takes pictures of any size strip by strip
+
+    @property
+    def patched_copies(self) -> bool:
+        """Whether there is room for copies of the weights that LoRAs change; if not, they act at each use."""
+        return self.unet == 1
+
+
+TIGHTEST = Plan(1, 0.0, text=False, vae=False, alone=True, strips=True)
+
+
+@dataclass(frozen=True)
+class Demand:
+    """Bytes that a model takes at work on pictures of one size."""
+
+    unet: int  # weights, in the numbers that they compute in
+    text: int
+    vae: int
+    largest: int  # of these weights, which is made ready twice over where its layout changes
+    call: int  # one call of the U-Net
+    whole: int  # the autoencoder on a whole picture
+    strips: int  # and strip by strip
+    base: int  # the program itself
+
+    def drawing(self, plan: Plan) -> int:
+        """The most while the U-Net works."""
+        return self._staying(plan) + round(plan.unet * self.unet) + 2 * self.largest + plan.calls * self.call
+
+    def decoding(self, plan: Plan) -> int:
+        """The most while the autoencoder works."""
+        unet = 0 if plan.alone else round(plan.unet * self.unet)
+        return self._staying(plan) + unet + (self.strips if plan.strips else self.whole)
+
+    def _staying(self, plan: Plan) -> int:
+        return self.base + plan.text * self.text + plan.vae * self.vae
+
+    def height(self, plan: Plan) -> int:
+        return max(self.drawing(plan), self.decoding(plan))
+
+
+def planned(demand: Demand, budget: int, calls: int) -> Plan:
+    """The loosest plan of at most `budget` bytes for `calls` network calls side by side; UserError if none is."""
+    for plan in plans(calls):
+        if demand.height(plan) <= budget:
+            return plan
+        tight = replace(plan, unet=0.0)
+        if plan.alone and demand.height(tight) <= budget:
+            return replace(tight, unet=(budget - demand.drawing(tight)) / demand.unet)
+    least = demand.height(tight)
+    raise UserError(
+        f"this picture needs {least / 1e9:.1f} GB of memory at least, and there are {budget / 1e9:.1f} GB: "
+        "choose a smaller --size"
+    )
+
+
+def plans(calls: int) -> Iterator[Plan]:
+    """From the loosest on, with the whole U-Net; from the first that decodes without it on, parts of it may wait."""
+    plan = Plan(calls)
+    yield plan
+    yield (plan := replace(plan, text=False))
+    yield (plan := replace(plan, vae=False))
+    yield (plan := replace(plan, alone=True))
+    yield (plan := replace(plan, strips=True))
+    while plan.calls > 1:
+        yield (plan := replace(plan, calls=plan.calls // 2))
+
+
+def tighter(plan: Plan) -> Plan | None:
+    """What to try after `plan` took too much memory; None where nothing is left to try."""
+    if plan.calls > 1:
+        return replace(plan, calls=plan.calls // 2)
+    if not plan.strips:
+        return replace(plan, text=False, vae=False, alone=True, strips=True)
+    return replace(plan, unet=0.0) if plan.unet else None
+
+
+UNITS = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
+SIZE = re.compile(r"([\d.]+)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
+
+
+def parsed(size: str) -> int:
+    """Bytes of "4GB", "3.5 GiB", "800M"; UserError where it is no size."""
+    found = SIZE.fullmatch(size.strip())
+    with suppress(ValueError):
+        if found:
+            number, unit, binary = float(found[1]), found[2].lower(), found[3]
+            return int(number * (UNITS[unit] if not binary else 1 << 10 * " kmgt".index(unit or " ")))
+    raise UserError(f"--memory {size}: give a size such as 4GB or 800MB")
+
+
+def free(device: torch.device) -> int | None:
+    """Bytes that could be taken on a device now; None where the system does not tell."""
+    if device.type in ("cuda", "xpu"):
+        return int(torch.get_device_module(device).mem_get_info(device)[0])
+    if device.type == "mps":
+        return int(torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory())
+    limits = [size for size in (system_free(), group_free()) if size is not None]
+    return min(limits, default=None)
+
+
+def system_free() -> int | None:
+    """Linux tells."""
+    with suppress(OSError):
+        found = re.search(r"MemAvailable:\s*(\d+) kB", Path("/proc/meminfo").read_text())
+        return int(found[1]) * 1024 if found else None
+    return None
+
+
+def group_free(group: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """What a control group (version 2) leaves, if it does not allow all; files in its cache can be dropped."""
+    try:
+        limit, used = (int((group / name).read_text()) for name in ("memory.max", "memory.current"))
+        cached = re.search(r"^inactive_file (\d+)$", (group / "memory.stat").read_text(), re.MULTILINE)
+    except (OSError, ValueError):  # none, or "max"
+        return None
+    return max(0, limit - used + (int(cached[1]) if cached else 0))
+
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4
+
+
+def give_back() -> None:
+    """Let glibc return freed memory to the system at once, whatever the environment asked; no other library can."""
+    if sys.platform != "linux":
+        return
+    import ctypes
+
+    with suppress(OSError, AttributeError):  # not glibc
+        libc = ctypes.CDLL(None)
+        for option, value in ((M_MMAP_MAX, 1 << 16), (M_MMAP_THRESHOLD, 1 << 17), (M_TRIM_THRESHOLD, 1 << 17)):
+            libc.mallopt(option, value)
+        libc.malloc_trim(0)
+
+
+def release(device: torch.device) -> None:
+    """Give what is free in torch's own pools back to the device."""
+    if device.type == "cpu":
+        give_back()
+    else:
+        torch.get_device_module(device).empty_cache()

@@ -18,6 +18,7 @@ class Station:
     kept: Path = Path("kept")  # for what interrupted jobs go on from
     device: str | None = None  # None: the best there is
     dtype: str | None = None  # None: what is fast there
+    memory: int | None = None  # bytes that the device's models may take; None: what is free
     together: int = 4  # pictures side by side
     max_batch: int = 8  # calls of the network in one batch; with 1 a picture never depends on those beside it
     kinds: tuple[str, ...] | None = None  # of jobs that it takes; None: all

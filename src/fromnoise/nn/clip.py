@@ -109,7 +109,8 @@ class Embeddings(nn.Module):
         self.position_embedding = Embedding(config.max_tokens, config.dim)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        out: Tensor = self.token_embedding(tokens) + self.position_embedding.weight[: tokens.shape[1]]
+        positions = torch.arange(tokens.shape[1], device=tokens.device)
+        out: Tensor = self.token_embedding(tokens) + self.position_embedding(positions)
         return out
 
 

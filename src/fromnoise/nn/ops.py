@@ -123,6 +123,13 @@ class Conv2d(Fetching, nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         return cast(Tensor, self._conv_forward(x, *self.fetch(x)))
 
+    def fetch(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """With the weight in the layout of `x`: kernels may round otherwise in another, and a file's has only one."""
+        weight, bias = super().fetch(x)
+        if x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous():
+            weight = weight.contiguous(memory_format=torch.channels_last)
+        return weight, bias
+
 
 class GroupNorm(Fetching, nn.GroupNorm):
     def forward(self, x: Tensor) -> Tensor:
@@ -135,13 +142,16 @@ class LayerNorm(Fetching, nn.LayerNorm):
 
 
 class Embedding(nn.Embedding):
-    """A table of vectors. Its output keeps the stored dtype: the caller decides in what dtype to compute."""
+    """A table of vectors. Its output has the stored dtype, unless `ready` names another."""
+
+    ready: torch.dtype | None = None
 
     def reset_parameters(self) -> None:
         """No initialisation: see `Fetching`."""
 
     def forward(self, input: Tensor) -> Tensor:
-        return self.weight.rows(input) if isinstance(self.weight, Quantized) else super().forward(input)
+        rows = self.weight.rows(input) if isinstance(self.weight, Quantized) else super().forward(input)
+        return rows.to(self.ready or rows.dtype)
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, heads: int, causal: bool = False) -> Tensor:

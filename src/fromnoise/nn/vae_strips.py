@@ -105,16 +105,19 @@ def residual(block: ResnetBlock, x: Plane, strip: int) -> Kept:
     own = isinstance(block.nin_shortcut, nn.Identity)
     if own and not isinstance(x, Kept):
         x = keep(x, strip)
-    norm = normed(block.norm1, x, strip)
-    h = empty(x, block.conv1.out_channels)
     out = x if isinstance(x, Kept) and own else empty(x, block.conv1.out_channels)
-    statistics = Statistics(block.norm2)
+    statistics = Statistics(block.norm1)
+    for start, stop in strips(x, strip):
+        rows = x.rows(start, stop)
+        statistics.add(rows)
+        if not own:
+            out.rows(start, stop).copy_(block.nin_shortcut(rows))
+    norm, statistics = statistics.norm(), Statistics(block.norm2)
+    h = empty(x, block.conv1.out_channels)
     for start, stop in strips(x, strip):
         rows = convolution(block.conv1, x, start, stop, norm)
         statistics.add(rows)
         h.rows(start, stop).copy_(rows)
-        if not own:
-            out.rows(start, stop).copy_(block.nin_shortcut(x.rows(start, stop)))
     norm = statistics.norm()
     for start, stop in strips(h, strip):
         out.rows(start, stop).add_(convolution(block.conv2, h, start, stop, norm))

@@ -50,7 +50,9 @@ def prepared(identity: str, station: Station) -> "Worker":
     placement = place(station.device, station.dtype)
     limits = Limits(deaths=station.deaths)
     leases = Leases(Database.open(station.database), limits, station.lease, station.patience)
-    easel = Easel(placement, station.settings, Kept(station.kept), station.max_batch, station.preview_every)
+    easel = Easel(
+        placement, station.settings, Kept(station.kept), station.max_batch, station.memory, station.preview_every
+    )
     leases.enlist(identity, str(placement.device), {"dtype": placement.dtype_name})
     return Worker(identity, leases, station, easel)
 

@@ -52,6 +52,7 @@ class Easel:
     settings: Settings
     kept: Kept
     max_batch: int = 8
+    budget: int | None = None  # bytes of memory for each model
     preview_every: float = 0.5
     clock: Callable[[], float] = time.monotonic
     affinity: str | None = None
@@ -64,6 +65,8 @@ class Easel:
         """Begin a picture, or go on with it. UserError where its recipe can't be done."""
         recipe = Recipe.make(**job.work.body)
         model, refiner = self._models(job, recipe)
+        for network in filter(None, (model, refiner)):
+            network.make_room([*(drawing.maker.recipe for drawing in self.drawings.values()), recipe])
         maker = generate.Job(model, recipe, refiner)
         drawing = Drawing(job, maker, self.kept.load(job.id) if job.kept else Recording())
         assert self.executor is not None
@@ -81,7 +84,9 @@ class Easel:
         if self.models is None or self.affinity != job.work.affinity:
             self.models = self.previewer = self.executor = None
             named = [recipe.model, *([recipe.refiner.model] if recipe.refiner else [])]
-            model, *more = (library.load(name, self.placement, settings=self.settings) for name in named)
+            model, *more = (
+                library.load(name, self.placement, settings=self.settings, budget=self.budget) for name in named
+            )
             self.models, self.affinity = (model, more[0] if more else None), job.work.affinity
             self.previewer = Previewer(model)
             self.executor = Executor(model, self.max_batch, self.models[1])

@@ -1,0 +1,102 @@
+"""Which weights of a model are ready in memory, and which wait in its files until they are used."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor, nn
+
+from fromnoise.checkpoints.load import convert_layer
+from fromnoise.engine.memory import Placement, Plan, release, tighter, vae_dtype
+from fromnoise.nn.ops import Embedding, Fetching
+from fromnoise.nn.quantized import Quantized
+
+Stored = dict[tuple[nn.Module, str], Tensor]
+
+
+@dataclass
+class Residence:
+    """Of one model's networks. What is stored in memory maps costs nothing to remember."""
+
+    unet: nn.Module
+    text: Sequence[nn.Module]
+    vae: nn.Module
+    placement: Placement
+    plan: Plan = field(default_factory=Plan)
+    alone: bool = False  # the U-Net's weights are away, for the autoencoder
+
+    def __post_init__(self) -> None:
+        networks = (self.unet, *self.text, self.vae)
+        self.stored: Stored = {
+            (layer, name): parameter.data
+            for network in networks
+            for layer in network.modules()
+            for name, parameter in layer.named_parameters(recurse=False)
+        }
+
+    def settle(self, plan: Plan) -> None:
+        """Bring the weights where `plan` wants them."""
+        self.plan, place = plan, self.placement
+        self.settle_unet(plan.unet)
+        for encoder in self.text:
+            self.keep(encoder, place.dtype, float("inf") if plan.text else 0)
+        self.keep(self.vae, vae_dtype(place.dtype), float("inf") if plan.vae else 0, place.channels_last)
+
+    def settle_unet(self, share: float) -> None:
+        """Make that part of the U-Net's weights ready."""
+        self.alone = False
+        dtype = self.placement.dtype
+        size = sum(ready_size(parameter.data, dtype) for parameter in self.unet.parameters())
+        self.keep(self.unet, dtype, share * size, self.placement.channels_last)
+
+    def for_drawing(self) -> None:
+        """The U-Net is about to work."""
+        if self.alone:
+            self.settle_unet(self.plan.unet)
+
+    def for_decoding(self) -> None:
+        """The autoencoder is about to work on a whole picture."""
+        if self.plan.alone and not self.alone:
+            self.settle_unet(0.0)
+            self.alone = True
+            release(self.placement.device)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all weights once they are ready."""
+        return sum(ready_size(tensor, self.placement.dtype) for tensor in self.stored.values())
+
+    def tighten(self, calls: int) -> Plan | None:
+        """The next plan after `calls` network calls at once took too much memory; None where there is none."""
+        plan = tighter(replace(self.plan, calls=min(calls, self.plan.calls)))
+        if plan is not None:
+            self.settle(plan)
+            release(self.placement.device)
+        return plan
+
+    def keep(self, network: nn.Module, dtype: torch.dtype, room: float, channels_last: bool = False) -> None:
+        """Make as many weights ready as `room` bytes hold, convolutions first, and put the others back."""
+        layers = [layer for layer in network.modules() if any(True for _ in layer.parameters(recurse=False))]
+        for layer in sorted(layers, key=lambda layer: not isinstance(layer, nn.Conv2d)):
+            size = sum(ready_size(tensor, dtype) for tensor in layer.parameters(recurse=False))
+            room -= size
+            if room >= 0 or not self.may_wait(layer):
+                convert_layer(layer, dtype, self.placement.device, channels_last)
+                continue
+            if isinstance(layer, Embedding):
+                layer.ready = dtype
+            for name, parameter in list(layer.named_parameters(recurse=False)):
+                if parameter.data_ptr() != self.stored[layer, name].data_ptr():
+                    layer.register_parameter(name, nn.Parameter(self.stored[layer, name], requires_grad=False))
+
+    def may_wait(self, layer: nn.Module) -> bool:
+        """Whether a layer fetches its weights at each use; embeddings do where all is in the same memory."""
+        here = self.placement.device.type == "cpu"
+        return isinstance(layer, Fetching) or (here and isinstance(layer, Embedding))
+
+
+def ready_size(tensor: Tensor, dtype: torch.dtype) -> int:
+    """Bytes of a weight once it is ready; quantised ones stay as they are."""
+    if isinstance(tensor, Quantized):
+        return sum(part.nbytes for part in tensor.stored)
+    return tensor.numel() * dtype.itemsize

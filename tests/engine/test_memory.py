@@ -1,0 +1,227 @@
+"""What stays in memory is planned from shapes, kept to, and tightened where it was too much; pictures do not change."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import tiny
+import torch
+from torch import nn
+
+from fromnoise.engine import library, memory
+from fromnoise.engine.footprint import demand, peak
+from fromnoise.engine.generate import generate
+from fromnoise.engine.library import Model
+from fromnoise.engine.memory import Demand, Placement, Plan, group_free, parsed, place, planned, plans, tighter
+from fromnoise.engine.recipe import Recipe
+from fromnoise.engine.recipe_networks import NetworkUse
+from fromnoise.errors import UserError
+from fromnoise.settings import Settings
+from tests.engine.models import tiny_model
+from tests.engine.test_networks import write_lora
+
+CPU = place("cpu", "float32")
+WORK = Demand(unet=1000, text=100, vae=50, largest=10, call=40, whole=300, strips=100, base=100)
+RECIPE = Recipe.make(prompt="a red apple", width=64, height=64, steps=2, sampler="euler")
+
+
+@pytest.mark.parametrize(
+    ("budget", "plan"),
+    [
+        (1550, Plan(2)),
+        (1549, Plan(2, text=False)),
+        (1449, Plan(2, text=False, vae=False)),
+        (1399, Plan(2, text=False, vae=False, alone=True)),
+        (1199, Plan(2, 0.999, text=False, vae=False, alone=True)),
+        (400, Plan(2, 0.2, text=False, vae=False, alone=True)),
+        (399, Plan(2, 0.199, text=False, vae=False, alone=True, strips=True)),
+        (200, Plan(2, 0.0, text=False, vae=False, alone=True, strips=True)),
+    ],
+)
+def test_the_loosest_plan_that_fits_is_taken(budget: int, plan: Plan) -> None:
+    assert planned(WORK, budget, calls=2) == plan
+    assert WORK.height(plan) <= budget
+
+
+def test_calls_are_split_last() -> None:
+    many = replace(WORK, call=80)
+    assert planned(many, 200, calls=4).calls == 1
+    with pytest.raises(UserError, match=r"needs 0.0 GB of memory at least, .* choose a smaller --size"):
+        planned(many, 199, calls=4)
+
+
+def test_plans_only_get_tighter() -> None:
+    heights = [WORK.height(plan) for plan in plans(8)]
+    assert heights == sorted(heights, reverse=True)
+    plan: Plan | None = Plan(8)
+    tried = []
+    while plan is not None:
+        tried.append(plan)
+        plan = tighter(plan)
+    assert [WORK.height(plan) for plan in tried] == sorted((WORK.height(plan) for plan in tried), reverse=True)
+    assert tried[-1] == memory.TIGHTEST
+
+
+@pytest.mark.parametrize(
+    ("said", "size"),
+    [("4GB", 4 * 10**9), ("3.5 GiB", 7 << 29), ("800m", 800 * 10**6), ("1k", 1000), ("123456", 123456)],
+)
+def test_sizes_are_read(said: str, size: int) -> None:
+    assert parsed(said) == size
+
+
+@pytest.mark.parametrize("said", ["", "much", "4 apples", "-1GB", "4PB", "1.2.3GB"])
+def test_what_is_no_size_is_refused(said: str) -> None:
+    with pytest.raises(UserError, match="give a size such as 4GB"):
+        parsed(said)
+
+
+def test_the_height_of_a_computation_is_counted() -> None:
+    with torch.device("meta"):
+        x, layer = torch.empty(10, 10), nn.Linear(10, 30)
+        assert peak(lambda: x + 1) == 100
+        assert peak(lambda: (x + 1) + 2) == 200, "both are alive while the second is made"
+        assert peak(lambda: [x + 1, x + 2, x + 3]) == 300
+        assert peak(lambda: layer(x).relu()) == 600, "weights do not count"
+        assert peak(lambda: x.view(5, 20)) == 0
+        q = torch.empty(1, 8, 4096, 40)
+        assert peak(lambda: nn.functional.scaled_dot_product_attention(q, q, q)) == q.numel()
+
+
+def test_a_model_is_measured_without_being_made() -> None:
+    model = tiny_model()
+    numbers = sum(parameter.numel() for parameter in model.unet.parameters())
+    small, large = (demand(model.facts, CPU, side, side) for side in (64, 128))
+    assert small.unet == numbers * 4
+    assert (large.unet, large.text, large.vae) == (small.unet, small.text, small.vae)
+    assert large.call == pytest.approx(4 * small.call, rel=0.05)
+    assert demand(model.facts, CPU, 512, 512).strips * 1.8 < demand(model.facts, CPU, 512, 512).whole
+    half = demand(model.facts, Placement(torch.device("cpu"), torch.bfloat16), 64, 64)
+    assert half.call * 2 == small.call
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.checkpoint(tmp_path_factory.mktemp("models") / "tiny.safetensors", "sd1")
+
+
+def loaded(file: Path, budget: int | None, *, settings: Settings | None = None) -> Model:
+    return library.load(str(file), CPU, settings=settings or Settings(), budget=budget)
+
+
+def least(model: Model, recipe: Recipe = RECIPE) -> int:
+    """Bytes of the tightest plan."""
+    needed = demand(model.facts, CPU, recipe.width, recipe.height)
+    return needed.height(replace(memory.TIGHTEST, calls=2))
+
+
+def test_weights_that_wait_draw_the_same_picture(file: Path) -> None:
+    (free,) = generate(loaded(file, None), [RECIPE])
+    model = loaded(file, 0)
+    needed = demand(model.facts, CPU, 64, 64)
+    tight = replace(Plan(2, 0.0, text=False, vae=False, alone=True))
+    for share in (0.0, 0.5):
+        model = loaded(file, needed.height(tight) + round(share * needed.unet))
+        (made,) = generate(model, [RECIPE])
+        assert model.residence is not None
+        assert model.residence.plan.unet < 1
+        assert made.image.tobytes() == free.image.tobytes()
+
+
+def test_too_little_is_refused_before_anything_is_drawn(file: Path) -> None:
+    model = loaded(file, 1_000_000)
+    with pytest.raises(UserError, match="choose a smaller --size"):
+        next(generate(model, [RECIPE]))
+
+
+def test_loras_act_at_each_use_where_copies_have_no_room(tmp_path: Path) -> None:
+    file = tiny.checkpoint(tmp_path / "tiny.safetensors", "sd1")
+    free = loaded(file, None)
+    write_lora(free, tmp_path / "lora.safetensors", seed=1)
+    recipe = RECIPE.but(networks=[NetworkUse(kind="lora", name=str(tmp_path / "lora.safetensors"), strength=0.8)])
+    (wanted,) = generate(free, [recipe])
+    (plain,) = generate(free, [RECIPE])
+    assert wanted.image.tobytes() != plain.image.tobytes()
+    tight = loaded(file, least(free) + 1000)
+    (made,) = generate(tight, [recipe])
+    assert made.image.tobytes() == wanted.image.tobytes()
+    assert tight.kept.copies.computed == 0
+
+
+def test_the_picture_is_finished_where_memory_runs_out(
+    file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (wanted,) = generate(loaded(file, None), [RECIPE], max_batch=1)
+    model = loaded(file, None)
+    forward = model.unet.forward
+    sizes = []
+
+    def scarce(x: torch.Tensor, *more: torch.Tensor | None) -> torch.Tensor:
+        sizes.append(len(x))
+        if len(x) > 1:
+            raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 GB")
+        return forward(x, *more)
+
+    monkeypatch.setattr(model.unet, "forward", scarce)
+    (made,) = generate(model, [RECIPE])
+    assert made.image.tobytes() == wanted.image.tobytes()
+    assert sizes == [2, 1, 1, 1, 1]
+    assert caplog.messages == ["out of memory: the picture goes on with less at once, more slowly"]
+
+
+def test_the_decoder_goes_on_in_strips(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = loaded(file, None)
+    latents = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        wanted = model.decode(latents)
+
+    def scarce(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB")
+
+    monkeypatch.setattr("fromnoise.nn.vae.AutoencoderKL.decode", scarce)
+    with torch.inference_mode():
+        torch.testing.assert_close(model.decode(latents), wanted, rtol=0, atol=1e-4)
+
+
+def test_what_does_not_help_is_not_tried_for_ever(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = loaded(file, None)
+
+    def never(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(model.unet, "forward", never)
+    with pytest.raises(torch.OutOfMemoryError):
+        list(generate(model, [RECIPE]))
+
+
+def test_other_failures_are_not_hidden(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = loaded(file, None)
+
+    def wrong(*_: object) -> None:
+        raise RuntimeError("shapes do not match")
+
+    monkeypatch.setattr(model.unet, "forward", wrong)
+    with pytest.raises(RuntimeError, match="shapes"):
+        list(generate(model, [RECIPE]))
+
+
+def test_little_free_memory_is_planned_for(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(library, "free", lambda device: 1 << 30)
+    assert loaded(file, None).budget == 1 << 30
+    monkeypatch.setattr(library, "free", lambda device: 1 << 40)
+    assert loaded(file, None).budget is None
+    monkeypatch.setattr(library, "free", lambda device: None)
+    assert loaded(file, None).budget is None
+
+
+def test_a_control_group_is_asked(tmp_path: Path) -> None:
+    for name, text in (
+        ("memory.max", "1000\n"),
+        ("memory.current", "700\n"),
+        ("memory.stat", "anon 5\ninactive_file 50\n"),
+    ):
+        (tmp_path / name).write_text(text)
+    assert group_free(tmp_path) == 350
+    (tmp_path / "memory.max").write_text("max\n")
+    assert group_free(tmp_path) is None
+    assert memory.free(torch.device("cpu")) != 0
