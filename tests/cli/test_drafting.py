@@ -18,7 +18,12 @@ from fromnoise.engine.recipe_parts import Hires, Inpaint, Noise, Refiner, Sizes,
 from fromnoise.errors import UserError
 from tests.engine.recipes import RECIPES
 
-OF_START_PICTURES = {"strength": 1.0, "outpaint": None, "inversion": None}  # without one they are not typed
+OF_START_PICTURES = {
+    "redraw": None,
+    "strength": 1.0,
+    "outpaint": None,
+    "inversion": None,
+}  # without one they are not typed
 
 
 def ordered(words: list[str], **given: Any) -> Order:

@@ -137,3 +137,34 @@ def test_interrupted_pictures_are_left_out(run: Run, photo: Path, monkeypatch: p
     assert (ran.status, ran.last) == (2, "fromnoise: stopped; 1 of 2 pictures are finished")
     assert ran.paths == [Path("new/photo-upscaled.png")]
     assert [path.name for path in Path("new").iterdir()] == ["photo-upscaled.png"]
+
+
+def test_pictures_are_painted_anew_by_what_they_say(draw: Run, run: Run) -> None:
+    [made] = draw("a red apple", "--size", "64x64", "--seed", 5).paths
+    [large] = run("upscale", made, "--redraw", "overlap=8", "--upscaler", "Lanczos").paths
+    recipe, own_recipe = own.recipe_in(large), own.recipe_in(made)
+    assert Image.open(large).size == (128, 128)
+    assert (recipe.prompt, recipe.seed, recipe.model_hash) == ("a red apple", 5, own_recipe.model_hash)
+    assert (recipe.strength, recipe.init_upscaler, recipe.steps) == (0.3, "Lanczos", own_recipe.steps)
+    assert recipe.redraw is not None
+    assert (recipe.redraw.overlap, recipe.redraw.size) == (8, (128, 128))
+    assert "identical" in run("verify", large).out
+    words = ("--redraw", "chess", "--prompt", "a cat", "--strength", 0.5, "--steps", 2, "--seed", 9, "--size", "96x72")
+    [other] = run("upscale", made, *words, "--upscaler", "Nearest").paths
+    recipe = own.recipe_in(other)
+    assert (recipe.prompt, recipe.strength, recipe.steps, recipe.seed) == ("a cat", 0.5, 2, 9)
+    assert Image.open(other).size == (96, 72)
+    [again] = run("again", other).paths
+    assert Image.open(again).tobytes() == Image.open(other).tobytes()
+
+
+def test_options_that_do_not_go_together(run: Run, photo: Path) -> None:
+    for words, message in (
+        (("--prompt", "a cat"), "--prompt goes with --redraw on"),
+        (("--redraw", "on", "--upscaler2", "Lanczos"), "--upscaler2 and --max-side do not go with --redraw"),
+        (("--redraw", "chess, seams=some"), "redraw.seams: input should be 'none', 'band'"),
+        (("--redraw", "off"), "--redraw off: leave the option out instead"),
+    ):
+        ran = run("upscale", photo, *words)
+        assert ran.status != 0
+        assert message in ran.err

@@ -116,7 +116,7 @@ NAMED["controls"] = st.lists(
     max_size=2,
 ).map(tuple)
 FROM_NOISE: st.SearchStrategy[Recipe] = parts(
-    Recipe, init=st.none(), mask=st.none(), outpaint=st.none(), inversion=st.none()
+    Recipe, init=st.none(), mask=st.none(), outpaint=st.none(), inversion=st.none(), redraw=st.none()
 )
 FROM_PICTURES: st.SearchStrategy[Recipe] = parts(Recipe, init=IMAGES, hires=st.none())
 RECIPES = FROM_NOISE | FROM_PICTURES

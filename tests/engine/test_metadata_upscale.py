@@ -5,6 +5,7 @@ import pytest
 from fromnoise.engine.metadata.infotext import parameters
 from fromnoise.engine.metadata.infotext_read import read_infotext
 from fromnoise.engine.recipe import ImageRef, Recipe
+from fromnoise.engine.recipe_upscale import Redraw
 
 START = ImageRef(path="start.png", sha256="0" * 64)
 TILED = (
@@ -59,3 +60,62 @@ def test_names_of_upscalers_are_written_as_automatic1111_does() -> None:
     assert "Hires upscaler: Lanczos," in written(upscaler="lanczos")
     assert "Hires upscaler: R-ESRGAN AnimeVideo," in written(upscaler="builtin")
     assert "Hires upscaler: my own," in written(upscaler="my own")
+
+
+REDRAWN = (
+    "a castle\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 5, Size: 512x640, Model: x, Denoising strength: 0.3, "
+    "SD upscale overlap: 96, SD upscale upscaler: R-ESRGAN 4x+, Version: v1.10.1"
+)
+ULTIMATE = (
+    "a castle\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 5, Size: 2048x1536, Model: x, Denoising strength: 0.3, "
+    "Mask blur: 8, Inpaint area: Only masked, Masked area padding: 32, Ultimate SD upscale upscaler: None, "
+    "Ultimate SD upscale tile_width: 768, Ultimate SD upscale tile_height: 0, Ultimate SD upscale mask_blur: 12, "
+    "Ultimate SD upscale padding: 48, Version: v1.10.1"
+)
+
+
+def test_sd_upscale_is_read() -> None:
+    found = read_infotext(REDRAWN)
+    assert not found.not_understood
+    assert found.recipe.redraw == Redraw(overlap=96)
+    assert (found.recipe.width, found.recipe.height, found.recipe.init_upscaler) == (512, 640, "R-ESRGAN 4x+")
+    unscaled = read_infotext(REDRAWN.replace("R-ESRGAN 4x+", "None")).recipe
+    assert unscaled.redraw == Redraw(overlap=96, scale=1)
+    assert unscaled.init_upscaler is None
+
+
+def test_ultimate_sd_upscale_is_read() -> None:
+    found = read_infotext(ULTIMATE)
+    assert not found.not_understood
+    assert found.recipe.redraw == Redraw(method="linear", size=(2048, 1536), blur=12, padding=48)
+    assert (found.recipe.width, found.recipe.height, found.recipe.init_upscaler) == (768, 768, None)
+    assert found.recipe.inpaint is None
+
+
+@pytest.mark.parametrize("upscaler", [None, "R-ESRGAN 4x+"])
+@pytest.mark.parametrize(
+    "redraw",
+    [
+        {"size": (1024, 768), "overlap": 32},
+        {"size": (1024, 768), "method": "chess", "seams": "band", "seam_strength": 0.2},
+        {"method": "linear", "scale": 3},
+    ],
+)
+def test_redraws_come_back(redraw: dict[str, object], upscaler: str | None) -> None:
+    recipe = Recipe.make(init=START, strength=0.3, redraw=redraw, init_upscaler=upscaler, profile="a1111", width=640)
+    back = there_and_back(recipe)
+    assert (back.redraw, back.init_upscaler, back.width) == (recipe.redraw, upscaler, 640)
+
+
+def test_redraws_are_written_as_the_scripts_do() -> None:
+    own = {"init": START, "width": 640, "height": 512, "profile": "a1111", "init_upscaler": "lanczos"}
+    text = parameters(Recipe.make(redraw={"size": (1280, 1024)}, **own))
+    assert "Size: 640x512," in text
+    assert "SD upscale overlap: 64, SD upscale upscaler: Lanczos," in text
+    text = parameters(Recipe.make(redraw={"size": (1280, 1024), "method": "chess"}, **own))
+    assert "Size: 1280x1024," in text
+    assert (
+        "Ultimate SD upscale upscaler: Lanczos, Ultimate SD upscale tile_width: 640, "
+        "Ultimate SD upscale tile_height: 512, Ultimate SD upscale mask_blur: 8, Ultimate SD upscale padding: 32,"
+        in text
+    )

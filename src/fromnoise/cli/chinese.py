@@ -7,6 +7,7 @@ from fromnoise.cli import (
     chinese_serving,
     chinese_shelf,
     chinese_training,
+    chinese_upscaling,
     chinese_weights,
 )
 
@@ -17,6 +18,7 @@ OURS = {
     **chinese_serving.OURS,
     **chinese_shelf.OURS,
     **chinese_training.OURS,
+    **chinese_upscaling.OURS,
     **chinese_weights.OURS,
     # help; rich breaks lines at spaces only and cuts off what is longer than a line
     "Commands": "命令",
@@ -243,7 +245,6 @@ OURS = {
     "What enlarges them: a name from fromnoise upscalers, or a file.": (
         "放大算法： fromnoise upscalers 列出的名字， 或模型文件。"
     ),
-    "Times their size.": "放大倍数。",
     "At most so many pixels on a side; 0 is no limit.": "长边最多这么多像素； 0 为不限。",
     "Width and height in pixels, instead of a scale.": "指定宽x高（像素）， 代替倍数。",
     "With a size: cut what lies beyond it, or make the picture larger instead.": (

@@ -37,7 +37,7 @@ def drafted(order: Order) -> Recipe:
     """The recipe but for what only the model can tell; a UserError where it is wrong already."""
     if order.strength is not None and order.init is None:
         raise UserError(say("--strength needs a start picture: give one with --init"))
-    for name in ("outpaint", "inversion"):
+    for name in ("outpaint", "inversion", "redraw"):
         if getattr(order, name) is not None and order.init is None:
             raise UserError(f"{name} needs a start picture: give one with --init")
     given = said(order)
@@ -160,7 +160,7 @@ def options_of(recipe: Recipe) -> dict[str, object]:
     if has_choices(recipe):
         found["--as-written"] = True
     if recipe.init is None:
-        for name in ("--strength", "--outpaint", "--inversion"):  # they say nothing then
+        for name in ("--strength", "--outpaint", "--inversion", "--redraw"):  # they say nothing then
             found.pop(name, None)
     return found | {"--dtype": recipe.dtype}
 
@@ -222,7 +222,7 @@ def fitted(draft: Recipe, order: Order, model: Model) -> Recipe:
 
 def fitting_size(draft: Recipe, order: Order, side: int) -> tuple[int, int]:
     """Width and height where none are given: the model's own, or the start picture's proportions or larger canvas."""
-    if order.init is None:
+    if order.init is None or draft.redraw is not None:
         return side, side
     width, height = open_image(order.init).size
     if (grown := draft.outpaint) is None:

@@ -125,6 +125,14 @@ class Order:
             metavar="SETTINGS",
         ),
     ] = None
+    redraw: Annotated[
+        str | None,
+        option(
+            START,
+            say('The start picture enlarged and painted anew in tiles: on, or "chess, 4, seams=half".'),
+            metavar="SETTINGS",
+        ),
+    ] = None
     resize: Annotated[
         str | None,
         option(

@@ -14,6 +14,7 @@ from fromnoise.cli.make import stopped
 from fromnoise.cli.messages import say
 from fromnoise.cli.output import Destination
 from fromnoise.cli.progress import Report, note, progress
+from fromnoise.cli.redrawing import Painting, repainted
 from fromnoise.engine.enlarge import check_upscaler, work
 from fromnoise.engine.images import open_image, save_png
 from fromnoise.engine.memory import place
@@ -25,6 +26,7 @@ from fromnoise.settings import Settings
 from fromnoise.upscalers.work import Progress, Work
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif")
+SCALE = 4.0  # if not said
 PARTS = 100  # of each picture, in the bar
 
 
@@ -34,7 +36,7 @@ class Wanted:
 
     pictures: Sequence[Path]
     upscaler: str
-    scale: float
+    scale: float | None
     max_side: int
     size: str | None
     crop: bool
@@ -45,6 +47,12 @@ class Wanted:
     out: str | None
     quiet: bool
     device: str | None
+    redraw: str | None = None  # settings; the others below go with it
+    prompt: str | None = None
+    model: str | None = None
+    strength: float | None = None
+    steps: int | None = None
+    seed: int | None = None
 
 
 def upscale_pictures(wanted: Wanted) -> None:
@@ -58,11 +66,15 @@ def upscale_pictures(wanted: Wanted) -> None:
     pictures = found(wanted.pictures)
     destination = Destination.of(wanted.out)
     destination.check()
-    how = work(place(wanted.device), tile=wanted.tile, overlap=wanted.overlap)
+    placement = place(wanted.device)
+    how = work(placement, tile=wanted.tile, overlap=wanted.overlap)
+    paths = finished(pictures, steps, destination, here, how, wanted.quiet)
+    if (painting := painted_anew(wanted)) is not None:
+        paths = repainted(pictures, painting, destination, placement, wanted.quiet)
     written: list[Path] = []
     try:
         began = time.perf_counter()
-        for path in finished(pictures, steps, destination, here, how, wanted.quiet):
+        for path in paths:
             written.append(path)
         note(say("done in {seconds:.1f} s", seconds=time.perf_counter() - began), wanted.quiet)
     except KeyboardInterrupt:
@@ -71,12 +83,28 @@ def upscale_pictures(wanted: Wanted) -> None:
         print(*written, sep="\n", end="\n" if written else "", flush=True)
 
 
+def painted_anew(wanted: Wanted) -> Painting | None:
+    """How pictures are painted anew, if they are. UserError where options don't go together."""
+    with_it = ("prompt", "model", "strength", "steps", "seed")
+    if wanted.redraw is None:
+        if given := next((name for name in with_it if getattr(wanted, name) is not None), None):
+            raise UserError(say("--{name} goes with --redraw on", name=given))
+        return None
+    if wanted.upscaler2 is not None or wanted.max_side:
+        raise UserError(say("--upscaler2 and --max-side do not go with --redraw"))
+    return Painting(
+        settings=wanted.redraw, size=sides(wanted.size) if wanted.size else None, scale=wanted.scale,
+        upscaler=wanted.upscaler, prompt=wanted.prompt, model=wanted.model, strength=wanted.strength,
+        steps=wanted.steps, seed=wanted.seed,
+    )  # fmt: skip
+
+
 def postprocess(wanted: Wanted) -> Postprocess:
     """What is done with each picture. UserError where it makes no sense."""
     try:
         return Postprocess(
             upscaler=wanted.upscaler,
-            scale=wanted.scale,
+            scale=SCALE if wanted.scale is None else wanted.scale,
             max_side=wanted.max_side,
             size=sides(wanted.size) if wanted.size else None,
             crop=wanted.crop,

@@ -8,6 +8,8 @@ import typer
 from fromnoise.cli.messages import say
 from fromnoise.cli.options import HOW, MACHINE, WHERE, option
 
+ANEW = say("Painted anew")
+
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands of this file."""
@@ -29,7 +31,9 @@ def upscale(
             default="R-ESRGAN AnimeVideo",
         ),
     ] = "R-ESRGAN AnimeVideo",
-    scale: Annotated[float, option(HOW, say("Times their size."), metavar="N", min=1, max=8, default=4)] = 4.0,
+    scale: Annotated[
+        float | None, option(HOW, say("Times their size; 4, or 2 with --redraw."), metavar="N", min=1, max=8)
+    ] = None,
     max_side: Annotated[
         int, option(HOW, say("At most so many pixels on a side; 0 is no limit."), metavar="N", min=0, default=0)
     ] = 0,
@@ -48,6 +52,29 @@ def upscale(
     visibility2: Annotated[
         float, option(HOW, say("How much of the second is seen."), metavar="N", min=0, max=1, default=0.5)
     ] = 0.5,
+    redraw: Annotated[
+        str | None,
+        option(
+            ANEW,
+            say('Paint them anew in tiles with a model: on, or settings such as "chess, overlap=64, seams=half".'),
+            metavar="SETTINGS",
+        ),
+    ] = None,
+    prompt: Annotated[
+        str | None, option(ANEW, say("What to see; by default what the picture itself says."), metavar="TEXT")
+    ] = None,
+    model: Annotated[
+        str | None, option(ANEW, say("Name or path of the checkpoint; by default the picture's own."), metavar="NAME")
+    ] = None,
+    strength: Annotated[
+        float | None, option(ANEW, say("How much is replaced; 0.3 if not given."), metavar="N", min=0, max=1)
+    ] = None,
+    steps: Annotated[
+        int | None, option(ANEW, say("Steps; by default the picture's own."), metavar="N", min=1, max=10_000)
+    ] = None,
+    seed: Annotated[
+        int | None, option(ANEW, say("Of the first tile; by default the picture's own."), metavar="N", min=-1)
+    ] = None,
     tile: Annotated[
         int, option(MACHINE, say("Pixels on a side computed at once; 0 is all."), metavar="N", min=0, default=256)
     ] = 256,
@@ -77,7 +104,7 @@ def upscale(
         Wanted(
             pictures=pictures, upscaler=upscaler, scale=scale, max_side=max_side, size=size, crop=crop,
             upscaler2=upscaler2, visibility2=visibility2, tile=tile, overlap=overlap, out=out, quiet=quiet,
-            device=device,
+            device=device, redraw=redraw, prompt=prompt, model=model, strength=strength, steps=steps, seed=seed,
         )
     )  # fmt: skip
 

@@ -52,7 +52,7 @@ def check_guidance(model: Model, recipe: Recipe) -> None:
 
 def check_start(recipe: Recipe) -> None:
     """UserError where a part needs a start picture: those of other tools are not in their pictures."""
-    for name in ("outpaint", "inversion"):
+    for name in ("outpaint", "inversion", "redraw"):
         if getattr(recipe, name) is not None and recipe.init is None:
             raise UserError(f"{name} needs a start picture: give one with --init")
     for number, control in enumerate(recipe.controls, start=1):

@@ -34,7 +34,8 @@ from fromnoise.engine.picture_notes import with_picture_hashes
 from fromnoise.engine.prepare import Preparation, in_order
 from fromnoise.engine.profiles import PROFILES
 from fromnoise.engine.recipe import Recipe
-from fromnoise.engine.start import begun
+from fromnoise.engine.redraw import Redrawing, with_size
+from fromnoise.engine.start import Start, begun
 from fromnoise.sampling.guidance import Picture, drive
 from fromnoise.sampling.resume import Recording, resumable
 from fromnoise.sampling.samplers import Sampler
@@ -108,7 +109,12 @@ class Job:
                 refiner=recipe.refiner.model_copy(update={"model_hash": refiner.sha256}).model_dump()
             )
         self.recipe = with_hashes(model, self.recipe)
-        self.start = begun(model, self.recipe, Preparation(model, self.recipe).seeding(first))
+        self.redrawn: Image.Image | None = None  # the picture of a redraw, when it is finished
+        self.start: Start | None = None
+        if self.recipe.redraw is not None:
+            self.recipe = with_size(self.recipe)
+        else:
+            self.start = begun(model, self.recipe, Preparation(model, self.recipe).seeding(first))
 
     @property
     def latents(self) -> Tensor | None:
@@ -118,16 +124,20 @@ class Job:
     def picture(self, watch: Callable[[Step], None] | None, recording: Recording | None) -> Picture:
         """The coroutine of network calls that ends in the picture's latents."""
         preparation = Preparation(self.model, self.recipe, self.refiner)
-        passes = in_order(orders(self.recipe), preparation, self.start)
-        inverting = preparation.inverting(self.start)
-        sampler = self._sampler(passes, inverting, preparation.progress)
+        if self.recipe.redraw is not None:
+            redrawing = Redrawing(self.model, self.recipe, self.refiner, preparation.progress)
+            sampler, count = self._redrawn(redrawing), redrawing.evaluations
+        else:
+            passes = in_order(orders(self.recipe), preparation, self.start)
+            inverting = preparation.inverting(self.start)
+            sampler = self._sampler(passes, inverting, preparation.progress)
+            count = sum(one.evaluations for one in passes) + (inverting.evaluations if inverting else 0)
         answered = 0
         if recording is not None:
             if has_momentum(self.recipe):  # which is not recorded: the picture begins anew
                 recording.clear()
             answered = len(recording.answers)
             sampler = resumable(sampler, recording)
-        count = sum(one.evaluations for one in passes) + (inverting.evaluations if inverting else 0)
         guide = preparation.progress.guide
 
         def observe(index: int, x: Tensor, sigma: Tensor, denoised: Tensor) -> None:
@@ -138,8 +148,15 @@ class Job:
 
     def finish(self, latents: Tensor) -> Image.Image:
         """Decode; where the mask is black, the start picture's own pixels come back."""
+        if self.redrawn is not None:
+            return finished(self.redrawn, self.model, self.recipe, None)
         image = finished(self._decoded(latents), self.model, self.recipe, self.start)
         return image if self.start is None else self.start.finished(image, self.recipe, latents)
+
+    def _redrawn(self, redrawing: Redrawing) -> Sampler:
+        """All tiles of a redraw as one sampler; there are no latents of the whole."""
+        self.redrawn = yield from redrawing.painting()
+        return torch.empty(0)
 
     def _sampler(self, passes: Sequence[Pass], inverting: Inverting | None, progress: Progress) -> Sampler:
         """All passes as one sampler, so that a stopped picture goes on in whichever it was."""

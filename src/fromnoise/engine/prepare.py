@@ -79,18 +79,26 @@ class Preparation:
         own, spec = self.model.schedule(order.sampler), SAMPLERS[order.sampler]
         return chosen_schedule(self.profile, order.schedule, spec.name, self.model.facts.family, own)
 
-    def prepared(self, order: Order, start: Start | None = None, *, refined: bool = True) -> Pass:
-        """A pass that is ready to run; `start` is what the first one starts from, if anything."""
-        recipe, profile, spec = self.recipe, self.profile, SAMPLERS[order.sampler]
-        plan = make_plan(
-            profile,
+    def plan(self, order: Order) -> Plan:
+        """Where the sampler of a pass steps."""
+        return make_plan(
+            self.profile,
             self.model.table,
-            spec,
+            SAMPLERS[order.sampler],
             self.schedule(order),
             order.words.steps,
             order.strength,
             exact_steps=order.exact_steps,
         )
+
+    def evaluations(self, order: Order) -> int:
+        """Of the model in a pass, or nearly."""
+        return evaluations(self.plan(order), SAMPLERS[order.sampler])
+
+    def prepared(self, order: Order, start: Start | None = None, *, refined: bool = True) -> Pass:
+        """A pass that is ready to run; `start` is what the first one starts from, if anything."""
+        recipe, profile, spec = self.recipe, self.profile, SAMPLERS[order.sampler]
+        plan = self.plan(order)
         seeding, noise = self.seeding(order), recipe.noise or Noise()
         starting = seeding.starting()
         guide = self._guide(order, plan, spec, start, refined=refined)

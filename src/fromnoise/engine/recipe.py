@@ -37,13 +37,16 @@ from fromnoise.engine.recipe_parts import (
     in_eights,
 )
 from fromnoise.engine.recipe_pictures import MAX_BOXES, MAX_PICTURES, Box, Depth, Gligen, ImagePrompt
-from fromnoise.engine.recipe_upscale import TiledDiffusion
+from fromnoise.engine.recipe_upscale import Redraw, TiledDiffusion
 from fromnoise.engine.references import ImageRef
 from fromnoise.engine.shelves import BUILTIN
 from fromnoise.errors import UserError
 from fromnoise.text.prompt_weights import Emphasis
 
 __all__ = ["BUILTIN", "MAX_SEED", "MAX_SIDE", "ImageRef", "Recipe", "explain"]
+
+
+NOT_REDRAWN = ("mask", "outpaint", "inversion")
 
 
 class Recipe(BaseModel):
@@ -94,6 +97,7 @@ class Recipe(BaseModel):
     init_upscaler: str | None = Field(
         None, description="What enlarges a start picture that is too small; None: Lanczos: see fromnoise upscalers."
     )
+    redraw: Redraw | None = Field(None, description="The start picture is enlarged and painted anew in tiles.")
     match_colours: bool = Field(False, description="Give the result the colours of the start picture.")
     mask: ImageRef | None = Field(None, description="White where the start picture may change.")
     inpaint: Inpaint | None = Field(None, description="How the mask is used.")
@@ -146,6 +150,8 @@ class Recipe(BaseModel):
             raise ValueError("a mask needs a start picture: give one with --init")
         if self.hires and self.init:
             raise ValueError("a second pass follows pictures made from noise: leave out the start picture or hires")
+        if self.redraw and (part := next((name for name in NOT_REDRAWN if getattr(self, name)), None)):
+            raise ValueError(f"redraw paints all of the start picture anew: leave out {part}")
         if self.boxes and not self.gligen:
             raise ValueError("boxes need a GLIGEN model: give one with --gligen")
         if self.noise and self.noise.index >= self.noise.batch:

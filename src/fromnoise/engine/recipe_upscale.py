@@ -20,6 +20,35 @@ class TiledDiffusion(Part):
     overlap: int = Field(default=48, ge=0, le=256, description="Latents that neighbouring tiles share.")
 
 
+class Redraw(Part):
+    """The start picture enlarged and painted anew in tiles, each as large as `width` and `height` of the recipe."""
+
+    method: Literal["tiles", "linear", "chess", "none"] = Field(
+        default="tiles",
+        description="tiles: pictures by themselves that fade into each other (SD upscale); linear, chess: squares of "
+        "one canvas in turn (Ultimate SD upscale); none: the seams alone.",
+    )
+    scale: float = Field(default=2.0, ge=1, le=8, description="Times the size of the start picture.")
+    size: tuple[Side, Side] | None = Field(
+        default=None, description="Width and height instead of `scale`; filled in when the picture is made."
+    )
+    overlap: int = Field(default=64, ge=0, le=1024, description="tiles: pixels that neighbours share.")
+    padding: int = Field(
+        default=32, ge=0, le=1024, description="linear, chess: pixels about a tile that are looked at."
+    )
+    blur: float = Field(
+        default=8.0, ge=0, le=256, description="linear, chess: of a tile's edge, a deviation in pixels."
+    )
+    seams: Literal["none", "band", "half", "half+intersections"] = Field(
+        default="none",
+        description="What is painted once more: strips along seams; tiles half a tile off; and those about corners.",
+    )
+    seam_strength: Share = Field(default=0.35, description="How much of the seams is replaced by noise.")
+    seam_width: int = Field(default=64, ge=8, le=1024, description="Pixels across a strip.")
+    seam_padding: int = Field(default=16, ge=0, le=1024, description="Pixels about it that are looked at.")
+    seam_blur: float = Field(default=4.0, ge=0, le=256, description="Of the edges of tiles half a tile off.")
+
+
 class Postprocess(Part):
     """What is done with a finished picture, in this order."""
 

@@ -150,6 +150,8 @@ def made_again(model: Model, refiner: Model | None, recipe: Recipe, max_batch: i
     latents = dict(executor.run())[0]
     image = job.finish(latents)
     levels = as_levels(image)
+    if job.redrawn is not None:  # of many pictures, which were rounded on the way
+        return Generated(0, job.recipe, image), levels
     real = ((model.decode(latents)[0].float().clamp(-1, 1) + 1) * 127.5).permute(1, 2, 0).cpu().double().numpy()
     real -= 0.0 if PROFILES[recipe.profile].round_pixels else 0.5
     rounded = np.abs(real - levels) <= 0.5 + 1e-4  # elsewhere the start picture's own pixels came back

@@ -33,6 +33,7 @@ PATHS = (  # parts that are written here
     "seamless",
     "outpaint",
     "inversion",
+    "redraw",
 )
 
 Place = tuple[str, str]  # the path of a part, and a field of it
