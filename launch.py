@@ -4,7 +4,7 @@
     python launch.py "a red apple"     installs into .venv beside this file, then makes the picture
     python launch.py test [ARGS]       installs the test extras as well, then runs pytest with ARGS
     python launch.py --reinstall ...   builds .venv anew first
-    python launch.py                   opens the studio
+    python launch.py                   builds the studio's page where it has changed, and opens it
 
 All else goes to the `fromnoise` command. Only the first start installs. FROMNOISE_VENV puts the environment elsewhere,
 FROMNOISE_PIP_ARGS adds arguments for pip (docs/install.md). A set-up that fails ends in one line and exit status 2.
@@ -26,7 +26,7 @@ import shutil
 import subprocess
 import time
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import IO, Any, NoReturn
 
 ROOT = Path(__file__).resolve().parent
 STAMP, LOG, NODEPS = "launch-stamp.txt", "install.log", "tests/requirements-nodeps.txt"
@@ -45,9 +45,13 @@ def main(arguments: list[str]) -> int:  # SyntaxError here? launch.py needs Pyth
     reinstall = arguments[:1] == ["--reinstall"]
     arguments = arguments[1:] if reinstall else arguments
     testing = arguments[:1] == ["test"]
+    opening = arguments[:1] in ([], ["studio"], ["--no-browser"])
+    extras = {"test"} if testing else {"server"} if opening or arguments[:1] == ["serve"] else set()
     venv = Path(os.path.abspath(os.environ.get("FROMNOISE_VENV") or ROOT / ".venv"))
     try:
-        prepare(venv, {"test"} if testing else set(), reinstall)
+        prepare(venv, extras, reinstall)
+        if opening:
+            build_page(venv)
         if testing:
             os.chdir(ROOT)
             become([program(venv, "python"), "-m", "pytest", *arguments[1:]])
@@ -147,6 +151,37 @@ def install(venv: Path, extras: list[str], log: IO[bytes]) -> None:
         text = Path(log.name).read_text("utf-8", errors="replace")
         print(*text.splitlines()[-12:], sep="\n", file=sys.stderr)
         raise SetupError(f"{diagnose(text)}; the whole log: {log.name}")
+
+
+def build_page(venv: Path) -> None:
+    """Build the studio's page where it is missing or older than its sources; an older one is better than none."""
+    page = studio_builder()
+    if not page.is_stale():
+        return
+    if not page.has_node():
+        prepare(venv, {"server", "page"})
+    with (venv / LOG).open("ab") as log:
+        lock(log)
+        if not page.is_stale():
+            return  # another start built it while this one waited
+        log.truncate(0)
+        if run("building the studio's page", [program(venv, "python"), page.__file__], log) == 0:
+            return
+        said = Path(log.name).read_text("utf-8", errors="replace")
+        print(*said.splitlines()[-12:], sep="\n", file=sys.stderr)
+    if not page.is_built():
+        raise SetupError(f"the studio's page could not be built; the whole log: {venv / LOG}")
+    print("launch.py: the page could not be built anew; the one that was there is opened", file=sys.stderr)
+
+
+def studio_builder() -> Any:
+    """studio/build.py as a module."""
+    specification = importlib.util.spec_from_file_location("studio_build", ROOT / "studio" / "build.py")
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
 
 
 def torch_requirement(constraints: str, pip_arguments: list[str]) -> list[str]:

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -266,7 +267,10 @@ def test_the_allocator_is_set_on_linux_unless_the_user_did(monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("arguments", "prepared", "command"),
     [
-        ([], (set(), False), ["fromnoise"]),
+        ([], ({"server"}, False), ["fromnoise"]),
+        (["--no-browser"], ({"server"}, False), ["fromnoise", "--no-browser"]),
+        (["studio", "--port", "1"], ({"server"}, False), ["fromnoise", "studio", "--port", "1"]),
+        (["serve"], ({"server"}, False), ["fromnoise", "serve"]),
         (["a red apple", "--seed", "1"], (set(), False), ["fromnoise", "a red apple", "--seed", "1"]),
         (["--help"], (set(), False), ["fromnoise", "--help"]),
         (["test", "-k", "x"], ({"test"}, False), ["python", "-m", "pytest", "-k", "x"]),
@@ -284,10 +288,77 @@ def test_arguments_find_their_command(
     monkeypatch.chdir(checkout)  # which main leaves for the tests
     monkeypatch.setenv("FROMNOISE_VENV", "else where")
     monkeypatch.setattr(launch, "prepare", lambda venv, *rest: seen.append((venv, rest)))
+    monkeypatch.setattr(launch, "build_page", lambda venv: pages.append(venv))
     monkeypatch.setattr(launch, "become", seen.append)
+    pages: list[Path] = []
     launch.main(arguments)
     venv = checkout / "else where"
     assert seen[:2] == [(venv, prepared), [launch.program(venv, command[0]), *command[1:]]]
+    assert pages == ([venv] if arguments[:1] in ([], ["--no-browser"], ["studio"]) else [])
+
+
+@dataclass
+class Builder:
+    """studio/build.py, as launch.py sees it."""
+
+    stale: bool = True
+    node: bool = True
+    built: bool = False
+    __file__: str = "build.py"
+
+    def is_stale(self) -> bool:
+        return self.stale
+
+    def has_node(self) -> bool:
+        return self.node
+
+    def is_built(self) -> bool:
+        return self.built
+
+
+@pytest.fixture
+def building(checkout: Path, work: list[str], monkeypatch: pytest.MonkeyPatch) -> Builder:
+    """A page that is out of date, and a build that succeeds."""
+    builder = Builder()
+
+    def run(title: str, command: list[str], log: object) -> int:
+        work.append(title)
+        return 0
+
+    monkeypatch.setattr(launch, "studio_builder", lambda: builder)
+    monkeypatch.setattr(launch, "run", run)
+    launch.prepare(checkout / ".venv", {"server"})
+    work.clear()
+    return builder
+
+
+def test_a_page_that_is_up_to_date_needs_no_node(checkout: Path, work: list[str], building: Builder) -> None:
+    building.stale = building.node = False
+    launch.build_page(checkout / ".venv")
+    assert work == []
+
+
+def test_a_machine_without_node_is_given_one(checkout: Path, work: list[str], building: Builder) -> None:
+    building.node = False
+    launch.build_page(checkout / ".venv")
+    assert work == ["install:page,server", "building the studio's page"]
+
+
+def test_where_no_page_can_be_built_the_older_one_is_opened_and_none_is_a_failure(
+    checkout: Path, building: Builder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(launch, "run", lambda *_: 1)
+    with pytest.raises(launch.SetupError, match="could not be built"):
+        launch.build_page(checkout / ".venv")
+    building.built = True
+    launch.build_page(checkout / ".venv")
+    assert "the one that was there is opened" in capsys.readouterr().err
+
+
+def test_the_real_builder_is_found(root: Path) -> None:
+    builder = launch.studio_builder()
+    assert Path(builder.__file__) == root / "studio" / "build.py"
+    assert builder.digest() == builder.digest()
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from .conftest import Ran, Run
 HEAVY = ("torch", "numpy", "PIL", "fromnoise.engine", "fromnoise.sampling")
 
 
-@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"]])
 def test_help_shows_the_commands_and_the_options_of_make(run: Run, arguments: list[str]) -> None:
     ran = run(*arguments)
     assert (ran.status, ran.err) == (0, "")
@@ -63,6 +63,8 @@ def test_starting_costs_little_beside_python_and_typer() -> None:
         (["--version"], [["--version"]]),
         (["--", "-x"], [["make", "--", "-x"]]),
         ([""], [["make", ""]]),
+        ([], [["studio"]]),
+        (["--no-browser"], [["studio", "--no-browser"]]),
     ],
 )
 def test_what_is_no_command_is_a_prompt(arguments: list[str], commands: list[list[str]]) -> None:

@@ -24,6 +24,7 @@ MORE = (
     "loopback ",
     "hash ",
     "serve ",
+    "studio ",
     "caption ",
     "tags ",
     "clean ",

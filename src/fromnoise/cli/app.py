@@ -144,8 +144,10 @@ def spelled_out(arguments: Sequence[str]) -> list[list[str]]:
     >>> spelled_out(["a red apple", "--seed", "1"])
     [['make', 'a red apple', '--seed', '1']]
     """
-    if not arguments or list(arguments) in (["--help"], ["-h"]):
+    if list(arguments) in (["--help"], ["-h"]):
         return [["--help"], ["make", "--help"]]
+    if list(arguments) in ([], ["--no-browser"]):
+        return [["studio", *arguments]]
     return [list(arguments) if arguments[0] in {*names(), "--version"} else ["make", *arguments]]
 
 

@@ -1,4 +1,4 @@
-"""The Chinese of `fromnoise serve`."""
+"""The Chinese of `fromnoise serve` and `fromnoise studio`."""
 
 OURS = {
     "Serve pictures over HTTP: our own interface, AUTOMATIC1111's and OpenAI's.": (
@@ -11,5 +11,13 @@ OURS = {
     "A site whose pages may call the server.": "允许其网页调用本服务器的网站。",
     "A device to work on; a worker for each.": "使用的设备；每个设备一个工作进程。",
     "Where pictures go.": "图片存放的文件夹。",
+    "Open no browser; the address is printed all the same.": "不打开浏览器；地址仍会打印出来。",
+    "Open the studio, a page in the browser; without a command this is it.": (
+        "打开工作室，即浏览器中的网页；不带命令时就是它。"
+    ),
+    "the studio's page is not built: python launch.py builds it, and opens it": (
+        "工作室的网页尚未构建：python launch.py 会构建并打开它"
+    ),
+    "the studio is open already, at {address}": "工作室已经打开：{address}",
     "serving at http://{host}:{port} (Ctrl-C stops)": "服务地址 http://{host}:{port}（按 Ctrl-C 停止）",
 }

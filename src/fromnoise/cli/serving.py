@@ -1,52 +1,110 @@
-"""`fromnoise serve`: what can be typed for it."""
+"""`fromnoise serve` and `fromnoise studio`: what can be typed for them."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fromnoise.cli.messages import say
 
+if TYPE_CHECKING:
+    from fromnoise.server.serve import Service
+
+HOST, PORT, OUTPUTS = "127.0.0.1", 7860, Path("outputs")
+
+Host = Annotated[str, typer.Option(help=say("The address to listen at; any but this machine's own needs a token."))]
+Port = Annotated[int, typer.Option(metavar="N", min=1, max=65535, help=say("The port to listen at."))]
+Token = Annotated[
+    list[str] | None,
+    typer.Option(metavar="TOKEN", envvar="FROMNOISE_TOKEN", help=say("What callers must know; may be given often.")),
+]
+HostName = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME", help=say("A name that the server answers to, besides localhost.")),
+]
+Origin = Annotated[list[str] | None, typer.Option(metavar="URL", help=say("A site whose pages may call the server."))]
+Device = Annotated[
+    list[str] | None, typer.Option(metavar="DEVICE", help=say("A device to work on; a worker for each."))
+]
+Outputs = Annotated[Path, typer.Option(metavar="FOLDER", help=say("Where pictures go."))]
+NoBrowser = Annotated[
+    bool, typer.Option("--no-browser", help=say("Open no browser; the address is printed all the same."))
+]
+
 
 def add_to(app: typer.Typer) -> None:
-    """Register the command."""
+    """Register the commands."""
+    panel = say("Commands")
     app.command(
-        rich_help_panel=say("Commands"),
-        help=say("Serve pictures over HTTP: our own interface, AUTOMATIC1111's and OpenAI's."),
+        rich_help_panel=panel, help=say("Serve pictures over HTTP: our own interface, AUTOMATIC1111's and OpenAI's.")
     )(serve)
+    app.command(
+        rich_help_panel=panel, help=say("Open the studio, a page in the browser; without a command this is it.")
+    )(studio)
 
 
 def serve(
-    host: Annotated[
-        str, typer.Option(help=say("The address to listen at; any but this machine's own needs a token."))
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(metavar="N", min=1, max=65535, help=say("The port to listen at."))] = 7860,
-    token: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="TOKEN", envvar="FROMNOISE_TOKEN", help=say("What callers must know; may be given often.")
-        ),
-    ] = None,
-    host_name: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help=say("A name that the server answers to, besides localhost.")),
-    ] = None,
-    origin: Annotated[
-        list[str] | None, typer.Option(metavar="URL", help=say("A site whose pages may call the server."))
-    ] = None,
-    device: Annotated[
-        list[str] | None, typer.Option(metavar="DEVICE", help=say("A device to work on; a worker for each."))
-    ] = None,
-    outputs: Annotated[Path, typer.Option(metavar="FOLDER", help=say("Where pictures go."))] = Path("outputs"),
+    host: Host = HOST,
+    port: Port = PORT,
+    token: Token = None,
+    host_name: HostName = None,
+    origin: Origin = None,
+    device: Device = None,
+    outputs: Outputs = OUTPUTS,
 ) -> None:
-    from fromnoise import settings
-    from fromnoise.cli.progress import note
-    from fromnoise.server.serve import Service
-    from fromnoise.server.serve import serve as run
+    run(service(host, port, token, host_name, origin, device, outputs))
 
-    service = Service(
+
+def studio(
+    host: Host = HOST,
+    port: Port = PORT,
+    token: Token = None,
+    host_name: HostName = None,
+    origin: Origin = None,
+    device: Device = None,
+    outputs: Outputs = OUTPUTS,
+    no_browser: NoBrowser = False,
+) -> None:
+    from fromnoise.cli import opening
+    from fromnoise.cli.progress import note
+    from fromnoise.errors import UserError
+    from fromnoise.server import page
+
+    if not page.is_built():
+        raise UserError(say("the studio's page is not built: python launch.py builds it, and opens it"))
+    address = f"http://{opening.reachable(host)}:{port}"
+    if opening.answers(address):
+        note(say("the studio is open already, at {address}", address=address))
+        if not no_browser:
+            opening.show(address)
+        return
+    if not no_browser:
+        opening.show_when_ready(address)
+    run(service(host, port, token, host_name, origin, device, outputs))
+
+
+def service(
+    host: str,
+    port: int,
+    token: list[str] | None,
+    host_name: list[str] | None,
+    origin: list[str] | None,
+    device: list[str] | None,
+    outputs: Path,
+) -> "Service":
+    """What was typed, as the server takes it."""
+    from fromnoise.server.serve import Service
+
+    return Service(
         host, port, tuple(token or ()), tuple(host_name or ()), tuple(origin or ()), tuple(device or ()), outputs
     )
+
+
+def run(service: "Service") -> None:
+    from fromnoise import settings
+    from fromnoise.cli.progress import note
+    from fromnoise.server.serve import serve
+
     service.check()
-    note(say("serving at http://{host}:{port} (Ctrl-C stops)", host=host, port=port))
-    run(service, settings.read())
+    note(say("serving at http://{host}:{port} (Ctrl-C stops)", host=service.host, port=service.port))
+    serve(service, settings.read())

@@ -26,6 +26,11 @@ WITHOUT = """<!doctype html><html lang="en"><meta charset="utf-8"><title>fromnoi
 """
 
 
+def is_built(static: Path = STATIC) -> bool:
+    """Whether there is a page at all: a checkout has none until python launch.py builds it."""
+    return (static / "index.html").is_file()
+
+
 def add_to(app: FastAPI, static: Path = STATIC) -> None:
     """Serve the page at `/` and at every address that no route has."""
     unknown = app.router.default
@@ -50,6 +55,6 @@ def page(static: Path, scope: Scope) -> Response | None:
             return FileResponse(file, media_type=MEDIA.get(file.suffix), headers={"Cache-Control": kept})
     if path.startswith(NOT_THE_PAGE):
         return None
-    if not (root / "index.html").is_file():
+    if not is_built(root):
         return HTMLResponse(WITHOUT) if not path else None
     return FileResponse(root / "index.html", media_type="text/html", headers={"Cache-Control": "no-cache"})

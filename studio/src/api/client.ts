@@ -1,0 +1,67 @@
+// The server's own API, typed by its schema. `await call(api.GET('/api/v1/about'))` is the answer, or throws a Problem.
+import createClient from 'openapi-fetch'
+
+import type { components, paths } from './schema'
+
+export type Schemas = components['schemas']
+export type JobView = Schemas['JobView']
+export type ResultView = Schemas['ResultView']
+export type About = Schemas['About']
+export type Recipe = Schemas['Recipe']
+
+/** What went wrong, as the server tells it; `kind` is for programs, `message` for people. */
+export class Problem extends Error {
+  constructor(
+    readonly kind: string,
+    message: string,
+    readonly status = 0,
+    readonly field: string | null = null,
+    readonly retryAfter: number | null = null,
+  ) {
+    super(message)
+  }
+}
+
+export const api = createClient<paths>({ fetch: (request) => fetched(request) })
+
+async function fetched(request: Request): Promise<Response> {
+  try {
+    return await fetch(request)
+  } catch (error) {
+    if (error instanceof DOMException && error.name === 'AbortError') throw error
+    throw new Problem('offline', 'the server does not answer: is it still running?')
+  }
+}
+
+/** The answer to a call. Throws a Problem. */
+export async function call<D>(answer: Promise<{ data?: D; error?: unknown; response: Response }>): Promise<D> {
+  const { data, error, response } = await answer
+  if (response.ok) return data as D
+  throw problemOf(response, error)
+}
+
+function problemOf(response: Response, told: unknown): Problem {
+  const { error, message, field } = (told ?? {}) as Partial<Schemas['Problem']>
+  const wait = Number(response.headers.get('retry-after')) || null
+  return new Problem(error ?? 'server', message ?? `${response.status} ${response.statusText}`, response.status, field ?? null, wait)
+}
+
+/** Send a picture or a mask; recipes name it by the SHA-256 of the answer. */
+export async function sendImage(picture: Blob): Promise<Schemas['Upload']> {
+  const response = await fetched(new Request('/api/v1/images', { method: 'POST', body: picture }))
+  const told: unknown = await response.json().catch(() => null)
+  if (!response.ok) throw problemOf(response, told)
+  return told as Schemas['Upload']
+}
+
+/** The bytes of a picture of the server. Throws a Problem. */
+export async function pictureAt(url: string): Promise<Blob> {
+  const response = await fetched(new Request(url))
+  if (!response.ok) throw problemOf(response, await response.json().catch(() => null))
+  return response.blob()
+}
+
+/** Any failure as a Problem. */
+export function asProblem(error: unknown): Problem {
+  return error instanceof Problem ? error : new Problem('studio', error instanceof Error ? error.message : String(error))
+}

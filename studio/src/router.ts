@@ -1,0 +1,18 @@
+// Addresses live behind the #: the server has routes of its own, such as ComfyUI's /queue, and needs none for the page.
+import { createRouter, createWebHashHistory } from 'vue-router'
+
+import { areas } from './areas'
+
+export const router = createRouter({
+  history: createWebHashHistory(),
+  routes: [
+    { path: '/', redirect: `/${areas[0]?.name ?? 'create'}` },
+    ...areas.map((area) => ({
+      path: `/${area.name}`,
+      alias: (area.below ?? []).slice(),
+      name: area.name,
+      component: area.load,
+    })),
+    { path: '/:rest(.*)*', component: () => import('./Nowhere.vue') },
+  ],
+})

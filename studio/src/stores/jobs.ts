@@ -1,0 +1,83 @@
+// The jobs that the server keeps, and what happens to them. Nothing here is lost on reload: the server has it all.
+import { defineStore } from 'pinia'
+import { computed, reactive, ref } from 'vue'
+
+import { api, call, type JobView, type ResultView } from '@/api/client'
+import { follow, type JobEvent } from '@/api/events'
+
+export type Action = 'cancel' | 'skip' | 'pause' | 'resume' | 'retry'
+export const FINISHED: readonly string[] = ['done', 'failed', 'cancelled']
+
+export const useJobs = defineStore('jobs', () => {
+  const known = reactive(new Map<string, JobView>())
+  const results = reactive(new Map<string, ResultView[]>())
+  const previews = reactive(new Map<string, string>()) // URL of the newest, by job
+  const linked = ref(true) // whether the server is there
+  const loaded = ref(false)
+  let stop: (() => void) | undefined
+
+  const newestFirst = computed(() => [...known.values()].sort((a, b) => (a.id < b.id ? 1 : -1)))
+  const waiting = computed(() => newestFirst.value.filter((job) => !FINISHED.includes(job.state)).reverse())
+
+  /** Load the newest jobs and follow what happens from now on; does nothing where that goes on already. */
+  function open(): void {
+    stop ??= follow(happened, (there) => {
+      if (there) void load()
+      linked.value = there
+    })
+  }
+
+  function close(): void {
+    stop?.()
+    stop = undefined
+  }
+
+  async function load(): Promise<void> {
+    const page = await call(api.GET('/api/v1/jobs', { params: { query: { limit: 100 } } }))
+    for (const job of page.jobs) known.set(job.id, job)
+    loaded.value = true
+    const missing = page.jobs.filter((job) => job.state === 'done' && !results.has(job.id))
+    await Promise.all(missing.slice(0, 40).map((job) => loadResults(job.id)))
+  }
+
+  async function loadResults(job: string): Promise<void> {
+    results.set(job, await call(api.GET('/api/v1/jobs/{job}/results', { params: { path: { job } } })))
+  }
+
+  async function refresh(id: string): Promise<void> {
+    const job = await call(api.GET('/api/v1/jobs/{job}', { params: { path: { job: id } } }))
+    if (job.state === 'done') await loadResults(id)
+    known.set(id, job)
+    if (FINISHED.includes(job.state)) previews.delete(id)
+  }
+
+  function happened(event: JobEvent): void {
+    const job = known.get(event.job)
+    if (event.kind !== 'step' || !job) {
+      refresh(event.job).catch(() => known.delete(event.job)) // it was removed meanwhile
+      return
+    }
+    const step = Number(event.step)
+    const steps = Number(event.steps) || job.steps
+    known.set(job.id, { ...job, state: 'running', step, steps, progress: steps ? Math.min(1, step / steps) : 0 })
+    if (event.preview === true) previews.set(job.id, `/api/v1/jobs/${job.id}/preview?step=${step}`)
+  }
+
+  function add(jobs: readonly JobView[]): void {
+    for (const job of jobs) if (!known.has(job.id)) known.set(job.id, job)
+  }
+
+  /** Cancel, skip, pause, resume or retry. Throws a Problem. */
+  async function act(id: string, action: Action): Promise<void> {
+    known.set(id, await call(api.POST('/api/v1/jobs/{job}/{action}', { params: { path: { job: id, action } } })))
+  }
+
+  /** Forget a finished job; its pictures stay. Throws a Problem. */
+  async function remove(id: string): Promise<void> {
+    await call(api.DELETE('/api/v1/jobs/{job}', { params: { path: { job: id } } }))
+    known.delete(id)
+    results.delete(id)
+  }
+
+  return { known, results, previews, linked, loaded, newestFirst, waiting, open, close, load, refresh, add, act, remove }
+})

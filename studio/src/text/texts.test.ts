@@ -1,0 +1,27 @@
+// Both languages say the same things, and every text can be said.
+import { expect, test } from 'vitest'
+
+import { i18n, texts } from './words'
+
+const found = import.meta.glob<Record<string, string>>(['../**/*en.json'], { eager: true, import: 'default' })
+const other = import.meta.glob<Record<string, string>>(['../**/*zh.json'], { eager: true, import: 'default' })
+const files = Object.keys(found)
+const values = (text: string) => [...new Set(text.match(/\{\w+\}/g))].sort()
+
+test.each(files)('%s has its Chinese', (path) => {
+  const en = found[path]!
+  const zh = other[path.replace(/en\.json$/, 'zh.json')]
+  expect(zh && Object.keys(zh).sort()).toEqual(Object.keys(en).sort())
+  for (const [key, text] of Object.entries(en)) {
+    expect(zh![key], key).toMatch(/[\u4e00-\u9fff]|^[^a-z]*$|^[\w .+-]+$/)
+    expect(values(zh![key]!), key).toEqual(values(text))
+  }
+})
+
+test.each(files)('%s can be said', (path) => {
+  texts(path, found[path]!, found[path]!)
+  for (const key of Object.keys(found[path]!)) {
+    const named = Object.fromEntries(values(found[path]![key]!).map((name) => [name.slice(1, -1), 2]))
+    expect(i18n.global.t(`${path}.${key}`, named), key).not.toMatch(/[{}]|^$/)
+  }
+})

@@ -1,0 +1,46 @@
+// Texts in English and Chinese. An area says what it says with `const t = texts('area', en, zh)`; `t('key')` is reactive.
+import { createI18n } from 'vue-i18n'
+
+import { preferences } from '@/stores/preferences'
+
+export type Texts = Readonly<Record<string, string>>
+export type Values = Readonly<Record<string, string | number>>
+export type Say<K extends string> = (key: K, values?: Values) => string
+
+/** Stands between the English and the Chinese of a bilingual text; `<Said>` shows the two apart. */
+export const BETWEEN = ' \u2063'
+
+export const i18n = createI18n({
+  legacy: false,
+  locale: 'en',
+  messages: { en: {}, zh: {} } as Record<'en' | 'zh', Record<string, string>>,
+  messageResolver: (messages, key) => (messages as Record<string, string>)[key] ?? null,
+})
+
+/** A function that says an area's texts in the language of the moment. Both languages must have the same keys. */
+export function texts<const E extends Texts>(area: string, en: E, zh: { [K in keyof E]: string }): Say<keyof E & string> {
+  const named = (messages: Texts) => Object.fromEntries(Object.entries(messages).map(([key, text]) => [`${area}.${key}`, text]))
+  i18n.global.mergeLocaleMessage('en', named(en))
+  i18n.global.mergeLocaleMessage('zh', named(zh))
+  return (key, values = {}) => said(`${area}.${key}`, values)
+}
+
+function said(key: string, values: Values): string {
+  if (preferences.language !== 'both') return inOne(preferences.language, key, values)
+  return inBoth(inOne('en', key, values), inOne('zh', key, values))
+}
+
+function inOne(locale: 'en' | 'zh', key: string, values: Values): string {
+  const options = typeof values.n === 'number' ? { locale, plural: values.n } : { locale }
+  return i18n.global.t(key, values as Record<string, unknown>, options)
+}
+
+/** Text that the server gives in both languages, such as what a sampler is good for. */
+export function either(en: string, zh: string): string {
+  if (preferences.language === 'both') return inBoth(en, zh)
+  return preferences.language === 'zh' ? zh || en : en
+}
+
+function inBoth(en: string, zh: string): string {
+  return en === zh || !zh ? en : en + BETWEEN + zh
+}

@@ -1,0 +1,84 @@
+"""A server with the built-in model and a browser, for the tests that are marked `studio`."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+    from tools.browser import Studio
+
+QUIET = ("Failed to load resource",)  # the browser's own words for an answer that is an error, which the page tells
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Studio]":
+    """One for all tests; those that stop it start one of their own."""
+    from tools.browser import studio
+
+    with studio(tmp_path_factory.mktemp("studio")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def chromium() -> "Iterator[Browser]":
+    from tools.browser import browser
+
+    with browser() as started:
+        yield started
+
+
+Open = Callable[..., "Page"]
+
+
+@pytest.fixture
+def visit(server: "Studio", chromium: "Browser") -> Iterator[Open]:
+    """visit("create", language="zh"): a page of that area for a new visitor; errors in its console fail the test."""
+    contexts = []
+    errors: list[str] = []
+
+    def visit(
+        area: str = "", *, language: str = "en", theme: str = "light", size: tuple[int, int] = (1280, 800), at: str = ""
+    ) -> "Page":
+        context = chromium.new_context(
+            viewport={"width": size[0], "height": size[1]}, reduced_motion="reduce", locale="en-US"
+        )
+        context.set_default_timeout(15_000)
+        contexts.append(context)
+        preferences = json.dumps({"language": language, "theme": theme})
+        context.add_init_script(
+            "localStorage.getItem('fromnoise.preferences') || "
+            f"localStorage.setItem('fromnoise.preferences', {preferences!r})"
+        )
+        page = context.new_page()
+        page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(f"{at or server.address}/#/{area}")
+        page.wait_for_selector("nav .link")
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+    assert [error for error in errors if not error.startswith(QUIET)] == []
+
+
+@pytest.fixture(scope="session")
+def axe(root: Path) -> "Callable[[Page], list[str]]":
+    """axe(page): its serious problems of accessibility, each in a line."""
+    script = (root / "studio/node_modules/axe-core/axe.min.js").read_text("utf-8")
+
+    def axe(page: "Page") -> list[str]:
+        page.evaluate(script)
+        found = page.evaluate("axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa']})")
+        return [
+            f"{one['id']} ({one['impact']}): {one['help']}: {[node['target'] for node in one['nodes']][:4]}"
+            for one in found["violations"]
+            if one["impact"] in ("serious", "critical")
+        ]
+
+    return axe

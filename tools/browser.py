@@ -1,0 +1,115 @@
+"""A real server with the built-in model, and Debian's chromium: for tests of the page and for pictures of it."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from playwright.sync_api import Browser, sync_playwright
+
+SOURCES = Path(__file__).resolve().parents[1] / "src"
+THREADS = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "2")}
+PATIENCE = 90.0  # seconds until a server answers
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+
+
+class NoBrowser(RuntimeError):
+    """There is no chromium; the message says how to get one."""
+
+
+def chromium() -> str:
+    """Where it is; FROMNOISE_CHROMIUM overrides."""
+    found = os.environ.get("FROMNOISE_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+    if found is None:
+        raise NoBrowser("tests of the page need chromium: apt-get install chromium, or name one in FROMNOISE_CHROMIUM")
+    return found
+
+
+@contextmanager
+def browser() -> Iterator[Browser]:
+    """Headless, and killed at the end."""
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(
+            executable_path=chromium(), args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
+        )
+        try:
+            yield started
+        finally:
+            started.close()
+
+
+@dataclass
+class Studio:
+    """A server in a process of its own, which can be stopped and started again with what it has kept."""
+
+    folder: Path
+    port: int = field(default_factory=lambda: free_port())
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """RuntimeError where it does not answer in time."""
+        command = [sys.executable, "-m", "fromnoise", "studio", "--no-browser", "--port", str(self.port),
+                   "--outputs", str(self.folder / "outputs"), "--device", "cpu"]  # fmt: skip
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("FROMNOISE_")}
+        environment = {**kept, "FROMNOISE_DATA": str(self.folder / "data"), "FROMNOISE_MODELS": str(self.models),
+                       "FROMNOISE_LANG": "en", "PYTHONPATH": str(SOURCES), **THREADS}  # fmt: skip
+        self.models.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "server.log").open("ab") as log:
+            self.process = subprocess.Popen(command, cwd=self.folder, env=environment, stdout=log, stderr=log)
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end and self.process.poll() is None:
+            if self.is_ready():
+                return
+            time.sleep(0.2)
+        raise RuntimeError(f"the server did not start:\n{(self.folder / 'server.log').read_text('utf-8')}")
+
+    @property
+    def models(self) -> Path:
+        return self.folder / "models"
+
+    def is_ready(self) -> bool:
+        """With a worker."""
+        try:
+            with urllib.request.urlopen(f"{self.address}/readyz", timeout=2) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    def stop(self, *, kill: bool = False) -> None:
+        """As Ctrl-C would, or at once."""
+        if self.process is None:
+            return
+        if kill:
+            self.process.kill()
+        else:
+            self.process.terminate()
+        self.process.wait(30)
+        self.process = None
+
+
+@contextmanager
+def studio(folder: Path) -> Iterator[Studio]:
+    """A server that runs, with its files below `folder`."""
+    found = Studio(folder)
+    found.start()
+    try:
+        yield found
+    finally:
+        found.stop()
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])

@@ -1,0 +1,104 @@
+"""Pictures of every area of the studio, in both languages, wide and phone-narrow, light and dark, to be looked at.
+
+    python -m tools.screenshots                 into screenshots/AREA-LANGUAGE-WIDTH-THEME.png
+    python -m tools.screenshots create queue    these areas alone
+
+An area that needs something to show makes it with the functions in SCENES. Needs the page built and chromium with CJK
+fonts (Debian: chromium, fonts-noto-cjk).
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page
+
+from tools.browser import Studio, browser, studio
+
+WIDE, PHONE = (1440, 900), (390, 844)
+PROMPTS = ("a red apple", "一只橘猫", "a blue whale", "a slice of pizza", "一朵红色的玫瑰", "a rocket")
+LOOKS = [
+    (language, size, theme)
+    for language in ("en", "zh", "both")
+    for size in (WIDE, PHONE)
+    for theme in ("light", "dark")
+    if language != "both" or theme == "light"
+]
+
+
+def order(server: Studio, prompts: tuple[str, ...] = PROMPTS) -> None:
+    """Ask for a few pictures and wait for them."""
+    recipes = [{"prompt": text, "width": 128, "height": 128, "steps": 12, "guidance_scale": 2, "seed": i}
+               for i, text in enumerate(prompts)]  # fmt: skip
+    send(server, "POST", "/api/v1/jobs", {"recipes": recipes})
+    for _ in range(2000):
+        jobs = send(server, "GET", "/api/v1/jobs?limit=50")["jobs"]
+        if all(job["state"] in ("done", "failed") for job in jobs):
+            return
+        time.sleep(0.3)
+    raise RuntimeError("the pictures were not made in time")
+
+
+def send(server: Studio, method: str, path: str, body: object = None) -> dict[str, list[dict[str, str]]]:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(server.address + path, data, {"Content-Type": "application/json"}, method=method)
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        found: dict[str, list[dict[str, str]]] = {"jobs": json.load(answer)} if method == "POST" else json.load(answer)
+        return found
+
+
+def areas(page: Page) -> list[str]:
+    """The names of all areas, from the navigation."""
+    links = page.locator("nav .link").evaluate_all("all => all.map(one => one.getAttribute('href'))")
+    return [str(link).rpartition("/")[2] for link in links]
+
+
+def take(started: Browser, server: Studio, wanted: list[str], folder: Path) -> list[Path]:
+    """All pictures; returns their paths."""
+    made = []
+    for language, (width, height), theme in LOOKS:
+        context = started.new_context(
+            viewport={"width": width, "height": height}, reduced_motion="reduce", has_touch=width < 500
+        )
+        preferences = json.dumps({"language": language, "theme": theme})
+        context.add_init_script(f"localStorage.setItem('fromnoise.preferences', {preferences!r})")
+        page = context.new_page()
+        page.goto(server.address)
+        page.wait_for_selector("nav .link")
+        for area in wanted or areas(page):
+            page.goto(f"{server.address}/#/{area}")
+            page.wait_for_load_state("load")
+            page.wait_for_timeout(600)  # pictures come in
+            if area in SCENES:
+                SCENES[area](page)
+            path = folder / f"{area}-{language}-{'wide' if width > 500 else 'phone'}-{theme}.png"
+            page.screenshot(path=path, full_page=width < 500)
+            made.append(path)
+        context.close()
+    return made
+
+
+# What an area shows besides its first sight: dialogs to open, texts to type, ...
+SCENES: dict[str, Callable[[Page], None]] = {}
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tools.screenshots", description="Pictures of the studio.")
+    parser.add_argument("areas", nargs="*", help="Names of areas; all by default.")
+    parser.add_argument("--out", type=Path, default=Path("screenshots"), help="A folder.")
+    given = parser.parse_args(arguments)
+    given.out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, studio(Path(folder)) as server, browser() as started:
+        order(server)
+        made = take(started, server, given.areas, given.out)
+    print(*made, sep="\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
