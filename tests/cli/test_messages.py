@@ -29,6 +29,7 @@ MORE = (
     "tags ",
     "clean ",
     "upscale ",
+    "preprocess ",
     "models ",
 )  # have help of their own
 CHINESE = re.compile("[\u4e00-\u9fff：]")

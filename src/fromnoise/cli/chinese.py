@@ -57,9 +57,6 @@ OURS = {
     "A picture to start from.": "图生图的起始图片。",
     "How much of the start picture to replace; 0.75 if not given.": "重绘幅度： 替换起始图片的多少； 不给则为 0.75。",
     "White where the start picture may change.": "蒙版： 白色处可以改动起始图片。",
-    'A picture that steers, any number of times: "pose.png, model=NAME, preprocessor=openpose, weight=0.8".': (
-        '控制图，可以给多次： "pose.png, model=名字, preprocessor=openpose, weight=0.8"。'
-    ),
     "Name or path of the checkpoint.": "模型的名字或路径。",
     "Steps from noise to picture.": "从噪声到图片的步数。",
     "How closely to follow the prompt; 1 is not at all; by default what suits the model, mostly 7.": (

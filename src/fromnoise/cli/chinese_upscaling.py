@@ -1,6 +1,26 @@
 """The catalogue's part about enlarging, controls and faces."""
 
 OURS = {
+    "Make hints for control networks of pictures.": "把图片变成控制网络的控制图（预处理）。",
+    "List the preprocessors and what each is good for.": "列出预处理器及各自的用途。",
+    "What makes the hint: a name from fromnoise preprocessors; can be repeated.": (
+        "预处理器， 名字见 fromnoise preprocessors； 可重复使用。"
+    ),
+    'Of the preprocessor: "low=80 high=160".': '预处理器的参数： "low=80 high=160"。',
+    "Pixels of the shorter side while it works; 512 if not given.": "处理时短边的像素数； 默认 512。",
+    "Of the hint in pixels; by default what comes of the resolution.": "控制图的像素尺寸； 默认由分辨率决定。",
+    "How a hint of another size becomes as large.": "尺寸不同时如何调整： 裁切、 拉伸或填充。",
+    "White where the inpaint preprocessors paint anew.": "局部重绘类预处理器的蒙版， 白色处重绘。",
+    "Of what is random.": "随机部分的种子。",
+    "A PNG file, which is overwritten, or a folder, which ends in /; by default outputs/NAME-WITH.png.": (
+        "PNG 文件（会被覆盖）， 或以 / 结尾的文件夹； 默认 outputs/名字-预处理器.png。"
+    ),
+    "{name} makes no hint: the model looks at the picture itself": "{name} 不生成控制图： 模型直接参考原图",
+    "preprocessor": "预处理器",
+    "needs": "需要",
+    'A picture that steers, any number of times: "openpose:photo.png, model=NAME, weight=0.8".': (
+        '控制图， 可重复使用： "openpose:photo.png, model=名字, weight=0.8"。'
+    ),
     "Painted anew": "重绘",
     'The start picture enlarged and painted anew in tiles: on, or "chess, 4, seams=half".': (
         '起始图片放大后分块重绘： on 或 "chess, 4, seams=half"。'

@@ -20,12 +20,14 @@ from fromnoise.engine.images import open_image
 from fromnoise.engine.library import Model
 from fromnoise.engine.recipe import MAX_SEED, ImageRef, Recipe
 from fromnoise.errors import UserError
+from fromnoise.preprocessors import PREPROCESSORS
 from fromnoise.sampling.samplers import resolve
 from fromnoise.sampling.schedules import SCHEDULES
 
 RANDOM_SEEDS = 2**32
 IMG2IMG_STRENGTH = 0.75
 BOX = re.compile(r"^\s*(\d+\s*,\s*\d+\s*,\s*\d+\s*,\s*\d+)\s*:\s*(.*\S)\s*$", re.DOTALL)  # "8,8,64,64: a cat"
+PREPROCESSED = re.compile(r"\s*(?P<picture>(?P<name>[^:,=\"]+):[^,]*)")  # "canny:photo.png"
 SIZE = re.compile(r"\s*(\d{1,6})\s*(?:[xX×*]\s*(\d{1,6})\s*)?")
 BY_HAND = {
     "style", "styles", "wildcards", "as_written", "size", "seed", "init", "mask", "sampler", "schedule", "lora",
@@ -93,6 +95,8 @@ def said(order: Order, steps: int = Recipe.model_fields["steps"].default) -> dic
 
 def read(flag: str, path: str, value: Any) -> Any:
     """What an option's value is in the recipe's field `path`."""
+    if path == "controls":
+        value = [with_preprocessor(one) for one in value]
     part = compact.part_type(path)
     if path == "boxes":
         value = [BOX.sub(lambda found: f"{found[1]}, text={json.dumps(found[2])}", one) for one in value]
@@ -101,6 +105,15 @@ def read(flag: str, path: str, value: Any) -> Any:
             return [with_files(compact.read_part(flag, one, part), part) for one in value]
         return with_files(compact.read_part(flag, value, part), part)
     return compact.read_table(flag, value) if compact.holds_table(path) else value
+
+
+def with_preprocessor(text: str) -> str:
+    """A control that begins with the name of a preprocessor, "canny:photo.png, model=NAME", in settings alone."""
+    found = PREPROCESSED.match(text)
+    if found is None or found["name"] not in PREPROCESSORS or Path(found["picture"]).exists():
+        return text
+    rest = text[found.end("name") + 1 :]
+    return f"{rest}, preprocessor={compact.word(PREPROCESSORS.canonical(found['name']))}"
 
 
 def with_files(given: dict[str, Any] | None, part: type[BaseModel]) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""`fromnoise samplers`, `fromnoise schedules` and `fromnoise upscalers`."""
+"""`fromnoise samplers`, `schedules`, `upscalers` and `preprocessors`."""
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from fromnoise import settings
 from fromnoise.cli.messages import language, say
 from fromnoise.engine import shelves
+from fromnoise.preprocessors import PREPROCESSORS
 from fromnoise.sampling.samplers import SAMPLERS, SamplerSpec
 from fromnoise.sampling.schedules import SCHEDULES, Schedule
 from fromnoise.upscalers import LATENT_UPSCALERS, UPSCALERS, LatentUpscaler, UpscalerSpec
@@ -25,6 +26,16 @@ def print_upscalers() -> None:
     rows = [(name, spec.good_for_zh if language() == "zh" else spec.good_for) for name, spec in known.items()]
     rows += [(item.stem, str(item.path)) for item in shelves.items("upscale_models", settings.read())]
     print_table((say("upscaler"), say("good for")), rows)
+
+
+def print_preprocessors() -> None:
+    """What each needs besides OpenCV is said."""
+    rows = [
+        (name, ", ".join((spec.needs, *spec.weights)) if spec.needs else "",
+         spec.good_for_zh if language() == "zh" else spec.good_for)
+        for name, spec in PREPROCESSORS.items()
+    ]  # fmt: skip
+    print_table((say("preprocessor"), say("needs"), say("good for")), rows)
 
 
 def print_things(kind: str, things: Iterable[SamplerSpec | Schedule]) -> None:

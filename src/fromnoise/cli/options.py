@@ -168,9 +168,7 @@ class Order:
         list[str] | None,
         option(
             CONTROL,
-            say(
-                'A picture that steers, any number of times: "pose.png, model=NAME, preprocessor=openpose, weight=0.8".'
-            ),
+            say('A picture that steers, any number of times: "openpose:photo.png, model=NAME, weight=0.8".'),
             metavar="SETTINGS",
         ),
         To("controls"),

@@ -6,7 +6,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from fromnoise.engine import shelves
+from fromnoise.engine.hints import weight_folders
 from fromnoise.engine.images import opaque
 from fromnoise.engine.recipe_pictures import Depth
 from fromnoise.engine.start import open_reference
@@ -21,7 +21,7 @@ def depth_channel(depth: Depth, size: tuple[int, int], settings: Settings) -> Te
     """
     image = open_reference(depth.image)
     if depth.estimator is not None:
-        folders = [shelf.folder for shelf in shelves.shelves("preprocessors", settings)]
+        folders = weight_folders(settings)
         image = Image.fromarray(PREPROCESSORS[depth.estimator](np.asarray(opaque(image)), folders=folders))
     small = F.interpolate(grey(image), size=size, mode="bicubic", align_corners=False)
     low, high = small.amin(), small.amax()

@@ -61,10 +61,15 @@ def hint_picture(
         resolution=resolution,
         parameters=control.parameters,
         seed=hint_seed(recipe, profile),
-        folders=[shelf.folder for shelf in shelves.shelves("preprocessors", settings)]
-        or [shelves.home("preprocessors", settings)],
+        folders=weight_folders(settings),
     )
     return scaled(hint, width, height, mode, profile)
+
+
+def weight_folders(settings: Settings) -> list[Path]:
+    """Where preprocessors look for their weights; the first is where missing ones belong."""
+    there = [shelf.folder for shelf in shelves.shelves("preprocessors", settings)]
+    return there or [shelves.home("preprocessors", settings)]
 
 
 def fitting(resize: str) -> str:

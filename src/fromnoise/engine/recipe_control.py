@@ -9,7 +9,7 @@ from fromnoise.engine.recipe_parts import Part, Share
 from fromnoise.engine.references import ImageRef
 from fromnoise.errors import UserError
 from fromnoise.preprocessors import PREPROCESSORS
-from fromnoise.preprocessors.registry import MAX_RESOLUTION, MIN_RESOLUTION
+from fromnoise.preprocessors.registry import MAX_RESOLUTION, MIN_RESOLUTION, spelt_parameters
 
 LayerWeight = Annotated[float, Field(ge=-10, le=10)]
 
@@ -60,12 +60,10 @@ class Control(Part):
     @classmethod
     def _spelt(cls, given: Any) -> Any:
         """ "low=80 high=160" as a table."""
-        if not isinstance(given, str):
-            return given
-        pairs = [word.partition("=") for word in given.split()]
-        if any(not equals for _, equals, _ in pairs):
-            raise ValueError("write NAME=VALUE NAME=VALUE")
-        return {name: value for name, _, value in pairs}
+        try:
+            return spelt_parameters(given) if isinstance(given, str) else given
+        except UserError as error:
+            raise ValueError(str(error)) from None
 
     @field_validator("preprocessor")
     @classmethod

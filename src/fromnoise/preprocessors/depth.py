@@ -98,6 +98,7 @@ for depth_name, (depth_alias, in_english, in_chinese) in DEPTHS.items():
         good_for=in_english,
         good_for_zh=in_chinese,
         needs="transformers",
+        weights=(f"{depth_name}/",),
     )(partial(depth, name=depth_name))
 
 
@@ -108,6 +109,7 @@ for depth_name, (depth_alias, in_english, in_chinese) in DEPTHS.items():
     good_for="Which way surfaces face, by MiDaS's depth.",
     good_for_zh="由 MiDaS 深度得到的表面朝向。",
     needs="transformers",
+    weights=("depth_midas/",),
 )
 def normal_midas(
     image: Picture,
@@ -156,4 +158,5 @@ for area_name, area_aliases in {
         good_for="What is what: areas in the colours of ADE20K.",
         good_for_zh="语义分割：用 ADE20K 的颜色区分物体。",
         needs="transformers",
+        weights=(f"{area_name}/",),
     )(partial(areas, name=area_name))

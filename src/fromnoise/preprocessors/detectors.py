@@ -140,6 +140,7 @@ for one in DETECTORS:
             control_type=one.control_type,
             aliases=one.aliases,
             needs="controlnet-aux",
+            weights=one.files,
         ),
         one.aliases,
     )

@@ -22,6 +22,7 @@ LAMA, LAMA_SIDE = "lama_fp32.onnx", 512
     good_for="The same as inpaint_only, on what LaMa puts under the mask.",
     good_for_zh="同 inpaint_only，先由 LaMa 填充蒙版内。",
     needs="onnxruntime",
+    weights=(LAMA,),
 )
 def inpaint_lama(image: Picture, *, folders: Sequence[Path] = ()) -> Picture:
     """Suvorov et al. (2022), "Resolution-robust Large Mask Inpainting with Fourier Convolutions"."""

@@ -57,7 +57,8 @@ class Preprocessor:
     role: Role = "hint"
     control_type: ControlType | None = None  # what a union ControlNet is told
     aliases: tuple[str, ...] = ()
-    needs: str = ""  # what must be there besides OpenCV, in a few words
+    needs: str = ""  # the package that must be installed besides OpenCV
+    weights: tuple[str, ...] = ()  # files, or a folder that ends in /, that belong on the shelf of preprocessors
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
@@ -117,6 +118,14 @@ class Preprocessor:
         return resolution
 
 
+def spelt_parameters(text: str) -> dict[str, float]:
+    """A table of a text such as low=80 high=160. UserError where it is none."""
+    try:
+        return {name: float(value) for name, value in (word.split("=") for word in text.split())}
+    except ValueError:
+        raise UserError(f"parameters {text!r}: write NAME=VALUE NAME=VALUE, with numbers") from None
+
+
 PREPROCESSORS: Registry[Preprocessor] = Registry("preprocessor", entry_points="fromnoise.preprocessors")
 
 Run: TypeAlias = Callable[..., Picture]
@@ -131,11 +140,12 @@ def preprocessor(
     control_type: ControlType | None = None,
     aliases: tuple[str, ...] = (),
     needs: str = "",
+    weights: tuple[str, ...] = (),
 ) -> Callable[[Run], Run]:
     """Register a function of a picture; what it can be told is read off its signature."""
 
     def register(run: Run) -> Run:
-        item = Preprocessor(name, run, good_for, good_for_zh, role, control_type, aliases, needs)
+        item = Preprocessor(name, run, good_for, good_for_zh, role, control_type, aliases, needs, weights)
         PREPROCESSORS.add(name, item, aliases)
         return run
 
