@@ -61,10 +61,10 @@ class Leases:
             more = {"lease": now + self.lease, "draining": False, "info": dict(info or {})}
             connection.execute(insert(WORKERS).values(row | more))
 
-    def beat(self, worker: str) -> dict[str, Wish]:
-        """Renew the lease; what is asked of the worker's jobs, by id. Buried."""
+    def beat(self, worker: str, info: Mapping[str, Any] | None = None) -> dict[str, Wish]:
+        """Renew the lease, and what is known of the worker; what is asked of its jobs, by id. Buried."""
         with self.database.writing() as connection:
-            self._renew(connection, worker)
+            self._renew(connection, worker, **({} if info is None else {"info": dict(info)}))
             return wishes(connection, worker)
 
     def drain(self, worker: str) -> None:

@@ -201,6 +201,14 @@ class Queue:
             rows = connection.execute(select(RESULTS).where(RESULTS.c.job == job).order_by(RESULTS.c.number)).all()
         return [Result(row.path, row.sha256, row.media, row.data) for row in rows]
 
+    def made(self, sha256: str, owner: str | None = None) -> Result | None:
+        """A file of that SHA-256 that one of the owner's jobs has made, if there is one."""
+        query = select(RESULTS).join(JOBS, JOBS.c.id == RESULTS.c.job)
+        query = query.where(RESULTS.c.sha256 == sha256, RESULTS.c.path.is_not(None)).limit(1)
+        with self.database.reading() as connection:
+            row = connection.execute(query if owner is None else query.where(JOBS.c.owner == owner)).one_or_none()
+        return None if row is None else Result(row.path, row.sha256, row.media, row.data)
+
     def preview(self, job: str, owner: str | None = None) -> tuple[int, bytes] | None:
         """The step and the JPEG of the newest preview, if there is one. UnknownJob."""
         with self.database.reading() as connection:

@@ -122,7 +122,7 @@ RESULTS = Table(
     Column("job", Text, ForeignKey(JOBS.c.id, ondelete="CASCADE"), primary_key=True),
     Column("number", Integer, primary_key=True),
     Column("path", Text),
-    Column("sha256", Text),
+    Column("sha256", Text, index=True),
     Column("media", Text, nullable=False),
     Column("data", JSON, nullable=False),
 )
@@ -195,6 +195,37 @@ MARKS = Table(  # what there may be several of
     Column("kind", Text, primary_key=True),  # tag, lora
     Column("name", Text, primary_key=True),
     Index("ix_marks_kind", "kind", "name"),
+)
+
+USERS = Table(
+    "users",
+    METADATA,
+    Column("name", Text, primary_key=True),
+    Column("role", Text, nullable=False),  # user, admin
+    Column("password", Text, nullable=False),  # argon2 hash
+    Column("created", Float, nullable=False),
+    Column("pictures_a_day", Integer),  # NULL: no limit
+    Column("bytes", BigInteger),  # that a user's pictures may have; NULL: no limit
+)
+
+TOKENS = Table(  # what users show instead of their passwords: programs for long, browsers after they logged in
+    "tokens",
+    METADATA,
+    Column("digest", Text, primary_key=True),  # SHA-256
+    Column("user", Text, ForeignKey(USERS.c.name, ondelete="CASCADE"), nullable=False),
+    Column("label", Text, nullable=False),
+    Column("session", Boolean, nullable=False),
+    Column("created", Float, nullable=False),
+    Column("expires", Float),  # NULL: never
+    Index("ix_tokens_user", "user"),
+)
+
+PREFERENCES = Table(  # what people chose for themselves, and, without an owner, what holds for the service
+    "preferences",
+    METADATA,
+    Column("owner", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("value", JSON, nullable=False),
 )
 
 WORDS = "picture_words"  # what is searched: an FTS5 table whose rowid is a picture's number; in PostgreSQL a tsvector

@@ -8,6 +8,8 @@ import uvicorn
 
 from fromnoise.errors import UserError
 from fromnoise.jobs.database import Database
+from fromnoise.jobs.job import Limits
+from fromnoise.jobs.options import Options
 from fromnoise.jobs.queue import Queue
 from fromnoise.jobs.station import Station
 from fromnoise.jobs.supervisor import Supervisor
@@ -74,25 +76,35 @@ def serve(service: Service, settings: Settings) -> None:
     settings.data.mkdir(parents=True, exist_ok=True)
     shelved = replace(settings, any_path=False)  # clients name models, never files
     database = Database.open(settings.database_url)
+    options = Options.load(database)
+    limits = Limits(total=options.most_jobs, per_owner=options.most_jobs_each)
     context = Context(
-        Queue(database), Access.to(accounts), service.outputs.absolute(), settings.data / "uploads", settings=shelved
+        Queue(database, limits),
+        Access.to(accounts),
+        service.outputs.absolute(),
+        settings.data / "uploads",
+        settings=shelved,
     )
     context.outputs.mkdir(parents=True, exist_ok=True)
     names = [*service.host_names, *([] if service.host in ("0.0.0.0", "::") else [service.host])]
     app = create_app(context, Policy.of(names, service.origins))
-    posts = stations(service, settings.database_url, context)
+    posts = stations(service, settings.database_url, context, options)
     try:
-        with Upkeep(database, shelved), Supervisor(posts):
+        with Upkeep(database, shelved, options.days), Supervisor(posts):
             uvicorn.run(app, host=service.host, port=service.port, log_level="warning", server_header=False)
     finally:
         context.clerk.close()
 
 
-def stations(service: Service, database: str, context: Context) -> list[Station]:
+def stations(service: Service, database: str, context: Context, options: Options) -> list[Station]:
     """One for each device."""
     devices: Sequence[str | None] = service.devices or (None,)
     kept = context.uploads.parent / "kept"
     return [
-        Station(database, context.outputs, kept, device, thumbs=context.thumbs, settings=context.settings)
+        Station(
+            database, context.outputs, kept, device, thumbs=context.thumbs, settings=context.settings,
+            pattern=options.pattern, together=options.together, max_batch=options.max_batch,
+            preview_every=options.preview_every, keep_every=options.keep_every, grace=options.grace,
+        )
         for device in devices
-    ]
+    ]  # fmt: skip

@@ -43,6 +43,7 @@ def prepared(identity: str, station: Station) -> "Worker":
     from fromnoise.engine.memory import place
     from fromnoise.jobs.worker.easel import Easel
     from fromnoise.jobs.worker.kept import Kept
+    from fromnoise.jobs.worker.pulse import told
     from fromnoise.jobs.worker.worker import Worker
 
     for module in station.plugins:
@@ -53,7 +54,7 @@ def prepared(identity: str, station: Station) -> "Worker":
     easel = Easel(
         placement, station.settings, Kept(station.kept), station.max_batch, station.memory, station.preview_every
     )
-    leases.enlist(identity, str(placement.device), {"dtype": placement.dtype_name})
+    leases.enlist(identity, str(placement.device), told(placement))
     return Worker(identity, leases, station, easel)
 
 
@@ -72,11 +73,13 @@ def obey(worker: "Worker", stop: threading.Event) -> None:
 
 
 def pulse(worker: "Worker", _stop: threading.Event) -> None:
-    """Renew the lease while the loop is at something long."""
+    """Renew the lease while the loop is at something long, and tell how the worker is."""
+    from fromnoise.jobs.worker.pulse import told
+
     while True:
         time.sleep(worker.leases.lease / 4)
         try:
-            worker.leases.beat(worker.id)
+            worker.leases.beat(worker.id, told(worker.easel.placement, worker.easel))
         except Buried as error:
             die(TAKEN, str(error))
         except Exception as error:  # the database may come back before the lease runs out

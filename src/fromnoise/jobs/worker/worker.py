@@ -4,9 +4,9 @@ import hashlib
 import shutil
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from glob import escape
@@ -16,16 +16,18 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from fromnoise.engine.images import save_png
+from fromnoise.engine.images import open_image, save_png
 from fromnoise.engine.metadata.own import texts
 from fromnoise.errors import FromnoiseError
 from fromnoise.jobs import thumbnails
+from fromnoise.jobs.gallery import Gallery
 from fromnoise.jobs.job import PICTURE, Buried, Job, Result, State, Wish
 from fromnoise.jobs.leases import Leases, Update
 from fromnoise.jobs.naming import Named, free_name, name
 from fromnoise.jobs.picture import New
 from fromnoise.jobs.station import Station
-from fromnoise.jobs.worker import importing as importing  # registers its task
+from fromnoise.jobs.worker import finishing as finishing  # registers its tasks
+from fromnoise.jobs.worker import importing as importing
 from fromnoise.jobs.worker.easel import Drawing, Easel
 from fromnoise.jobs.worker.tasks import TASKS, Desk, Task
 
@@ -194,6 +196,19 @@ class Worker:
 
     # tasks
 
+    def entries(self, job: Job, results: Sequence[Result]) -> list[New]:
+        """What the gallery is told of the pictures that a task made; hints are none."""
+        found = []
+        for result in results:
+            if result.path and result.media == "image/png" and "recipe" in result.data:
+                path = self.station.outputs / result.path
+                entry = self.entry(job, result, path, open_image(path))
+                parent = Gallery(self.leases.database, self.station.outputs).with_content(
+                    str(result.data.get("parent"))
+                )
+                found.append(replace(entry, parent=parent.id if parent else None))
+        return found
+
     def advance_errand(self, errand: Errand) -> None:
         """One step of a task."""
         job = errand.job.id
@@ -201,7 +216,8 @@ class Worker:
             step, steps = next(errand.task)
         except StopIteration as stop:
             self.errand = None
-            self.leases.finish(self.id, job, stop.value or [])
+            results = stop.value or []
+            self.leases.finish(self.id, job, results, self.entries(errand.job, results))
             shutil.rmtree(self.place_of(errand.job), ignore_errors=True)
             return
         except Exception as error:

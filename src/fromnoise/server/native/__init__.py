@@ -6,18 +6,23 @@ from fastapi.routing import APIRoute
 from fromnoise.server.errors import RESPONSES
 from fromnoise.server.native import (
     about,
+    errands,
     events,
     gallery,
     gallery_changes,
     jobs,
+    machine,
     models,
     orders,
     sending,
+    settings,
     styles,
     tokens,
 )
 
-PARTS = (about, orders, jobs, events, sending, gallery, gallery_changes, models, tokens, styles)
+PARTS = (
+    about, orders, errands, jobs, events, sending, gallery, gallery_changes, models, tokens, styles, machine, settings,
+)  # fmt: skip
 
 
 def operation(route: APIRoute) -> str:

@@ -10,6 +10,7 @@ from fromnoise import __version__
 from fromnoise.engine.catalogue import Choice
 from fromnoise.engine.profiles import PROFILES
 from fromnoise.engine.recipe import BUILTIN, Recipe
+from fromnoise.jobs.options import Options
 from fromnoise.server.context import Here, Who
 
 router = APIRouter()
@@ -25,6 +26,7 @@ class About(BaseModel):
     counts: dict[str, int] = Field(description="Jobs by state, of this user.")
     workers: list[dict[str, Any]] = Field(description="For administrators.")
     held: bool = Field(description="Whether the queue is held: nothing new begins.")
+    terms: str = Field(description="Terms of use that the operator wants every user to see; often none.")
     builtin: str = Field(default=BUILTIN, description="The name of the model that comes with the package.")
 
 
@@ -107,7 +109,7 @@ def get_about(here: Here, who: Who) -> About:
     counts = {str(state): count for state, count in here.queue.counts(here.owner_of(who)).items()}
     workers = [dict(worker) for worker in here.queue.workers()] if who.is_admin else []
     return About(version=__version__, user=who.name, role=who.role, counts=counts, workers=workers,
-                 held=here.queue.is_held())  # fmt: skip
+                 held=here.queue.is_held(), terms=Options.load(here.queue.database).terms)  # fmt: skip
 
 
 @router.get("/catalogue")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter
@@ -11,7 +12,7 @@ from fromnoise.engine.choices import with_choices_made
 from fromnoise.engine.recipe import ImageRef, Recipe
 from fromnoise.engine.shelves import shelves
 from fromnoise.errors import FileError
-from fromnoise.jobs.job import Job, QueueFull, Work
+from fromnoise.jobs.job import LOCAL, Job, QueueFull, Work
 from fromnoise.jobs.queue import Queue
 from fromnoise.server import uploads
 from fromnoise.server.access import Identity
@@ -85,12 +86,17 @@ def check_rate(count: int, here: Context, who: Identity) -> None:
 
 
 def accepted(queue: Queue, works: Sequence[Work]) -> list[Job]:
-    """Stored jobs; ApiError 429 or 503 where too many wait."""
+    """Stored jobs, each with a folder of its owner's; ApiError 429 or 503 where too many wait."""
     try:
-        return queue.submit(works)
+        return queue.submit([replace(work, folder=own_folder(work)) for work in works])
     except QueueFull as error:
         status = 429 if error.of_owner else 503
         raise ApiError(status, "queue-full", str(error), retry_after=error.retry_after) from error
+
+
+def own_folder(work: Work) -> str:
+    """Where a job's files go: users have folders of their own."""
+    return work.folder if work.owner == LOCAL else "/".join(part for part in (work.owner, work.folder) if part)
 
 
 def check_names(recipe: Recipe, here: Context) -> None:
@@ -117,11 +123,15 @@ def placed(value: Any, here: Context, who: Identity) -> Any:
 
 
 def picture_of(sha256: str, here: Context, who: Identity) -> ImageRef:
-    """A picture in the caller's gallery, or one that was sent. ApiError 404."""
+    """A picture in the caller's gallery, one that their jobs made, or one that was sent. ApiError 404."""
     found = here.gallery.with_content(sha256, here.owner_of(who))
     if found is not None:
         with suppress(FileError):  # somebody has taken it away
             return ImageRef(path=str(here.gallery.file(found)), sha256=sha256)
+    made = here.queue.made(sha256, here.owner_of(who))
+    if made is not None:
+        with suppress(ApiError):
+            return ImageRef(path=str(here.file(here.outputs, str(made.path))), sha256=sha256)
     return uploads.reference(sha256, here.uploads)
 
 

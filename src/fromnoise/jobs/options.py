@@ -1,0 +1,81 @@
+"""What an operator can choose for a service, each with its sentence; kept in the database, read when it starts."""
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from fromnoise.errors import UserError
+from fromnoise.jobs.database import Database
+from fromnoise.jobs.naming import DEFAULT
+from fromnoise.jobs.preferences import SERVICE, Preferences
+
+NAME = "service"
+
+
+class Options(BaseModel):
+    """How the service works."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    pattern: str = Field(
+        default=DEFAULT, min_length=1, max_length=200, description="How files are named, as AUTOMATIC1111 does.",
+        json_schema_extra={"zh": "图片文件的命名方式，用 AUTOMATIC1111 的写法。"},
+    )  # fmt: skip
+    together: int = Field(
+        default=4, ge=1, le=64, description="Pictures that one worker makes side by side.",
+        json_schema_extra={"zh": "一个工作进程同时生成的图片数。"},
+    )  # fmt: skip
+    max_batch: int = Field(
+        default=8, ge=1, le=256, description="Calls of the network in one batch: less needs less memory.",
+        json_schema_extra={"zh": "一批中网络调用的次数；越小越省内存。"},
+    )  # fmt: skip
+    preview_every: float = Field(
+        default=0.5, ge=0, le=60, description="Seconds between previews; 0 makes none.",
+        json_schema_extra={"zh": "预览之间的秒数；0 为不预览。"},
+    )  # fmt: skip
+    keep_every: float = Field(
+        default=3.0, ge=0, le=3600, description="Seconds after which a picture under way is stored, to go on from.",
+        json_schema_extra={"zh": "每隔多少秒存下进行中的图片，以便中断后继续。"},
+    )  # fmt: skip
+    grace: float = Field(
+        default=10.0, ge=0, le=600, description="Seconds that work under way has to end in when the service stops.",
+        json_schema_extra={"zh": "服务停止时，留给进行中任务的秒数。"},
+    )  # fmt: skip
+    most_jobs: int = Field(
+        default=2000, ge=1, le=1_000_000, description="Jobs that may wait in all.",
+        json_schema_extra={"zh": "总共可以等待的任务数。"},
+    )  # fmt: skip
+    most_jobs_each: int = Field(
+        default=500, ge=1, le=1_000_000, description="Jobs of one user that may wait.",
+        json_schema_extra={"zh": "一个用户可以等待的任务数。"},
+    )  # fmt: skip
+    days: float = Field(
+        default=365.0, ge=0.01, le=36_500, description="Days that finished jobs are remembered; pictures stay.",
+        json_schema_extra={"zh": "已完成任务保留的天数；图片不受影响。"},
+    )  # fmt: skip
+    terms: str = Field(
+        default="", max_length=50_000, description="Terms of use, which every user is shown.",
+        json_schema_extra={"zh": "向每个用户显示的使用条款。"},
+    )  # fmt: skip
+
+    @classmethod
+    def load(cls, database: Database) -> "Options":
+        """As they were chosen; what a newer version knows besides, or what is not legal any more, is left out."""
+        kept = Preferences(database).get(SERVICE, NAME) or {}
+        good = {}
+        for name, value in kept.items():
+            try:
+                cls.model_validate({name: value})
+                good[name] = value
+            except ValidationError:
+                continue
+        return cls.model_validate(good)
+
+    def save(self, database: Database) -> None:
+        Preferences(database).set(SERVICE, NAME, self.model_dump(mode="json", exclude_defaults=True))
+
+    def changed(self, **changes: object) -> "Options":
+        """UserError where a value is not legal."""
+        try:
+            return type(self).model_validate({**self.model_dump(), **changes})
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            raise UserError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error

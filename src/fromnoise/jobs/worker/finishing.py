@@ -1,0 +1,141 @@
+"""Work on finished pictures: enlarged, described, made into hints, and checked against what is written in them."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from fromnoise.captioners import CAPTIONERS
+from fromnoise.engine import library, shelves
+from fromnoise.engine.enlarge import check_upscaler, work
+from fromnoise.engine.images import open_image, save_png
+from fromnoise.engine.library import Model
+from fromnoise.engine.memory import place
+from fromnoise.engine.metadata.read import read_any
+from fromnoise.engine.postprocess import carried, postprocessed
+from fromnoise.engine.recipe import ImageRef, Recipe, checked
+from fromnoise.engine.recipe_upscale import Postprocess
+from fromnoise.engine.verify import Verification, verify
+from fromnoise.errors import FileError, UserError
+from fromnoise.jobs.job import Result
+from fromnoise.jobs.worker.stepping import Progress, in_steps
+from fromnoise.jobs.worker.tasks import Desk, Task, task
+from fromnoise.preprocessors import PREPROCESSORS
+
+EXTRAS, HINTS = "extras", "hints"  # folders below the outputs
+TABLE = "application/json"
+
+
+@task("upscale")
+def upscale(body: Mapping[str, Any], desk: Desk) -> Task:
+    """`{"picture": reference, "settings": Postprocess}`: a larger picture, which carries what the first one did."""
+    source, settings = picture(body), checked(Postprocess, **body.get("settings", {}))
+    for name in filter(None, (settings.upscaler, settings.upscaler2)):
+        if name.lower() != "none":
+            check_upscaler(name, desk.settings, latent=False)
+
+    def run(tell: Progress) -> tuple[Image.Image, dict[str, str]]:
+        return postprocessed(open_image(source), settings, desk.settings, work(desk.placement, tell))
+
+    image, info = yield from in_steps(run)
+    file = desk.outputs / folder(desk, EXTRAS) / f"{source.stem[:80]}-upscaled-{desk.job.id[-8:]}.png"
+    save_png(image, file, carried(source, info))
+    more = {"recipe": written(file), "parent": body["picture"]["sha256"], "info": info}
+    return [result_of(image, file, desk, more)]
+
+
+@task("preprocess")
+def preprocess(body: Mapping[str, Any], desk: Desk) -> Task:
+    """`{"picture": reference, "preprocessor": NAME, "resolution": 512, "parameters": {...}}`: a hint."""
+    spec = PREPROCESSORS[str(body["preprocessor"])]
+    source = open_image(picture(body)).convert("RGB")
+
+    def run(tell: Progress) -> Image.Image:
+        tell(0, 1)
+        hint = spec(
+            np.asarray(source), resolution=body.get("resolution"), parameters=body.get("parameters") or {},
+            folders=[shelf.folder for shelf in shelves.shelves("preprocessors", desk.settings)],
+        )  # fmt: skip
+        return Image.fromarray(hint)
+
+    image = yield from in_steps(run)
+    file = desk.outputs / folder(desk, HINTS) / f"{spec.name}-{desk.job.id}.png"
+    save_png(image, file, {})
+    return [result_of(image, file, desk, {"hint": spec.name})]
+
+
+@task("caption")
+def caption(body: Mapping[str, Any], desk: Desk) -> Task:
+    """`{"picture": reference, "by": "wd14", "model": NAME}`: what is on the picture, in words."""
+    captioner = CAPTIONERS[str(body["by"])]
+    found = shelves.find("captioners", str(body.get("model") or body["by"]), desk.settings)
+
+    def run(tell: Progress) -> dict[str, Any]:
+        tell(0, 2)
+        say = captioner.load(found if found.is_dir() else found.parent)
+        tell(1, 2)
+        (told,) = say([open_image(picture(body)).convert("RGB")])
+        return {"text": told.text, "tags": told.tags, "rating": told.rating}
+
+    told = yield from in_steps(run)
+    return [Result(media=TABLE, data=told)]
+
+
+@task("verify")
+def check(body: Mapping[str, Any], desk: Desk) -> Task:
+    """`{"picture": reference}`: whether a picture is what the recipe in it makes."""
+
+    def load(recipe: Recipe) -> Model:
+        where = place(str(desk.placement.device), recipe.dtype)
+        return library.load(recipe.model, where, settings=desk.settings)
+
+    def run(tell: Progress) -> Verification:
+        tell(0, 1)
+        return verify(picture(body), load)
+
+    found = yield from in_steps(run)
+    told = {key: value for key, value in asdict(found).items() if key not in ("again", "imported", "missing")}
+    told |= {
+        "missing": [{"field": one.field, "sha256": one.sha256, "reason": one.reason} for one in found.missing],
+        "source": found.imported.source, "warnings": list(found.imported.warnings),
+        "not_understood": dict(found.imported.not_understood),
+    }  # fmt: skip
+    return [Result(media=TABLE, data=told)]
+
+
+def picture(body: Mapping[str, Any]) -> Path:
+    """The file of a job's picture. UserError where it is gone, or another one by now."""
+    try:
+        reference = ImageRef.model_validate(body["picture"])
+    except (KeyError, ValueError) as error:
+        raise UserError("the job names no picture") from error
+    path = Path(reference.path)
+    try:
+        same = hashlib.sha256(path.read_bytes()).hexdigest() == reference.sha256
+    except OSError as error:
+        raise FileError(f"{path.name} is not there any more") from error
+    if not same:
+        raise FileError(f"{path.name} has changed since the job was asked for")
+    return path
+
+
+def folder(desk: Desk, own: str) -> str:
+    return "/".join(part for part in (desk.job.work.folder, own) if part)
+
+
+def written(file: Path) -> Mapping[str, Any] | None:
+    """The recipe in a picture, if there is one."""
+    try:
+        return read_any(file).recipe.model_dump(mode="json", exclude_none=True)
+    except FileError:
+        return None
+
+
+def result_of(image: Image.Image, file: Path, desk: Desk, more: Mapping[str, Any]) -> Result:
+    data = {"width": image.width, "height": image.height, **more}
+    place = file.relative_to(desk.outputs).as_posix()
+    return Result(place, hashlib.sha256(file.read_bytes()).hexdigest(), "image/png", data)

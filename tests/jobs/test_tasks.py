@@ -1,0 +1,169 @@
+"""Work other than pictures: larger ones, hints, checks, captions; with progress, stopped when asked."""
+
+import hashlib
+import threading
+from collections.abc import Generator, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from fromnoise.captioners import CAPTIONERS, Caption
+from fromnoise.engine.images import save_png
+from fromnoise.engine.memory import place
+from fromnoise.engine.metadata.own import texts
+from fromnoise.engine.recipe import Recipe
+from fromnoise.jobs.database import Database
+from fromnoise.jobs.gallery import Gallery
+from fromnoise.jobs.job import Job, Result, Work
+from fromnoise.jobs.leases import Leases
+from fromnoise.jobs.picture import Search
+from fromnoise.jobs.queue import Queue
+from fromnoise.jobs.station import Station
+from fromnoise.jobs.worker.easel import Easel
+from fromnoise.jobs.worker.kept import Kept
+from fromnoise.jobs.worker.stepping import Progress, in_steps
+from fromnoise.jobs.worker.worker import Worker
+from fromnoise.settings import Settings
+
+
+@pytest.fixture
+def worker(database: Database, tmp_path: Path) -> Worker:
+    url = database.engine.url.render_as_string(hide_password=False)
+    captions = tmp_path / "models" / "captioners" / "said"
+    captions.mkdir(parents=True)
+    (captions / "config.json").write_text("{}")
+    settings = Settings(models=(tmp_path / "models",), any_path=False)
+    station = Station(url, tmp_path / "outputs", tmp_path / "kept", thumbs=tmp_path / "thumbs", settings=settings)
+    leases = Leases(database)
+    leases.enlist("w", "cpu")
+    return Worker("w", leases, station, Easel(place("cpu", "float32"), settings, Kept(station.kept)))
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> dict[str, str]:
+    path = tmp_path / "apple.png"
+    image = Image.radial_gradient("L").resize((40, 24)).convert("RGB")
+    save_png(image, path, texts(Recipe(prompt="a red apple", width=40, height=24), "cpu"))
+    return {"path": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+
+
+def done(worker: Worker, kind: str, body: Mapping[str, Any]) -> tuple[Job, list[Result]]:
+    queue = Queue(worker.leases.database)
+    (job,) = queue.submit([Work(kind, body)])
+    for _ in range(2000):
+        worker.turn()
+        if (found := queue.get(job.id)).is_finished:
+            return found, queue.results(job.id)
+    raise AssertionError("it does not end")
+
+
+def test_a_larger_picture_carries_its_recipe_and_knows_its_parent(worker: Worker, picture: dict[str, str]) -> None:
+    gallery = Gallery(worker.leases.database, worker.station.outputs)
+    job, (result,) = done(worker, "upscale", {"picture": picture, "settings": {"upscaler": "Lanczos", "scale": 2}})
+    assert (job.state, result.data["width"], result.data["height"]) == ("done", 80, 48)
+    (found,) = gallery.search(Search(words="apple"))
+    assert (found.width, found.job, found.path) == (80, job.id, result.path)
+    again, _ = done(worker, "upscale", {"picture": {"path": str(worker.station.outputs / str(result.path)),
+                                                    "sha256": result.sha256},
+                                        "settings": {"upscaler": "Lanczos", "scale": 2}})  # fmt: skip
+    assert gallery.of_job(again.id)[0].parent == found.id
+
+
+def test_a_hint_is_a_file_and_no_picture_of_the_gallery(worker: Worker, picture: dict[str, str]) -> None:
+    body = {"picture": picture, "preprocessor": "invert (from white bg & black line)"}
+    job, (result,) = done(worker, "preprocess", body)
+    assert job.state == "done", job.error
+    assert (worker.station.outputs / str(result.path)).is_file()
+    assert Gallery(worker.leases.database, worker.station.outputs).count(Search()) == 0
+    assert Queue(worker.leases.database).made(str(result.sha256)) is not None
+
+
+@pytest.fixture
+def said() -> Iterator[None]:
+    class Said:
+        label, label_zh = "Said", "说"
+
+        def load(self, folder: Path) -> Any:
+            return lambda pictures: [Caption(f"{image.width} wide", {"wide": 0.9}) for image in pictures]
+
+    CAPTIONERS.add("said", Said())
+    yield
+    del CAPTIONERS._items["said"]
+    del CAPTIONERS._aliases["said"]
+
+
+@pytest.mark.usefixtures("said")
+def test_a_picture_in_words(worker: Worker, picture: dict[str, str]) -> None:
+    _, (result,) = done(worker, "caption", {"picture": picture, "by": "said"})
+    assert result.data == {"text": "40 wide", "tags": {"wide": 0.9}, "rating": None}
+
+
+def test_a_check_tells_its_verdict(worker: Worker, picture: dict[str, str]) -> None:
+    job, (result,) = done(worker, "verify", {"picture": picture})
+    assert (job.state, result.data["source"]) == ("done", "fromnoise")
+    assert result.data["verdict"] in ("different", "not checked")
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "message"),
+    [
+        ("upscale", {}, "names no picture"),
+        ("upscale", {"picture": {"path": "gone.png", "sha256": "0" * 64}}, "not there any more"),
+        ("upscale", {"settings": {"upscaler": "Lancos"}}, "did you mean 'Lanczos'"),
+        ("upscale", {"settings": {"scale": 99}}, "scale"),
+        ("preprocess", {"preprocessor": "cany"}, "did you mean 'canny'"),
+        ("caption", {"by": "nobody"}, "captioner 'nobody'"),
+    ],
+)
+def test_what_cannot_be_done_says_why(
+    worker: Worker, picture: dict[str, str], kind: str, body: dict[str, Any], message: str
+) -> None:
+    whole = body if body in ({},) or "picture" in body else {"picture": picture, **body}
+    job, _ = done(worker, kind, whole)
+    assert job.state == "failed"
+    assert message in str(job.error)
+
+
+def test_a_picture_that_was_changed_is_not_taken_for_another(worker: Worker, picture: dict[str, str]) -> None:
+    Path(picture["path"]).write_bytes(b"other")
+    job, _ = done(worker, "verify", {"picture": picture})
+    assert "has changed" in str(job.error)
+
+
+def test_progress_is_told_and_whoever_is_not_wanted_stops() -> None:
+    ended, go = threading.Event(), threading.Event()
+
+    def run(tell: Progress) -> str:
+        try:
+            for step in range(1, 1000):
+                tell(step, 1000)
+                go.wait(0.01)
+            return "all"
+        finally:
+            ended.set()
+
+    task = in_steps(run)
+    seen = [next(task) for _ in range(3)]
+    assert seen[-1][1] == 1000
+    assert seen[-1][0] > 0
+    task.close()
+    assert ended.is_set()
+
+
+def test_failures_and_results_come_through() -> None:
+    def fails(tell: Progress) -> str:
+        tell(1, 2)
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        list(in_steps(fails))
+    task = in_steps(lambda tell: "done")
+
+    def outer() -> Generator[tuple[int, int], None, None]:
+        result.append((yield from task))
+
+    result: list[str] = []
+    list(outer())
+    assert result == ["done"]
