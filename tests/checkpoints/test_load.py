@@ -201,7 +201,7 @@ def test_parts_of_a_checkpoint(tmp_path: Path, sd1: Checkpoint) -> None:
 def test_what_is_no_checkpoint(tmp_path: Path, sd1: Checkpoint) -> None:
     assert sd1.vae is not None
     path = written(tmp_path, dict(sd1.vae.state_dict()))
-    with pytest.raises(NotDetected, match=f"{path} cannot be used: it holds no U-Net"):
+    with pytest.raises(NotDetected, match=f"{path} holds an autoencoder alone: give it with --vae"):
         load_checkpoint(path)
     with pytest.raises(NotDetected, match="holds no autoencoder"):
         load_vae(written(tmp_path, dict(sd1.unet.state_dict())))

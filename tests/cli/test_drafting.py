@@ -14,6 +14,7 @@ from fromnoise.cli.compact import read_part, read_table, written
 from fromnoise.cli.drafting import changed, drafted, said, typed
 from fromnoise.cli.options import Order
 from fromnoise.engine.recipe import ImageRef, Recipe
+from fromnoise.engine.recipe_files import WeightFile
 from fromnoise.engine.recipe_parts import Hires, Inpaint, Noise, Refiner, Sizes, SoftInpaint, Variation
 from fromnoise.errors import UserError
 from tests.engine.recipes import RECIPES
@@ -39,12 +40,20 @@ def ordered(words: list[str], **given: Any) -> Order:
 def test_what_is_typed_for_a_recipe_makes_it(recipe: Recipe) -> None:
     unsaid = {} if recipe.init else OF_START_PICTURES
     networks = [use.model_copy(update={"hash": None}) for use in recipe.networks if not use.in_prompt]
-    wanted = recipe.but(model_hash=None, dtype="float32", networks=networks, **unsaid)
+    files = {name: unnoted(getattr(recipe, name)) for name in ("unet", "vae", "text_encoders")}
+    wanted = recipe.but(model_hash=None, dtype="float32", networks=networks, **files, **unsaid)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(drafting, "reference", unhashed)
         order = ordered(typed(wanted), prompt=wanted.prompt)
         made = drafted(order)
     assert made == with_references(wanted)
+
+
+def unnoted(file: WeightFile | tuple[WeightFile, ...] | None) -> Any:
+    """Files without the hashes that are filled in when a picture is made."""
+    if isinstance(file, tuple):
+        return [unnoted(one) for one in file]
+    return file and {"name": file.name}
 
 
 def unhashed(path: Path) -> ImageRef:

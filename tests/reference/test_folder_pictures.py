@@ -83,6 +83,21 @@ def test_a_folder_draws_and_its_picture_can_be_verified(here: Path, capsys: pyte
     assert "is another model" in capsys.readouterr().out
 
 
+def test_a_variant_of_a_folder(here: Path) -> None:
+    folder = sd1(here / "drawing")
+    StableDiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float16, safety_checker=None).save_pretrained(
+        folder, variant="fp16"
+    )
+    options = ["--model", "drawing", "--size", "64", "--steps", "2", "--seed", "3", "--device", "cpu"]
+    assert main(["make", "a cat", *options, "--out", "plain.png"]) == 0
+    assert main(["make", "a cat", *options, "--variant", "fp16", "--out", "half.png"]) == 0
+    plain, half = (own.recipe_in(here / name) for name in ("plain.png", "half.png"))
+    assert (plain.variant, half.variant) == (None, "fp16")
+    assert half.model_hash == model_hash(sorted(folder.rglob("*.fp16.safetensors"))) != plain.model_hash
+    assert main(["verify", "half.png"]) == 0
+    assert main(["make", "a cat", *options, "--variant", "q8"]) == 2
+
+
 def test_the_hash_of_a_folder(tmp_path: Path) -> None:
     """That of the file where there is one, else that of all of them, in whatever order they are found."""
     for name in "ab":

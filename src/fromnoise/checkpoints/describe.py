@@ -1,6 +1,5 @@
 """What a file holds, for people: family, parameters, dtypes, metadata. Knows more kinds of files than it can load."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,21 +10,12 @@ from torch import Tensor
 from fromnoise.checkpoints.adapter_files.keys import is_lora
 from fromnoise.checkpoints.detect import ModelFacts, NotDetected, detect
 from fromnoise.checkpoints.files import non_finite, read_object
+from fromnoise.checkpoints.fitting import holds
 from fromnoise.checkpoints.names import State
 from fromnoise.checkpoints.parts import HARMLESS, Parts
 from fromnoise.checkpoints.sources import open_source
 from fromnoise.errors import FileError
 from fromnoise.nn.quantized import Quantized
-
-HOLDS = (  # by the first name that matches; the order matters, as some files hold several of these
-    ("ControlNet", r"^(control_model\.|controlnet_cond_embedding\.|zero_convs\.|input_hint_block\.|lora_controlnet$)"),
-    ("IP-Adapter", r"^(ip_adapter|image_proj)\."),
-    ("T2I-Adapter", r"^(adapter\.)?body\.\d+\."),
-    ("U-Net with diffusers' names", r"^(unet\.)?down_blocks\.\d+\.(resnets|attentions)\."),
-    ("text encoder", r"^(text_model\.)?(encoder\.layers|embeddings)\.|^transformer\.resblocks\."),
-    ("embedding", r"^(emb_params|clip_[lg]|string_to_param.*|<.*>)$"),
-    ("upscaler", r"^(conv_first|model\.0|body\.0\.rdb1.*)\.weight$"),
-)
 
 
 @dataclass(frozen=True)
@@ -35,7 +25,7 @@ class Description:
     path: Path
     format: str  # safetensors, gguf, torch, torch (legacy), diffusers
     size: int  # bytes
-    holds: str  # "checkpoint", "U-Net", "VAE", "LoRA", one of HOLDS, "hypernetwork" or "unknown"
+    holds: str  # "checkpoint", "U-Net", "VAE", "LoRA", one of fitting.HOLDS, "hypernetwork" or "unknown"
     facts: ModelFacts | None  # of a file with a U-Net
     parameters: Mapping[str, int]  # of each part: unet, vae, text encoder 1, ..., other
     dtypes: Mapping[str, int]  # parameters stored in each dtype
@@ -100,17 +90,6 @@ def describe_object(path: Path, error: FileError, check: bool) -> Description:
         tuple(non_finite(tensors)) if check else None,
         str(error) if kind == "unknown" else "",
     )
-
-
-def holds(parts: Parts) -> str:
-    if parts.unet:
-        return "checkpoint" if parts.text or parts.vae else "U-Net"
-    if is_lora(parts.rest):
-        return "LoRA"
-    for kind, pattern in HOLDS:
-        if any(re.search(pattern, name) for name in parts.rest):
-            return kind
-    return "VAE" if parts.vae else "text encoder" if parts.text else "unknown"
 
 
 def holds_object(tree: object) -> str:

@@ -23,6 +23,7 @@ from fromnoise.checkpoints.detect import (
     overridden,
     vae_config,
 )
+from fromnoise.checkpoints.fitting import INSTEAD, NOTHING, holds
 from fromnoise.checkpoints.names import State
 from fromnoise.checkpoints.parts import MEAN, STD, UNET, VAE, VISION, Parts
 from fromnoise.checkpoints.sources import combined, open_source, require
@@ -71,6 +72,7 @@ class Checkpoint:
     vision: CLIPVision | None = None  # unCLIP's
     vision_stats: tuple[Tensor, Tensor] | None = None  # mean and deviation (1 d) of unCLIP's embeddings
     files: tuple[Path, ...] = ()  # that the weights come from
+    own_files: tuple[Path, ...] = ()  # those of them that are the checkpoint itself
 
     @property
     def family(self) -> Family:
@@ -104,8 +106,9 @@ def load_checkpoint(
 
     Raises FileError for a bad file, NotDetected and UnmatchedKeys for weights that make no model.
     """
+    own = open_source(path, variant)
     source = combined(
-        open_source(path, variant),
+        own,
         unet=None if unet is None else open_source(unet, variant),
         text=[open_source(file, variant) for file in text_encoders],
         vae=None if vae is None else open_source(vae, variant),
@@ -114,8 +117,11 @@ def load_checkpoint(
     if ema:
         averaged = parts.with_ema()
         if averaged is None:
-            raise FileError(f"{path} holds no EMA weights; load it without ema")
+            raise FileError(f"{path} holds no EMA weights; leave --ema out")
         parts = averaged
+    if not parts.unet:
+        kind = holds(parts)
+        raise NotDetected(f"{path} holds {INSTEAD.get(kind, NOTHING)}")
     try:
         facts = detect(parts, source.metadata, prediction=prediction)
     except NotDetected as error:
@@ -133,6 +139,7 @@ def load_checkpoint(
         networks.vision,
         vision_stats(parts),
         source.files,
+        own.files,
     )
 
 

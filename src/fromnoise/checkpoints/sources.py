@@ -66,6 +66,11 @@ def open_source(path: Path | str, variant: str | None = None) -> Source:
     return Source(path, weights.kind, weights, take_apart(weights), weights.metadata, (weights.path,))
 
 
+def files_of(path: Path, variant: str | None = None) -> tuple[Path, ...]:
+    """The files that `open_source` reads, to be hashed. Raises FileError."""
+    return read_folder(path, variant).files if path.is_dir() and is_folder(path) else (path,)
+
+
 def combined(
     base: Source, *, unet: Source | None = None, text: Sequence[Source] = (), vae: Source | None = None
 ) -> Source:

@@ -18,6 +18,7 @@ from fromnoise.engine.metadata.draft import Imported
 from fromnoise.engine.metadata.own import OURS, texts
 from fromnoise.engine.metadata.read import read_any
 from fromnoise.engine.recipe import Recipe
+from fromnoise.engine.recipe_files import Weights
 from fromnoise.engine.verify import Verification, again, verify
 
 
@@ -58,7 +59,7 @@ def loader(device: str | None, dtype: str | None, allow_unmatched: bool = False)
 
     def load(recipe: Recipe) -> library.Model:
         where, here = place(device, dtype or recipe.dtype), settings.read()
-        return library.load(recipe.model, where, settings=here, allow_unmatched=allow_unmatched)
+        return library.load(Weights.of(recipe), where, settings=here, allow_unmatched=allow_unmatched)
 
     return load
 

@@ -2,6 +2,7 @@
 
 from fromnoise.cli import (
     chinese_datasets,
+    chinese_models,
     chinese_networks,
     chinese_pictures,
     chinese_serving,
@@ -13,6 +14,7 @@ from fromnoise.cli import (
 
 OURS = {
     **chinese_datasets.OURS,
+    **chinese_models.OURS,
     **chinese_networks.OURS,
     **chinese_pictures.OURS,
     **chinese_serving.OURS,
@@ -310,6 +312,7 @@ OURS = {
 }
 
 ELSEWHERE = {  # sentences of the engine and of typer, which speak English only; the first that fits is taken
+    **chinese_models.ELSEWHERE,
     **chinese_networks.ELSEWHERE,
     **chinese_shelf.ELSEWHERE,
     **chinese_weights.ELSEWHERE,
@@ -348,8 +351,6 @@ ELSEWHERE = {  # sentences of the engine and of typer, which speak English only;
     "{what} {name} could be {names}: say which": "{what} {name} 可能是 {names}：请说明是哪一个",
     "{file} is not a table of folders; see docs/library.md": "{file} 不是文件夹列表；见 docs/library.md",
     "{file} is not YAML ({error}); see docs/library.md": "{file} 不是 YAML（{error}）；见 docs/library.md",
-    "{path} holds no autoencoder; use a checkpoint that has one": "{path} 不含 VAE，请换用带 VAE 的模型",
-    "{path} holds no text encoder; use a whole checkpoint": "{path} 不含文本编码器，请换用完整的模型",
     "out of memory: the picture goes on with less at once, more slowly": (
         "内存不足：图片改用更少的内存继续生成，会慢一些"
     ),

@@ -31,6 +31,7 @@ PREPROCESSED = re.compile(r"\s*(?P<picture>(?P<name>[^:,=\"]+):[^,]*)")  # "cann
 SIZE = re.compile(r"\s*(\d{1,6})\s*(?:[xX×*]\s*(\d{1,6})\s*)?")
 BY_HAND = {
     "style", "styles", "wildcards", "as_written", "size", "seed", "init", "mask", "sampler", "schedule", "lora",
+    "unet", "vae", "text_encoder", "text_encoders", "no_ema",
     "hypernetwork", "networks", "out", "quiet", "allow_unmatched", "device", "memory", "dtype",
 }  # fmt: skip
 
@@ -43,6 +44,8 @@ def drafted(order: Order) -> Recipe:
         if getattr(order, name) is not None and order.init is None:
             raise UserError(f"{name} needs a start picture: give one with --init")
     given = said(order)
+    if order.model is None and order.unet is not None:  # a model whose other networks are given besides
+        given |= {"model": order.unet, "unet": None}
     usual = {"seed": secrets.randbelow(RANDOM_SEEDS), **({"strength": IMG2IMG_STRENGTH} if order.init else {})}
     return with_styles(Recipe.make(**{"prompt": order.prompt, **usual, **given}), order)
 
@@ -84,6 +87,13 @@ def said(order: Order, steps: int = Recipe.model_fields["steps"].default) -> dic
     for name, path in (("init", order.init), ("mask", order.mask)):
         if path is not None:
             found[name] = reference(path).model_dump()
+    for name in ("unet", "vae"):
+        if (typed := getattr(order, name)) is not None:
+            found[name] = weight_file(typed)
+    if order.no_ema:
+        found["ema"] = False
+    if order.text_encoder:
+        found["text_encoders"] = [file for typed in order.text_encoder if (file := weight_file(typed))]
     if order.lora or order.hypernetwork:
         found["networks"] = read_networks(order.lora or (), order.hypernetwork or (), order.steps or steps)
     for field in fields(order):
@@ -91,6 +101,11 @@ def said(order: Order, steps: int = Recipe.model_fields["steps"].default) -> dic
         if value not in (None, [], ()) and is_option(field) and field.name not in BY_HAND:
             put(found, recipe_field(field), read(flag(field), recipe_field(field), value))
     return found
+
+
+def weight_file(typed: str) -> dict[str, str | None] | None:
+    """The fields of a file of weights; nothing for "off". Its hash is filled in when the picture is made."""
+    return None if typed.strip().lower() == compact.OFF else {"name": typed, "hash": None}
 
 
 def read(flag: str, path: str, value: Any) -> Any:
@@ -165,6 +180,11 @@ def options_of(recipe: Recipe) -> dict[str, object]:
         found["--mask"] = recipe.mask.path
     if recipe.schedule:
         found["--schedule"] = recipe.schedule
+    if recipe.unet:  # which would be the model
+        found["--model"] = recipe.model
+    for option, files in (("--unet", [recipe.unet]), ("--text-encoder", recipe.text_encoders), ("--vae", [recipe.vae])):
+        if names := [file.name for file in files if file is not None]:
+            found[option] = names
     found |= typed_networks(recipe)
     by_path = {recipe_field(field): flag(field) for field in fields(Order) if is_option(field)}
     for path, name in by_path.items():

@@ -10,11 +10,12 @@ from fromnoise.engine import library
 from fromnoise.engine.library import Model
 from fromnoise.engine.memory import Placement, parsed, place
 from fromnoise.engine.recipe import Recipe
+from fromnoise.engine.recipe_files import Weights
 
 
-def names(recipe: Recipe) -> list[str]:
+def names(recipe: Recipe) -> list[Weights]:
     """Of the models that make a picture, in the order in which they take part."""
-    return [recipe.model, *([recipe.refiner.model] if recipe.refiner else [])]
+    return [Weights.of(recipe), *([Weights(recipe.refiner.model)] if recipe.refiner else [])]
 
 
 @dataclass
@@ -25,7 +26,7 @@ class Models:
     quiet: bool = True
     allow_unmatched: bool = False
     budget: int | None = None  # bytes of memory; None: what is free
-    kept: dict[str, Model] = field(default_factory=dict)
+    kept: dict[Weights, Model] = field(default_factory=dict)
 
     @classmethod
     def of_order(cls, order: Order) -> "Models":
@@ -36,8 +37,8 @@ class Models:
     def check(self, recipe: Recipe) -> None:
         """FileError where a model is not there."""
         here = settings.read()
-        for name in names(recipe):
-            library.find(name, here)
+        for wanted in names(recipe):
+            library.Found.of(wanted, here)
 
     def of(self, recipe: Recipe) -> tuple[Model, Model | None]:
         """The model of a recipe, and its refiner."""
@@ -46,14 +47,14 @@ class Models:
         model, *others = (self.load(name) for name in wanted)
         return model, others[0] if others else None
 
-    def load(self, name: str) -> Model:
-        if name not in self.kept:
-            note(say("loading {model} ...", model=name), self.quiet)
-            self.kept[name] = library.load(
-                name,
+    def load(self, wanted: Weights) -> Model:
+        if wanted not in self.kept:
+            note(say("loading {model} ...", model=wanted.model), self.quiet)
+            self.kept[wanted] = library.load(
+                wanted,
                 self.placement,
                 settings=settings.read(),
                 allow_unmatched=self.allow_unmatched,
                 budget=self.budget,
             )
-        return self.kept[name]
+        return self.kept[wanted]

@@ -176,6 +176,26 @@ class Order:
 
     # how it is made
     model: Annotated[str | None, option(HOW, say("Name or path of the checkpoint."), default="builtin")] = None
+    vae: Annotated[
+        str | None, option(HOW, say("The autoencoder of another file, instead of the model's."), metavar="FILE")
+    ] = None
+    unet: Annotated[str | None, option(HOW, say("The U-Net of another file."), metavar="FILE")] = None
+    text_encoder: Annotated[
+        list[str] | None,
+        option(HOW, say("The text encoder of another file; SDXL has two, give both."), metavar="FILE"),
+        To("text_encoders"),
+    ] = None
+    ema: Annotated[
+        bool | None, option(HOW, say("Take the running averages of a full training checkpoint."), "--ema")
+    ] = None
+    no_ema: Annotated[bool, option(HOW, say("Take its last weights."), "--no-ema")] = False
+    variant: Annotated[
+        str | None,
+        option(
+            HOW, say("Which weights of a folder that has several, such as fp16; by default the plain ones."),
+            metavar="NAME",
+        ),
+    ] = None  # fmt: skip
     steps: Annotated[
         int | None,
         option(HOW, say("Steps from noise to picture."), metavar="N", min=1, max=10_000, default=20),

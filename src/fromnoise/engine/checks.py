@@ -1,11 +1,13 @@
 """What a recipe can't know without its models: whether they are the right ones, and have what it asks for."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from fromnoise.engine.enlarge import check_upscaler
 from fromnoise.engine.library import Model
 from fromnoise.engine.profiles import PROFILES
 from fromnoise.engine.recipe import Recipe
+from fromnoise.engine.recipe_files import Weights, named_files
 from fromnoise.engine.recipe_guidance import GuidanceOptions
 from fromnoise.errors import UserError
 from fromnoise.nn.hooks import transformer_blocks
@@ -21,6 +23,7 @@ def check(model: Model, recipe: Recipe, refiner: Model | None = None) -> None:
         if side % factor:
             raise UserError(f"{side} is not a multiple of {factor}, which {recipe.model} needs")
     check_hash(model, recipe.model, recipe.model_hash)
+    check_files(model, recipe)
     check_start(recipe)
     check_guidance(model, recipe)
     check_regions(recipe)
@@ -48,6 +51,19 @@ def check_guidance(model: Model, recipe: Recipe) -> None:
         regional = ["regional"] if recipe.regional else []
         for name in (*(name for name in OF_TWO_ANSWERS if getattr(options, name)), *regional):
             raise UserError(f"{name}: instruct-pix2pix models have guidance of their own; leave it out")
+
+
+def check_files(model: Model, recipe: Recipe) -> None:
+    """UserError where the model was put together of other files than the recipe's."""
+    wanted = Weights.of(recipe)
+    if wanted != replace(model.made_of or Weights(""), model=recipe.model):
+        raise UserError(
+            f"{recipe.model} was loaded with other networks than the recipe names (unet, text_encoders, vae, ema, "
+            "variant): load it with these"
+        )
+    for file, digest in zip(named_files(recipe), model.hashes, strict=True):
+        if file.hash is not None and not digest.startswith(file.hash.lower()):
+            raise UserError(f"{file.name}: not the file of the recipe, whose hash is {file.hash}")
 
 
 def check_start(recipe: Recipe) -> None:

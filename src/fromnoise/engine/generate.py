@@ -28,7 +28,7 @@ from fromnoise.engine.guides import has_momentum, seamless
 from fromnoise.engine.images import to_image, to_tensor
 from fromnoise.engine.inverting import Inverting
 from fromnoise.engine.library import Model
-from fromnoise.engine.noting import noted
+from fromnoise.engine.noting import noted, noted_files
 from fromnoise.engine.passes import Pass, Progress, orders
 from fromnoise.engine.picture_notes import with_picture_hashes
 from fromnoise.engine.prepare import Preparation, in_order
@@ -103,6 +103,7 @@ class Job:
             dtype=model.placement.dtype_name,
             schedule=Preparation(model, recipe).schedule(first),
             networks=noted(model, recipe),
+            **noted_files(model, recipe),
         )
         if refiner is not None and recipe.refiner is not None:
             self.recipe = self.recipe.but(

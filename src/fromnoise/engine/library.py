@@ -4,7 +4,7 @@ import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -12,8 +12,10 @@ from torch import Tensor
 
 from fromnoise.adapters.patched import Copies
 from fromnoise.checkpoints.detect import ModelFacts, Prediction
+from fromnoise.checkpoints.fitting import WrongFamily, misfit
 from fromnoise.checkpoints.hashes import hashes, model_hash
 from fromnoise.checkpoints.load import Checkpoint, convert, load_checkpoint
+from fromnoise.checkpoints.sources import files_of
 from fromnoise.engine import shelves
 from fromnoise.engine.footprint import demand
 from fromnoise.engine.kept import Kept
@@ -21,6 +23,7 @@ from fromnoise.engine.memory import Placement, Plan, free, planned, vae_dtype
 from fromnoise.engine.network_files import NetworkFiles
 from fromnoise.engine.picture_files import PictureFiles
 from fromnoise.engine.recipe import Recipe
+from fromnoise.engine.recipe_files import Weights
 from fromnoise.engine.residence import Residence
 from fromnoise.engine.shelves import BUILTIN, builtin
 from fromnoise.errors import FileError, is_out_of_memory
@@ -74,6 +77,8 @@ class Model:
     allow_unmatched: bool = False  # LoRAs and the like are used without the keys that match nothing
     vision: CLIPVision | None = None  # unCLIP's
     vision_stats: tuple[Tensor, Tensor] | None = None  # mean and deviation (1 d) of its embeddings, where known
+    made_of: Weights | None = None  # the names that it was loaded by
+    hashes: tuple[str, ...] = ()  # of the files of `made_of.elsewhere`
     kept: Kept = field(default_factory=Kept, compare=False, repr=False)
     residence: Residence | None = field(default=None, compare=False, repr=False)  # of its weights
     budget: int | None = None  # bytes of memory that it may take; None: no limit
@@ -172,17 +177,56 @@ class Model:
 
 
 def find(name: str, settings: Settings = DEFAULTS) -> Path:
-    """The file of a model: the built-in one, a path, or a name on the shelves; FileError says what there is."""
-    return builtin() if name == BUILTIN else shelves.find("checkpoints", name, settings)
+    """The file of a model: the built-in one, a path, or a name on the shelves; FileError says what there is.
+
+    A lone U-Net, on the shelf of such, is a model if its other networks are given besides.
+    """
+    return builtin() if name == BUILTIN else on_shelves(name, ("checkpoints", "diffusion_models"), settings)
+
+
+def on_shelves(name: str, kinds: Sequence[shelves.Kind], settings: Settings) -> Path:
+    """What is called so on the first of the shelves that has it; FileError speaks of the first."""
+    first: FileError | None = None
+    for kind in kinds:
+        try:
+            return shelves.find(kind, name, settings)
+        except FileError as error:
+            first = first or error
+    assert first is not None
+    raise first
+
+
+@dataclass(frozen=True)
+class Found:
+    """Where the files of a model are."""
+
+    model: Path
+    unet: Path | None
+    text_encoders: tuple[Path, ...]
+    vae: Path | None
+
+    @classmethod
+    def of(cls, wanted: Weights, settings: Settings = DEFAULTS) -> "Found":
+        """On the shelves of their kinds, or, with all of a checkpoint, on that of checkpoints. Raises FileError."""
+        return cls(
+            find(wanted.model, settings),
+            on_shelves(wanted.unet, ("diffusion_models", "checkpoints"), settings) if wanted.unet else None,
+            tuple(on_shelves(name, ("text_encoders", "checkpoints"), settings) for name in wanted.text_encoders),
+            on_shelves(wanted.vae, ("vae", "checkpoints"), settings) if wanted.vae else None,
+        )
+
+    @property
+    def elsewhere(self) -> tuple[Path, ...]:
+        """In the order of `Weights.elsewhere`."""
+        return tuple(path for path in (self.unet, *self.text_encoders, self.vae) if path is not None)
 
 
 def load(
-    name: str,
+    wanted: str | Weights,
     placement: Placement,
     *,
     settings: Settings = DEFAULTS,
     prediction: Prediction | None = None,
-    ema: bool = False,
     allow_unmatched: bool = False,
     budget: int | None = None,
 ) -> Model:
@@ -190,10 +234,24 @@ def load(
 
     `budget` is what it may take of memory, in bytes; None: what is free now counts if it is little.
     """
-    path = find(name, settings)
-    checkpoint = load_checkpoint(path, prediction=prediction, ema=ema, allow_unmatched=allow_unmatched)
-    digest = model_hash(checkpoint.files, settings.hashes)
-    return assemble(name, checkpoint, digest, placement, settings, allow_unmatched=allow_unmatched, budget=budget)
+    wanted = Weights(wanted) if isinstance(wanted, str) else wanted
+    found = Found.of(wanted, settings)
+    checkpoint = load_checkpoint(
+        found.model,
+        unet=found.unet,
+        text_encoders=found.text_encoders,
+        vae=found.vae,
+        variant=wanted.variant,
+        prediction=prediction,
+        ema=wanted.ema,
+        allow_unmatched=allow_unmatched,
+    )
+    digest = model_hash(checkpoint.own_files, settings.hashes)
+    model = assemble(
+        wanted.model, checkpoint, digest, placement, settings, allow_unmatched=allow_unmatched, budget=budget
+    )
+    digests = tuple(model_hash(files_of(path, wanted.variant), settings.hashes) for path in found.elsewhere)
+    return replace(model, made_of=wanted, hashes=digests)
 
 
 def assemble(
@@ -209,9 +267,11 @@ def assemble(
     """A model of a checkpoint's networks; they are moved and converted in place."""
     facts, vae, vision = checkpoint.facts, checkpoint.vae, checkpoint.vision
     if vae is None:
-        raise FileError(f"{checkpoint.path} holds no autoencoder; use a checkpoint that has one")
+        raise FileError(f"{checkpoint.path} holds no autoencoder; give one with --vae")
     if not checkpoint.text:
-        raise FileError(f"{checkpoint.path} holds no text encoder; use a whole checkpoint")
+        raise FileError(f"{checkpoint.path} holds no text encoder; give one with --text-encoder, for SDXL two")
+    if fault := misfit(facts):
+        raise WrongFamily(f"{checkpoint.path}: {fault}")
     residence = Residence(checkpoint.unet, checkpoint.text, vae, placement)
     budget = budget or scarce(residence)
     residence.settle(Plan() if budget is None else WAITING)

@@ -1,7 +1,8 @@
-"""What the recipe of a finished picture says of its networks: the hashes of all that it and its prompts name."""
+"""What the recipe of a finished picture says of its files: the hashes of all that it and its prompts name."""
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 from fromnoise.engine.conditioning import Words, embeddings_named
 from fromnoise.engine.library import Model
@@ -25,6 +26,17 @@ def noted(model: Model, recipe: Recipe) -> tuple[NetworkUse, ...]:
             if key not in notes:
                 notes[key] = files.noted(use.model_copy(update={"hash": known.get(key)}))
     return (*found, *notes.values())
+
+
+def noted_files(model: Model, recipe: Recipe) -> dict[str, Any]:
+    """The fields of a recipe that name the files its model is put together of, with their hashes."""
+    digests = iter(model.hashes)
+    unet, *others = (
+        [None if one is None else one.model_copy(update={"hash": next(digests)}).model_dump() for one in row]
+        for row in ((recipe.unet,), recipe.text_encoders, (recipe.vae,))
+    )
+    texts, vae = others
+    return {"unet": unet[0], "text_encoders": texts, "vae": vae[0]}
 
 
 def embeddings(model: Model, recipe: Recipe, words: Words) -> Iterator[NetworkUse]:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from fromnoise.engine.profiles import PROFILES
 from fromnoise.engine.recipe_control import Control
+from fromnoise.engine.recipe_files import MAX_ENCODERS, WeightFile
 from fromnoise.engine.recipe_guidance import (
     FreeU,
     GuidanceOptions,
@@ -59,6 +60,15 @@ class Recipe(BaseModel):
     model: str = Field(BUILTIN, description="Name or path of the checkpoint.")
     model_hash: str | None = Field(
         None, description="SHA-256 of the checkpoint, or its beginning; filled in when the picture is made."
+    )
+    unet: WeightFile | None = Field(None, description="The U-Net of another file.")
+    text_encoders: tuple[WeightFile, ...] = Field(
+        (), max_length=MAX_ENCODERS, description="Text encoders of other files, in any order."
+    )
+    vae: WeightFile | None = Field(None, description="The autoencoder of another file.")
+    ema: bool = Field(False, description="Take the running averages that full training checkpoints carry.")
+    variant: str | None = Field(
+        None, max_length=100, description="Which of several sets of weights in a folder, such as fp16."
     )
     seed: Seed = Field(0, description="Chooses the noise the picture comes from.")
     width: Side = Field(512, description="Pixels; a multiple of 8.")

@@ -110,7 +110,8 @@ def refiner_of(recipe: Recipe, load: Load) -> Model | None:
     """The model that takes over, if the recipe names one; `generate` checks its hash."""
     if recipe.refiner is None:
         return None
-    return load(recipe.but(model=recipe.refiner.model, model_hash=recipe.refiner.model_hash, refiner=None))
+    refiner = recipe.refiner
+    return load(Recipe.make(model=refiner.model, model_hash=refiner.model_hash, dtype=recipe.dtype))
 
 
 def matches(recipe: Recipe, model: Model) -> bool | None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Self, get_args
 
 from fromnoise.engine.recipe import Recipe
+from fromnoise.engine.recipe_files import Weights
 from fromnoise.errors import FromnoiseError, UserError
 
 State = Literal["queued", "paused", "running", "done", "failed", "cancelled"]
@@ -60,7 +61,9 @@ class Work:
     ) -> Self:
         """A picture to be made. It runs beside others of the same model."""
         size = recipe.width * recipe.height * recipe.steps / (512 * 512 * 20)
+        weights = Weights.of(recipe)
         names = [recipe.model, recipe.refiner.model if recipe.refiner else ""]
+        names += [] if weights == Weights(recipe.model) else [repr(weights)]
         body = recipe.model_dump(mode="json", exclude_none=True)
         return cls(PICTURE, body, owner, priority, key, group, "\n".join(names), max(size, 0.01), folder)
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from fromnoise.engine.metadata.carrier import GRAPH_KEY
+from fromnoise.engine.metadata.comfyui_files import MODEL_INPUTS, take_files
 from fromnoise.engine.metadata.comfyui_graph import MAX_DEPTH, Graph, Node
 from fromnoise.engine.metadata.comfyui_models import take_change
 from fromnoise.engine.metadata.comfyui_networks import is_network, take_network
@@ -14,7 +15,6 @@ from fromnoise.errors import FileError
 SOURCE = "ComfyUI"
 OUTPUTS = ("SaveImage", "Save", "Preview")  # nodes that end a graph begin or go on with one of these
 STARTS = ("LoadImage", "LoadLatent")
-MODEL_INPUTS = ("ckpt_name", "unet_name", "base_ckpt_name", "model_name", "model_path")
 OUTPAINT = {"left": "left", "top": "top", "right": "right", "bottom": "bottom", "feathering": "feather"}
 SIDES = {"positive": 0, "negative": 1}  # and the output of nodes that pass both on
 CONDITIONING_INPUTS = ("conditioning", "conditioning_to", "conditioning_1", "conditioning_from", "conditioning_2")
@@ -37,7 +37,7 @@ def read_graph(graph: Graph) -> Imported:
     take_sampling(draft, graph, first)
     take_latents(draft, graph, first)
     take_prompts(draft, graph, first)
-    take_models(draft, graph, first)
+    take_files(draft, graph, first, take_models(draft, graph, first))
     return draft.build(SOURCE)
 
 
@@ -162,18 +162,19 @@ def take_latents(draft: Draft, graph: Graph, sampler: Node) -> None:
         draft.keep("denoise", denoise)
 
 
-def take_models(draft: Draft, graph: Graph, sampler: Node) -> None:
-    """The checkpoint, and whatever changes it on the way."""
+def take_models(draft: Draft, graph: Graph, sampler: Node) -> Node | None:
+    """The checkpoint, and whatever changes it on the way; the node that loads it."""
     holder = graph.source(sampler, "guider") or sampler
     start = graph.source(holder, "model")
     for node in graph.upstream(start) if start else ():
         name = graph.text(node, next((n for n in MODEL_INPUTS if n in node.values or n in node.links), ""))
         if name and "lora_name" not in node.values:
             draft.model(name, f"{node.kind} {node.id}")
-            return
+            return node
         if is_network(node):
             take_network(draft, graph, node)
         elif node.kind.startswith("CLIPTextEncode"):  # of Perp-Neg: the empty prompt
             continue
         elif not take_change(draft, graph, node) and node.values:
             draft.keep(f"{node.kind} {node.id}", node.values)
+    return None

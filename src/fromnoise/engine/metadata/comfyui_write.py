@@ -4,19 +4,15 @@ import json
 from collections.abc import Iterator, Mapping
 from itertools import count
 from pathlib import Path
-from typing import TypeAlias
 
+from fromnoise.engine.metadata.comfyui_files import Link, loaders
+from fromnoise.engine.metadata.comfyui_files import Written as Node
 from fromnoise.engine.metadata.comfyui_models import changes_of
 from fromnoise.engine.metadata.comfyui_networks import FIRST, network_nodes, without_tags
 from fromnoise.engine.metadata.comfyui_regions import MASK, SHARES, TIMES
 from fromnoise.engine.recipe import Recipe
 from fromnoise.engine.recipe_guidance import Region
 from fromnoise.sampling.samplers import SAMPLERS
-
-Link: TypeAlias = list[str | int]  # [id of a node, number of its output]
-Node: TypeAlias = dict[str, str | dict[str, object]]
-
-CHECKPOINT_SUFFIXES = (".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin")
 
 
 def graph_json(recipe: Recipe) -> str:
@@ -27,14 +23,15 @@ def graph_json(recipe: Recipe) -> str:
 def graph(recipe: Recipe) -> dict[str, Node]:
     """Checkpoint, two prompts, latents, KSampler, VAEDecode and SaveImage, numbered as in ComfyUI's own example.
 
-    Nodes that change the model are numbered from 20, those of regions from 40, LoRAs and hypernetworks from 60.
+    Nodes that change the model are numbered from 20, loaders of single networks from 30, those of regions from 40,
+    LoRAs and hypernetworks from 60.
     """
-    changed, (places, told) = model_changes(recipe), regions(recipe)
+    changed, (places, told), (loading, links) = model_changes(recipe), regions(recipe), loaders(recipe)
     return {
-        "4": node("CheckpointLoaderSimple", ckpt_name=checkpoint_name(recipe.model)),
+        **loading,
         "3": node(
             "KSampler",
-            model=last_model(changed),
+            model=last_model(recipe, changed),
             seed=recipe.seed,
             steps=recipe.steps,
             cfg=recipe.guidance_scale,
@@ -49,7 +46,7 @@ def graph(recipe: Recipe) -> dict[str, Node]:
         **changed,
         **places,
         **latents(recipe),
-        "8": node("VAEDecode", samples=["3", 0], vae=["4", 2]),
+        "8": node("VAEDecode", samples=["3", 0], vae=links["vae"]),
         "9": node("SaveImage", images=["8", 0], filename_prefix="fromnoise"),
     }
 
@@ -58,26 +55,26 @@ def model_changes(recipe: Recipe) -> dict[str, Node]:
     """Nodes between the loader and the sampler, each on the one before."""
     nodes: dict[str, Node] = {}
     for number, (kind, inputs) in enumerate(network_nodes(recipe), FIRST):
-        clip: dict[str, object] = {"clip": loaded_clip(nodes)} if kind == "LoraLoader" else {}
-        nodes[str(number)] = {"class_type": kind, "inputs": {"model": last_model(nodes), **clip, **inputs}}
+        clip: dict[str, object] = {"clip": loaded_clip(recipe, nodes)} if kind == "LoraLoader" else {}
+        nodes[str(number)] = {"class_type": kind, "inputs": {"model": last_model(recipe, nodes), **clip, **inputs}}
     for number, (kind, inputs) in enumerate(changes_of(recipe), 20):
-        link = last_model(nodes)
+        link = last_model(recipe, nodes)
         empty: dict[str, object] = {"empty_conditioning": ["19", 0]} if kind == "PerpNeg" else {}
         nodes[str(number)] = {"class_type": kind, "inputs": {"model": link, **empty, **inputs}}
     if any(one["class_type"] == "PerpNeg" for one in nodes.values()):
-        nodes = {"19": node("CLIPTextEncode", text="", clip=loaded_clip(nodes)), **nodes}
+        nodes = {"19": node("CLIPTextEncode", text="", clip=loaded_clip(recipe, nodes)), **nodes}
     return nodes
 
 
-def last_model(nodes: Mapping[str, Node]) -> Link:
+def last_model(recipe: Recipe, nodes: Mapping[str, Node]) -> Link:
     numbers = [number for number, one in nodes.items() if one["class_type"] != "CLIPTextEncode"]
-    return [numbers[-1] if numbers else "4", 0]
+    return [numbers[-1], 0] if numbers else loaders(recipe)[1]["model"]
 
 
-def loaded_clip(nodes: Mapping[str, Node]) -> Link:
+def loaded_clip(recipe: Recipe, nodes: Mapping[str, Node]) -> Link:
     """The text encoder behind the last LoRA."""
     numbers = [number for number, one in nodes.items() if one["class_type"] == "LoraLoader"]
-    return [numbers[-1] if numbers else "4", 1]
+    return [numbers[-1], 1] if numbers else loaders(recipe)[1]["clip"]
 
 
 def regions(recipe: Recipe) -> tuple[dict[str, Node], dict[str, Link]]:
@@ -131,7 +128,7 @@ def placed(region: Region) -> Iterator[tuple[str, dict[str, object]]]:
 
 def clip_of(recipe: Recipe) -> Link:
     """The text encoder, where layers are skipped behind that."""
-    return ["10", 0] if recipe.clip_skip else loaded_clip(model_changes(recipe))
+    return ["10", 0] if recipe.clip_skip else loaded_clip(recipe, model_changes(recipe))
 
 
 def prompts(recipe: Recipe) -> dict[str, Node]:
@@ -143,7 +140,7 @@ def prompts(recipe: Recipe) -> dict[str, Node]:
     }
     if recipe.clip_skip:
         nodes["10"] = node(
-            "CLIPSetLastLayer", clip=loaded_clip(model_changes(recipe)), stop_at_clip_layer=-recipe.clip_skip
+            "CLIPSetLastLayer", clip=loaded_clip(recipe, model_changes(recipe)), stop_at_clip_layer=-recipe.clip_skip
         )
     return nodes
 
@@ -160,7 +157,7 @@ def latents(recipe: Recipe) -> dict[str, Node]:
             "ImageScale", image=image, upscale_method="lanczos", width=recipe.width, height=recipe.height,
             crop="center",
         ),
-        "5": node("VAEEncode", pixels=["12", 0], vae=["4", 2]),
+        "5": node("VAEEncode", pixels=["12", 0], vae=loaders(recipe)[1]["vae"]),
     }  # fmt: skip
     if grown is not None:
         sides = {"left": grown.left, "top": grown.top, "right": grown.right, "bottom": grown.bottom}
@@ -176,8 +173,3 @@ def latents(recipe: Recipe) -> dict[str, Node]:
 
 def node(class_type: str, **inputs: object) -> Node:
     return {"class_type": class_type, "inputs": inputs}
-
-
-def checkpoint_name(model: str) -> str:
-    name = Path(model).name
-    return name if name.lower().endswith(CHECKPOINT_SUFFIXES) else f"{name}.safetensors"

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from fromnoise import __version__
+from fromnoise.engine.metadata.infotext_files import file_fields
 from fromnoise.engine.metadata.infotext_guidance import guidance_fields, soft_fields
 from fromnoise.engine.metadata.infotext_parse import NEGATIVE as NEGATIVE
 from fromnoise.engine.metadata.infotext_parse import Parsed as Parsed
@@ -71,6 +72,7 @@ def written_fields(recipe: Recipe) -> Iterator[tuple[str, str]]:
     if recipe.model_hash:
         yield "Model hash", recipe.model_hash[:HASH_LENGTH]
     yield "Model", model_name(recipe.model)
+    yield from file_fields(recipe)
     yield from noise_fields(recipe)
     if recipe.init or recipe.hires:
         yield "Denoising strength", number(recipe.hires.strength if recipe.hires else recipe.strength)

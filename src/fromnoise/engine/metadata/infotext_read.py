@@ -13,6 +13,7 @@ from fromnoise.engine.metadata.infotext import (
     Parsed,
     parse,
 )
+from fromnoise.engine.metadata.infotext_files import take_files
 from fromnoise.engine.metadata.infotext_guidance import SOFT, take_guidance
 from fromnoise.engine.metadata.infotext_upscale import take_upscale
 from fromnoise.engine.metadata.networks import take_networks
@@ -118,6 +119,7 @@ def understood(parsed: Parsed, tool: str) -> Imported:
         draft.set("profile", fields.pop(PROFILE), PROFILE)
     take_sampler(draft, fields, tool)
     take_model(draft, fields)
+    take_files(draft, fields)
     take_strength(draft, fields)
     take_hires(draft, fields)
     take_upscale(draft, fields)

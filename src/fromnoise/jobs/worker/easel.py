@@ -15,6 +15,7 @@ from fromnoise.engine.library import Model
 from fromnoise.engine.memory import Placement
 from fromnoise.engine.previews import Previewer
 from fromnoise.engine.recipe import Recipe
+from fromnoise.engine.recipe_files import Weights
 from fromnoise.errors import UserError
 from fromnoise.jobs.job import Job
 from fromnoise.jobs.leases import Update
@@ -83,7 +84,7 @@ class Easel:
         """The models of a recipe; those of another affinity are let go first."""
         if self.models is None or self.affinity != job.work.affinity:
             self.models = self.previewer = self.executor = None
-            named = [recipe.model, *([recipe.refiner.model] if recipe.refiner else [])]
+            named = [Weights.of(recipe), *([Weights(recipe.refiner.model)] if recipe.refiner else [])]
             model, *more = (
                 library.load(name, self.placement, settings=self.settings, budget=self.budget) for name in named
             )
