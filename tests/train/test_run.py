@@ -27,7 +27,7 @@ def folder(tmp_path: Path) -> Path:
 
 def command(folder: Path, *more: str) -> list[str]:
     places = ["--folder", str(folder / "run"), "--out", str(folder / "thing.safetensors")]
-    short = ["--steps", "3", "--rank", "2", "--resolution", "64", "--learning-rate", "0.01"]
+    short = ["--steps", "3", "--rank", "2", "--resolution", "64", "--learning_rate", "0.01"]
     return ["train", "lora", str(folder / "data"), "--name", "thing", *short, *places, *more]
 
 

@@ -1,75 +1,81 @@
-"""`fromnoise train lora`: what can be typed for it."""
+"""`fromnoise train METHOD DATA --name NAME`: a command for each method, made of `training_table`."""
 
+import inspect
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from fromnoise.cli.messages import say
+from fromnoise.cli.training_table import ALWAYS, Flag, flags
+
+HELP = {
+    "lora": say("Teach a model something from a folder of pictures; a LoRA of any kind comes out."),
+    "finetune": say("Train all of a model on; a checkpoint comes out."),
+    "dreambooth": say("Teach all of a model one thing, and keep what it knows of its class (--class_prompt)."),
+    "embedding": say("Teach a model a word (textual inversion); an embedding comes out."),
+    "hypernetwork": say("Train small networks that change keys and values; AUTOMATIC1111's hypernetwork comes out."),
+    "controlnet": say("Teach a ControlNet to steer by pictures (--conditioning_data_dir)."),
+    "t2i-adapter": say("Teach a T2I-Adapter to steer by pictures (--conditioning_data_dir)."),
+    "custom": say("Custom Diffusion: a word, and what keys and values make of prompts."),
+    "lcm": say("Distil a model into a LoRA that draws in a few steps (LCM)."),
+}
+EITHER = {"token_normalize_func": lambda name: name.replace("-", "_")}  # --max-train-steps is --max_train_steps
+Data = Annotated[
+    Path | None,
+    typer.Argument(metavar="DATA", help=say("A folder of pictures, or a data-set file; docs/datasets.md.")),
+]
 
 
 def add_to(training: typer.Typer) -> None:
-    """Register the command among those of `train`."""
-    training.command(help=say("Teach a model something from a folder of pictures; a LoRA of any kind comes out."))(lora)
+    """Register a command for each method among those of `train`."""
+    for method, text in HELP.items():
+        training.command(method, help=text, context_settings=EITHER)(command(method))
 
 
-def lora(
-    data: Annotated[
-        Path, typer.Argument(metavar="DATA", help=say("A folder of pictures, or a data-set file; docs/datasets.md."))
-    ],
-    name: Annotated[str, typer.Option(help=say("What it is called."))],
-    model: Annotated[str, typer.Option(help=say("The model that learns."))] = "builtin",
-    kind: Annotated[str, typer.Option(help=say("lora, loha, lokr, ia3, glora, full, oft or boft."))] = "lora",
-    rank: Annotated[int, typer.Option(metavar="N", min=1, max=1024, help=say("Inner size."))] = 16,
-    alpha: Annotated[float, typer.Option(metavar="N", help=say("Strength times the rank."))] = 16.0,
-    conv_rank: Annotated[int, typer.Option(metavar="N", min=0, help=say("Inner size in convolutions; 0: none."))] = 0,
-    steps: Annotated[int, typer.Option(metavar="N", min=1, help=say("How long to train."))] = 1000,
-    learning_rate: Annotated[float, typer.Option(metavar="X", help=say("How fast to train."))] = 1e-4,
-    batch: Annotated[int, typer.Option(metavar="N", min=1, max=1024, help=say("Pictures in a step."))] = 1,
-    resolution: Annotated[
-        int | None, typer.Option(metavar="PIXELS", min=64, max=4096, help=say("Side; by default the model's own."))
-    ] = None,
-    regular: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help=say("Pictures of the class in general, to keep them."))
-    ] = None,
-    text: Annotated[bool, typer.Option("--text/--no-text", help=say("Whether the text encoders learn, too."))] = True,
-    min_snr_gamma: Annotated[
-        float | None, typer.Option(metavar="N", help=say("Weigh noise levels by their SNR, up to it; 5 is usual."))
-    ] = None,
-    noise_offset: Annotated[
-        float, typer.Option(metavar="X", min=0, help=say("For very dark or bright pictures."))
-    ] = 0.0,
-    sample: Annotated[
-        list[str] | None, typer.Option(metavar="PROMPT", help=say("A picture to draw on the way; may be given often."))
-    ] = None,
-    seed: Annotated[int, typer.Option(metavar="N", min=0, help=say("Decides all that is random."))] = 0,
-    strict: Annotated[bool, typer.Option("--strict", help=say("A picture that can't be read is an error."))] = False,
-    folder: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help=say("For what a stopped run goes on from; runs/NAME."))
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help=say("The file; models/loras/NAME.safetensors."))
-    ] = None,
-) -> None:
-    from fromnoise import settings
-    from fromnoise.cli.progress import note
-    from fromnoise.engine.memory import best_device
-    from fromnoise.engine.recipe import checked
-    from fromnoise.train.loop import LoopConfig
-    from fromnoise.train.lora import LoRAOptions
-    from fromnoise.train.noising import Noising
-    from fromnoise.train.objective import Objective
-    from fromnoise.train.run import LoRARun, train_lora
+def command(method: str) -> Callable[..., None]:
+    """What typer calls: its signature has the method's options."""
 
-    run = LoRARun(
-        data=data, name=name, model=model, output=out or Path("models/loras") / f"{name}.safetensors",
-        folder=folder or Path("runs") / name,
-        loop=LoopConfig(steps, learning_rate=learning_rate, warmup=min(50, steps // 10), decay=steps // 4, average=0,
-                        log_every=max(1, min(20, steps // 10)), save_every=max(1, steps // 10),
-                        report_every=max(1, steps // 5)),
-        options=checked(LoRAOptions, kind=kind, rank=rank, alpha=alpha, conv_rank=conv_rank, text=text),
-        objective=checked(Objective, min_snr_gamma=min_snr_gamma), noising=checked(Noising, noise_offset=noise_offset),
-        regular=regular, batch=batch, resolution=resolution, seed=seed, samples=tuple(sample or ()), strict=strict,
+    def run(data: Path | None = None, **given: Any) -> None:
+        from fromnoise.cli.training_run import start
+
+        start(method, data, {name: value for name, value in given.items() if value not in (None, False, [])})
+
+    parameters = [inspect.Parameter("data", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None, annotation=Data)]
+    for flag in flags(method):
+        parameters.append(
+            inspect.Parameter(
+                parameter_name(flag), inspect.Parameter.KEYWORD_ONLY, default=default(flag), annotation=annotation(flag)
+            )
+        )
+    for name in ALWAYS:
+        hidden = typer.Option(f"--{name}", hidden=True, help=say("Accepted from kohya's scripts: it is so anyway."))
+        kind = bool if name not in ("vae_batch_size", "logging_dir", "log_prefix", "save_model_as") else str | None
+        default_value = False if kind is bool else None
+        parameters.append(
+            inspect.Parameter(
+                name, inspect.Parameter.KEYWORD_ONLY, default=default_value, annotation=Annotated[kind, hidden]
+            )
+        )
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in parameters}
+    run.__name__ = method.replace("-", "_")
+    return run
+
+
+def parameter_name(flag: Flag) -> str:
+    return flag.names[0].replace("-", "_")
+
+
+def default(flag: Flag) -> object:
+    return False if flag.kind is bool else None
+
+
+def annotation(flag: Flag) -> Any:
+    option = typer.Option(
+        *(f"--{name}" for name in flag.names), help=flag.text, rich_help_panel=flag.panel, metavar=flag.metavar,
+        min=flag.least, max=flag.most, show_default=False,
     )  # fmt: skip
-    run.output.parent.mkdir(parents=True, exist_ok=True)
-    print(train_lora(run, best_device(), settings.read(), note))
+    kind = bool if flag.kind is bool else list[str] | None if flag.kind is list else flag.kind | None
+    return Annotated[kind, option]

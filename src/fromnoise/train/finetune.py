@@ -4,13 +4,15 @@ Ho et al. (2020) on latents; the loss, its weights and the noise are `objective.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
+from typing import Self
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from fromnoise.engine.conditioning import Encoder, Words, vector
 from fromnoise.engine.generate import generate
@@ -19,18 +21,22 @@ from fromnoise.engine.profiles import PROFILES
 from fromnoise.engine.recipe import Recipe
 from fromnoise.engine.recipe_parts import Sizes
 from fromnoise.engine.sheets.drawing import draw_sheet
-from fromnoise.text.encode import Encoded
+from fromnoise.text.encode import Encoded, match_chunks
 from fromnoise.text.prompt_weights import Piece
+from fromnoise.text.tokenizer import Tokenizer
 from fromnoise.train.data.batches import Item, Schedule
-from fromnoise.train.data.captions import NOTHING_REPLACED, Moment, Replacements, spoken
+from fromnoise.train.data.captions import Moment, spoken
 from fromnoise.train.emoji import philox
 from fromnoise.train.latents import Encoded as EncodedPicture
 from fromnoise.train.latents import LatentCache
 from fromnoise.train.noising import Noising, normal
 from fromnoise.train.objective import Objective, noised, target_of
+from fromnoise.train.recompute import recomputing
+from fromnoise.train.sampling import with_words
 from fromnoise.train.trainable import Trainable
 
 AESTHETIC = 6.0  # what SDXL's refiner is told of pictures
+REMEMBERED = 4096  # captions whose states are kept
 
 
 @dataclass(frozen=True)
@@ -38,13 +44,30 @@ class Lesson:
     """What is learnt, and how."""
 
     schedule: Schedule
-    steps: int
+    steps: int  # batches in all
     objective: Objective
     noising: Noising
     seed: int = 0
     clip_skip: int | None = None
-    replacements: Replacements = NOTHING_REPLACED
+    max_tokens: int | None = None  # of a caption: a multiple of 75; None: all
     samples: tuple[Recipe, ...] = ()  # drawn on the way, with what trains applied
+    recompute: bool = False  # gradient checkpointing
+    workers: int = 0  # processes that open pictures
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a step looks at."""
+
+    items: Sequence[Item]
+    pictures: Sequence[EncodedPicture]
+    captions: Sequence[str]
+    clean: Tensor  # latents (b c h w), scaled
+    controls: Tensor | None  # (b 3 H W) in [0, 1]
+
+    def saying(self, captions: Sequence[str]) -> Self:
+        """The same with other captions."""
+        return replace(self, captions=captions)
 
 
 class FineTuneTask:
@@ -56,37 +79,71 @@ class FineTuneTask:
         self.latents = LatentCache(model, cache)
         self.module: nn.Module = trainable.module
         self.encoder = self._encoder()
+        self.is_applied = False
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """Inside, the networks compute with what trains. A run is inside as a whole: see `recomputing`."""
+        if self.is_applied:
+            yield
+            return
+        with ExitStack() as stack:
+            stack.enter_context(self.trainable.applied())
+            if self.lesson.recompute:
+                stack.enter_context(recomputing((self.model.unet, *self.model.text)))
+            self.is_applied = True
+            try:
+                yield
+            finally:
+                self.is_applied = False
 
     def loss(self, step: int) -> tuple[Tensor, Mapping[str, float]]:
-        """That of a step, and how pictures of the concept and of its class in general fare apart."""
+        """That of a batch, and how pictures of the concept and of its class in general fare apart."""
         lesson, model = self.lesson, self.model
-        epoch, items = lesson.schedule.at(step)
-        pictures = self.latents.take(items, [Random(f"{lesson.seed}/cut/{step}/{i}") for i in range(len(items))])
-        captions = self.captions(items, step, epoch)
-        clean = self.drawn(pictures, step)
+        batch = self.batch(step)
+        clean = batch.clean
         drawn = lesson.noising.draw(clean, lesson.seed, step)
         noisy = noised(clean, drawn.disturbing, drawn.timesteps, model.table)
         target = target_of(clean, drawn.noise, drawn.timesteps, model.table, model.facts.prediction)
-        with self.trainable.applied():
-            predicted = self.answer(noisy, drawn.timesteps, captions, pictures)
-        regular = torch.tensor([item.example.regular for item in items], device=clean.device)
+        with self.applied(), self.chance(step):
+            predicted = self.answer(noisy, drawn.timesteps, batch)
+        regular = torch.tensor([item.example.regular for item in batch.items], device=clean.device)
         losses = lesson.objective.loss(
-            predicted, target, drawn.timesteps, model.table, model.facts.prediction, mask=masks(pictures, clean),
-            regular=regular,
+            predicted, target, drawn.timesteps, model.table, model.facts.prediction,
+            mask=masks(batch.pictures, clean), regular=regular,
         )  # fmt: skip
         figures = {"own": float(losses.detach()[~regular].mean())} if (~regular).any() else {}
         if regular.any():
             figures["regular"] = float(losses.detach()[regular].mean())
         return losses.mean(), figures
 
+    @contextmanager
+    def chance(self, step: int) -> Iterator[None]:
+        """Inside, dropout is that of the step, whatever was drawn before."""
+        device = self.model.placement.device
+        with torch.random.fork_rng([] if device.type == "cpu" else [device], device_type=device.type):
+            torch.manual_seed(int(philox(self.lesson.seed, 23, step).integers(2**63)))
+            yield
+
+    def batch(self, step: int) -> Batch:
+        """The pictures of a step, and what is said of them."""
+        lesson = self.lesson
+        epoch, items = lesson.schedule.at(step)
+        pictures = self.latents.take(items, [Random(f"{lesson.seed}/cut/{step}/{i}") for i in range(len(items))])
+        controls = None
+        if self.trainable.wants_controls:
+            controls = torch.stack([p.control for p in pictures if p.control is not None])
+        return Batch(items, pictures, self.captions(items, step, epoch), self.drawn(pictures, step), controls)
+
     def captions(self, items: Sequence[Item], step: int, epoch: int) -> list[str]:
         """What is said of each picture of a batch."""
         now, lesson = Moment(step, self.lesson.steps, epoch), self.lesson
-        return [
-            spoken(item.example.caption, item.example.subset, Random(f"{lesson.seed}/say/{step}/{i}"), now,
-                   lesson.replacements)
-            for i, item in enumerate(items)
-        ]  # fmt: skip
+        found = []
+        for i, item in enumerate(items):
+            random = Random(f"{lesson.seed}/say/{step}/{i}")
+            caption = spoken(item.example.caption, item.example.subset, random, now)
+            found.append(caption if item.example.regular else self.trainable.said(caption, random))
+        return found
 
     def drawn(self, pictures: Sequence[EncodedPicture], step: int) -> Tensor:
         """Clean latents (b c h w): a draw of each picture's posterior."""
@@ -96,26 +153,36 @@ class FineTuneTask:
         layout = torch.channels_last if place.channels_last else torch.contiguous_format
         return latents.to(place.device, memory_format=layout)
 
-    def answer(
-        self, noisy: Tensor, timesteps: Tensor, captions: Sequence[str], pictures: Sequence[EncodedPicture]
-    ) -> Tensor:
+    def answer(self, noisy: Tensor, timesteps: Tensor, batch: Batch) -> Tensor:
         """What the U-Net answers (b c h w)."""
-        states = self.states(captions)
+        states = self.states(batch.captions)
         context = torch.cat([state.context for state in states])
-        vectors = [self.vector(state, picture) for state, picture in zip(states, pictures, strict=True)]
+        vectors = [self.vector(state, picture) for state, picture in zip(states, batch.pictures, strict=True)]
         y = torch.cat([v for v in vectors if v is not None]) if vectors[0] is not None else None
         dtype = self.model.placement.dtype
-        answer: Tensor = self.model.unet(
-            noisy.to(dtype), timesteps.float(), context.to(dtype), None if y is None else y.to(dtype)
-        )
+        with self.trainable.steered(batch.controls):
+            answer: Tensor = self.model.unet(
+                noisy.to(dtype), timesteps.float(), context.to(dtype), None if y is None else y.to(dtype)
+            )
         return answer
 
     def states(self, captions: Sequence[str]) -> list[Encoded]:
         """The states of captions; once for all where nothing that trains changes them."""
         if self.trainable.trains_text:
-            return self._encoder().encode(*((Piece(caption, 1.0),) for caption in captions))
+            return self._limited(self._encoder().encode(*((Piece(caption),) for caption in captions)))
         with torch.no_grad():
-            return [self.encoder.encode((Piece(caption, 1.0),))[0] for caption in captions]
+            if len(self.encoder.known) > REMEMBERED:
+                self.encoder.known.clear()
+            states = [self.encoder.encode((Piece(caption),))[0] for caption in captions]
+            if len({state.context.shape[1] for state in states}) > 1:
+                states = match_chunks(states, self.encoder.encode((Piece(""),))[0])
+        return self._limited(states)
+
+    def _limited(self, states: list[Encoded]) -> list[Encoded]:
+        if self.lesson.max_tokens is None:
+            return states
+        most = Tokenizer.window * -(-self.lesson.max_tokens // (Tokenizer.window - 2))
+        return [state._replace(context=state.context[:, :most]) for state in states]
 
     def vector(self, state: Encoded, picture: EncodedPicture) -> Tensor | None:
         """SDXL's y for one picture: its sizes, and where it was cut."""
@@ -133,25 +200,39 @@ class FineTuneTask:
     @torch.no_grad()
     def report(self, step: int, averaged: nn.Module, folder: Path) -> Mapping[str, float]:
         """Draw the samples, and measure the loss on what was held out."""
-        if self.lesson.samples:
-            with self.trainable.applied(), cleared(self):
-                made = sorted(generate(self.model, self.lesson.samples), key=lambda one: one.index)
+        samples = self.lesson.samples
+        if samples:
+            model = with_words(self.model, self.trainable.embeddings(), folder)
+            with self.applied(), cleared(self), self.trainable.steered(self.shown(samples[0])):
+                made = sorted(generate(model, samples), key=lambda one: one.index)
             sheet = draw_sheet([one.image for one in made], [one.recipe.prompt for one in made])
             sheet.save(folder / f"sample-{step:06d}.png")
         return self.held_out()
+
+    def shown(self, recipe: Recipe) -> Tensor | None:
+        """The picture that steers samples (1 3 h w): the first that is held out, or of all."""
+        if not self.trainable.wants_controls:
+            return None
+        pool = self.lesson.schedule.pools[0]
+        picture = self.latents.take([(*pool.held_out, *pool.items)[0]], [Random(0)])[0]
+        assert picture.control is not None
+        return F.interpolate(picture.control[None], (recipe.height, recipe.width), mode="bilinear")
 
     def held_out(self) -> Mapping[str, float]:
         """The loss on the pictures held out, at the same noise every time; nothing where there are none."""
         items = [item for pool in self.lesson.schedule.pools for item in pool.held_out]
         losses = []
         for number, item in enumerate(items):
-            pictures = self.latents.take([item], [Random(0)])
-            clean = pictures[0].mean[None] * self.model.vae.config.scale_factor
+            picture = self.latents.take([item], [Random(0)])[0]
+            clean = picture.mean[None].to(self.model.placement.device) * self.model.vae.config.scale_factor
             drawn = Noising().draw(clean, self.lesson.seed, 10**9, number)
             noisy = noised(clean, drawn.noise, drawn.timesteps, self.model.table)
             target = target_of(clean, drawn.noise, drawn.timesteps, self.model.table, self.model.facts.prediction)
-            with self.trainable.applied():
-                predicted = self.answer(noisy, drawn.timesteps, [item.example.caption], pictures)
+            controls = None if picture.control is None else picture.control[None]
+            caption = self.trainable.said(item.example.caption, Random(number))
+            batch = Batch([item], [picture], [caption], clean, controls)
+            with self.applied(), cleared(self):
+                predicted = self.answer(noisy, drawn.timesteps, batch)
             losses.append(float((predicted.float() - target).square().mean()))
         return {"held_out_loss": sum(losses) / len(losses)} if losses else {}
 

@@ -25,10 +25,10 @@ from fromnoise.engine.library import Model
 from fromnoise.errors import UserError
 from fromnoise.nn.ops import Conv2d, Fetching, GroupNorm, LayerNorm, Linear, patching
 from fromnoise.nn.unet import UNet
-from fromnoise.train.trainable import METHODS
+from fromnoise.train.trainable import SafetensorsFile
 
 Kind = Literal["lora", "loha", "lokr", "ia3", "glora", "full", "oft", "boft"]
-Layers = Literal["attention", "transformer", "all"]
+Layers = Literal["attention", "transformer", "all", "cross", "keys_values"]
 Slots = dict[str, Tensor]
 
 
@@ -42,7 +42,10 @@ class LoRAOptions(BaseModel):
     alpha: float = Field(default=16.0, gt=0, description="Strength times the rank (network_alpha).")
     conv_rank: int = Field(default=0, ge=0, description="Inner size in 3x3 convolutions; 0 leaves them out (conv_dim).")
     conv_alpha: float = Field(default=1.0, gt=0, description="Strength there, times the rank (conv_alpha).")
-    layers: Layers = Field(default="transformer", description="What it acts on: attention, transformer or all.")
+    layers: Layers = Field(
+        default="transformer",
+        description="What it acts on: attention, transformer, all; or of cross-attention all, or keys_values.",
+    )
     unet: bool = Field(default=True, description="Train the U-Net (not network_train_text_encoder_only).")
     text: bool = Field(default=True, description="Train the text encoders (not network_train_unet_only).")
     dora: bool = Field(default=False, description="Give rows a length of their own (dora_wd).")
@@ -65,11 +68,11 @@ class Site:
     weight: Tensor
 
 
-class LoRATraining:
-    """`Trainable` for every kind."""
+class LoRATraining(SafetensorsFile):
+    """Every kind."""
 
     def __init__(self, model: Model, options: LoRAOptions, seed: int) -> None:
-        self.model, self.options = model, options
+        self.model, self.options, self.on = model, options, True
         self.networks: dict[str, nn.Module] = {UNET: model.unet, **dict(zip(TEXT, model.text, strict=False))}
         self.sites = [site for name, network in self.networks.items() for site in sites(name, network, model, options)]
         if not self.sites:
@@ -100,16 +103,13 @@ class LoRATraining:
                 adapter = self.adapters[site.name]
                 layer = self.networks[site.network].get_submodule(site.layer)
                 if isinstance(adapter, LoRA) and adapter.mid is None and adapter.magnitude is None:
-                    hook = by_the_way(adapter, self.options.dropout)
+                    hook = by_the_way(adapter, self.options.dropout, lambda: self.on)
                     stack.callback(layer.register_forward_hook(hook).remove)
                 else:
                     patches[site.network][f"{site.layer}.weight"] = (partial(adapter.merged, strength=1.0),)
             for name, network in self.networks.items():
                 stack.enter_context(patching(network, patches[name]))
             yield
-
-    def embeddings(self) -> tuple[Mapping[str, Tensor], ...]:
-        return ()
 
     def tensors(self) -> dict[str, Tensor]:
         found = {}
@@ -140,10 +140,14 @@ class LoRATraining:
         }
 
 
-def by_the_way(adapter: LoRA, dropout: float) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]:
+def by_the_way(
+    adapter: LoRA, dropout: float, on: Callable[[], bool]
+) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]:
     """A hook that adds s up (down x) to what a layer answers: Hu et al. (2021), equation 3."""
 
     def hook(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        if not on():
+            return output
         x = inputs[0]
         if isinstance(layer, Conv2d):
             down, up = adapter.down.to(x.dtype), adapter.up.to(x.dtype)
@@ -183,6 +187,8 @@ def in_unet(layer: str, part: nn.Module, options: LoRAOptions) -> bool:
     if isinstance(part, (GroupNorm, LayerNorm)):
         return options.norms
     names = layer.split(".")
+    if options.layers in ("cross", "keys_values"):
+        return "attn2" in names and (options.layers == "cross" or names[-1] in ("to_k", "to_v"))
     if "transformer_blocks" in names:
         return options.layers != "attention" or "attn1" in names or "attn2" in names
     if names[-1] in ("proj_in", "proj_out"):
@@ -196,7 +202,7 @@ def in_unet(layer: str, part: nn.Module, options: LoRAOptions) -> bool:
 def in_text(layer: str, part: nn.Module, options: LoRAOptions) -> bool:
     if isinstance(part, LayerNorm):
         return options.norms
-    inside = ".layers." in layer and isinstance(part, Linear)
+    inside = ".layers." in layer and isinstance(part, Linear) and options.layers not in ("cross", "keys_values")
     return inside and (options.layers != "attention" or ".self_attn." in layer)
 
 
@@ -318,4 +324,3 @@ BEGINNINGS: dict[str, Callable[[Tensor, int, LoRAOptions, torch.Generator], Slot
     "lora": begin_lora, "loha": begin_loha, "lokr": begin_lokr, "ia3": begin_ia3, "glora": begin_glora,
     "full": begin_full, "oft": begin_oft, "boft": begin_boft,
 }  # fmt: skip
-METHODS.add("lora", LoRATraining)

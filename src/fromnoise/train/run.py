@@ -1,130 +1,194 @@
 """One command from a folder of pictures to a file: `fromnoise train lora data/mycat --name mycat`."""
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
+from pydantic import BaseModel
 
-from fromnoise.checkpoints.save import save_checkpoint
+from fromnoise.checkpoints.detect import Prediction
 from fromnoise.engine import library
-from fromnoise.engine.library import Model
+from fromnoise.engine.library import SCALINGS, Model
 from fromnoise.engine.memory import Placement
 from fromnoise.engine.recipe import Recipe
-from fromnoise.errors import FileError
+from fromnoise.errors import FileError, UserError
+from fromnoise.nn.ops import Conv2d, Linear
+from fromnoise.sampling.schedules import NoiseTable
 from fromnoise.settings import Settings
+from fromnoise.train.class_pictures import drawn_class
 from fromnoise.train.data.batches import Pool, Schedule, buckets, gathered
 from fromnoise.train.data.source import Dataset, Subset, kohya_subsets, read_dataset_file
-from fromnoise.train.finetune import FineTuneTask, Lesson
+from fromnoise.train.finetune import Lesson
 from fromnoise.train.loop import LoopConfig, train
-from fromnoise.train.lora import LoRAOptions, LoRATraining
+from fromnoise.train.methods import METHODS
 from fromnoise.train.noising import Noising
 from fromnoise.train.objective import Objective
+from fromnoise.train.ranks import is_first, local_device
+from fromnoise.train.told import told
+from fromnoise.train.trainable import Trainable
+from fromnoise.train.watch import Diverged
 
 Say = Callable[[str], None]
+BASES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "fp8": torch.bfloat16}
 
 
 @dataclass(frozen=True)
-class LoRARun:
-    """What a LoRA is trained from, and how."""
+class Run:
+    """What is trained from what, and how."""
 
+    method: str
     data: Path  # a folder, or a data-set file
     name: str
     model: str
     output: Path
     folder: Path  # of the run: its state, log, samples
     loop: LoopConfig
-    options: LoRAOptions = field(default_factory=LoRAOptions)
+    options: BaseModel
     objective: Objective = field(default_factory=Objective)
     noising: Noising = field(default_factory=Noising)
+    rules: Subset = field(default_factory=Subset)  # of pictures and captions, where a data-set file says nothing else
+    sizes: Mapping[str, Any] = field(default_factory=dict)  # fields of the data set
     regular: Path | None = None  # pictures of the class in general
+    class_prompt: str = ""  # what is said of them; without pictures they are drawn
+    class_pictures: int = 100
     batch: int = 1
     resolution: int | None = None  # None: the model's own
     seed: int = 0
+    clip_skip: int | None = None
+    max_tokens: int | None = None
+    prediction: Prediction | None = None  # of the model, where its file does not say
+    base: str = "float32"  # numbers that frozen weights are kept in: see BASES
+    recompute: bool = False
+    workers: int = 0
     samples: tuple[str, ...] = ()  # prompts drawn on the way
     strict: bool = False
 
+    def side(self, model: Model) -> int:
+        """Pixels of a square."""
+        return self.resolution or model.defaults.size
 
-def train_lora(run: LoRARun, device: torch.device, settings: Settings, say: Say) -> Path:
-    """Train, or go on where a run stopped, and write the LoRA; its path. FileError."""
+
+def teach(run: Run, device: torch.device, settings: Settings, say: Say) -> Path:
+    """Train, or go on where a run stopped, and write the file; its path.
+
+    FileError and UserError; Diverged, after the last good state was written beside the file.
+    """
     if run.output.is_dir():
         raise FileError(f"{run.output} is a folder; name a file")
-    model = frozen(library.load(run.model, Placement(device, torch.float32), settings=settings))
+    model = loaded(run, local_device(device), settings)
+    if run.class_prompt and run.regular is None:
+        run = replace(run, regular=drawn_class(
+            model, run.class_prompt, run.class_pictures, run.seed, run.folder / "class", say if is_first() else silent
+        ))  # fmt: skip
     pools = [gathered(dataset, strict=run.strict, seed=run.seed) for dataset in datasets(run, model)]
     for pool in pools:
-        tell(pool, say)
-    schedule = Schedule(tuple(pools), run.seed)
-    side = model.defaults.size
-    samples = tuple(
-        Recipe.make(prompt=prompt, model=run.model, width=side, height=side, seed=run.seed, steps=20,
-                    guidance_scale=model.defaults.guidance_scale)
-        for prompt in run.samples
+        tell(pool, say if is_first() else silent)
+    method = METHODS[run.method]
+    training = method.begin(model, run.options, run.seed)
+    fit(training, pools)
+    lesson = Lesson(
+        Schedule(tuple(pools), run.seed), run.loop.steps * run.loop.accumulate, run.objective, run.noising, run.seed,
+        run.clip_skip, run.max_tokens, samples(run, model), run.recompute, run.workers,
     )  # fmt: skip
-    lesson = Lesson(schedule, run.loop.steps, run.objective, run.noising, run.seed, samples=samples)
-    training = LoRATraining(model, run.options, run.seed)
-    task = FineTuneTask(model, training, lesson, run.folder / "latents")
+    task = method.task(model, training, lesson, run.folder / "latents")
     began = time.time()
-    train(task, run.loop, run.folder)
-    metadata = {**training.metadata(), **told(run, model, pools, began)}
-    return save_checkpoint(run.output, training.tensors(), metadata=metadata)
+    try:
+        with task.applied():
+            train(task, run.loop, run.folder)
+    except Diverged as error:
+        if error.good and is_first():
+            place = run.output.with_name(f"{run.output.stem}-step{error.good:08d}{run.output.suffix}")
+            say(f"the last good state is in {training.write(place, told(run, model, pools, began, error.good))}")
+        raise
+    if is_first():
+        training.write(run.output, told(run, model, pools, began, run.loop.steps))
+    return run.output
 
 
-def frozen(model: Model) -> Model:
-    """The model with no gradients of its own."""
+def silent(text: str) -> None:
+    """Of the processes that are not the first."""
+
+
+def loaded(run: Run, device: torch.device, settings: Settings) -> Model:
+    """The model as it is to learn, with no gradients of its own."""
+    model = library.load(run.model, Placement(device, BASES[run.base]), settings=settings, prediction=run.prediction)
     for network in (model.unet, model.vae, *model.text):
         network.requires_grad_(False)
-    return model
+    run.objective.check(model.facts.prediction)
+    if run.objective.zero_terminal_snr and not model.facts.zero_snr:
+        model = replace(model, table=NoiseTable.ldm(zero_snr=True), facts=replace(model.facts, zero_snr=True))
+    if run.base == "fp8":
+        in_eight_bits(model)
+    return replace(model, scalings=SCALINGS[model.facts.prediction])
 
 
-def datasets(run: LoRARun, model: Model) -> Sequence[Dataset]:
+@torch.no_grad()
+def in_eight_bits(model: Model) -> None:
+    """Keep the weights of the U-Net's layers in float8; they are widened where they are used."""
+    for module in model.unet.modules():
+        if isinstance(module, (Linear, Conv2d)):
+            module.weight = torch.nn.Parameter(module.weight.to(torch.float8_e4m3fn), requires_grad=False)
+
+
+def fit(training: Trainable, pools: Sequence[Pool]) -> None:
+    """UserError where the pictures are not what the method needs."""
+    if training.wants_controls:
+        for item in (item for pool in pools for item in (*pool.items, *pool.held_out)):
+            if item.example.control is None:
+                raise UserError(
+                    f"{item.example.path} has no picture that steers it: name their folder with "
+                    "--conditioning_data_dir, where each has its partner's name"
+                )
+
+
+def samples(run: Run, model: Model) -> tuple[Recipe, ...]:
+    """What is drawn on the way; a line may end in kohya's --n, --w, --h, --d, --l and --s."""
+    side = model.defaults.size
+    made = []
+    for text in run.samples:
+        prompt, *parts = text.split(" --")
+        given = {key: value for key, _, value in (part.partition(" ") for part in parts)}
+        names = {"n": "negative", "w": "width", "h": "height", "d": "seed", "l": "guidance_scale", "s": "steps"}
+        if unknown := given.keys() - names.keys():
+            raise UserError(f"sample {text!r}: unknown --{sorted(unknown)[0]}; there are --{', --'.join(names)}")
+        fields = {names[key]: value for key, value in given.items()}
+        plain = {"prompt": prompt, "model": run.model, "width": side, "height": side, "seed": run.seed, "steps": 20,
+                 "guidance_scale": model.defaults.guidance_scale}  # fmt: skip
+        made.append(Recipe.make(**{**plain, **fields}))
+    return tuple(made)
+
+
+def datasets(run: Run, model: Model) -> Sequence[Dataset]:
     """The data sets of a run: those of a file, or one of the folders."""
-    side = run.resolution or model.defaults.size
-    smallest = min(256, side // 2 // 8 * 8)
-    sizes = {"resolution": side, "batch_size": run.batch, "enable_bucket": True, "min_bucket_reso": max(64, smallest),
-             "max_bucket_reso": max(2 * side, 128), "bucket_reso_steps": 64 if side >= 256 else 8}  # fmt: skip
+    side = run.side(model)
+    plain = {"resolution": side, "batch_size": run.batch}
     if run.data.suffix.lower() in (".toml", ".json"):
-        return read_dataset_file(run.data, {"resolution": side, "batch_size": run.batch})
-    subsets, _ = kohya_subsets(run.data, Subset())
+        chosen = {name: getattr(run.rules, name) for name in run.rules.model_fields_set}
+        return read_dataset_file(run.data, {**plain, **chosen, **run.sizes})
+    smallest = max(64, min(256, side // 2 // 8 * 8))
+    buckets = {"enable_bucket": True, "min_bucket_reso": smallest, "max_bucket_reso": max(2 * side, 128),
+               "bucket_reso_steps": 64 if side >= 256 else 8}  # fmt: skip
+    subsets, _ = kohya_subsets(run.data, run.rules)
     if run.regular is not None:
-        subsets += kohya_subsets(run.regular, Subset(), regular=True)[0]
-    return (Dataset.model_validate({**sizes, "subsets": subsets}),)
+        plain_rules = Subset(class_tokens=run.class_prompt, caption_extension=run.rules.caption_extension)
+        subsets += kohya_subsets(run.regular, plain_rules, regular=True)[0]
+    return (Dataset.model_validate({**plain, **buckets, **run.sizes, "subsets": subsets}),)
 
 
 def tell(pool: Pool, say: Say) -> None:
     """What was found, and what was left out."""
     for text in (*pool.warnings, *pool.skipped):
         say(text)
+    if pool.skipped:
+        say(f"{len(pool.skipped)} pictures can't be read and are left out")
     found = ", ".join(f"{width}x{height}: {count}" for (width, height), count in buckets(pool).items())
     say(f"{len(pool.pictures)} pictures, {len(pool.items)} with repeats ({found})")
 
 
-def told(run: LoRARun, model: Model, pools: Sequence[Pool], began: float) -> dict[str, str]:
-    """kohya's metadata of a training, and ModelSpec's."""
-    names = {"sd1": "stable-diffusion-v1", "sd2": "stable-diffusion-v2-512", "sdxl": "stable-diffusion-xl-v1-base"}
-    side = run.resolution or model.defaults.size
-    pictures = sum(len(pool.items) for pool in pools)
-    return {
-        "ss_output_name": run.name,
-        "ss_training_started_at": f"{began:.3f}",
-        "ss_training_finished_at": f"{time.time():.3f}",
-        "ss_learning_rate": str(run.loop.learning_rate),
-        "ss_num_train_images": str(pictures),
-        "ss_max_train_steps": str(run.loop.steps),
-        "ss_steps": str(run.loop.steps),
-        "ss_lr_warmup_steps": str(run.loop.warmup),
-        "ss_optimizer": "torch.optim.adamw.AdamW",
-        "ss_seed": str(run.seed),
-        "ss_resolution": f"({side}, {side})",
-        "ss_batch_size_per_device": str(run.batch),
-        "ss_min_snr_gamma": str(run.objective.min_snr_gamma),
-        "ss_noise_offset": str(run.noising.noise_offset or None),
-        "ss_sd_model_name": model.path.name,
-        "ss_new_sd_model_hash": model.sha256,
-        "modelspec.sai_model_spec": "1.0.1",
-        "modelspec.architecture": f"{names.get(model.facts.family, model.facts.family)}/lora",
-        "modelspec.implementation": "fromnoise",
-        "modelspec.title": run.name,
-        "modelspec.resolution": f"{side}x{side}",
-        "modelspec.prediction_type": "v" if model.facts.prediction == "v" else "epsilon",
-    }
+def epoch_length(run: Run, settings: Settings) -> int:
+    """Batches in an epoch."""
+    model = loaded(run, torch.device("cpu"), settings)
+    return Schedule(tuple(gathered(dataset, seed=run.seed) for dataset in datasets(run, model)), run.seed).length

@@ -4,9 +4,11 @@ Batches never mix buckets; the last of a bucket may be short.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from fromnoise.errors import FileError, UserError
 from fromnoise.train.data.buckets import BucketRules, Fit
@@ -93,6 +95,7 @@ class Schedule:
 
     pools: tuple[Pool, ...]
     seed: int
+    latest: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)  # the epoch that was asked for last
 
     def epoch(self, number: int) -> list[list[Item]]:
         """The batches of epoch `number`, from 1."""
@@ -101,7 +104,7 @@ class Schedule:
         random.shuffle(batches)
         return batches
 
-    @property
+    @cached_property
     def length(self) -> int:
         """Batches in an epoch."""
         return sum(-(-count // pool.batch_size) for pool in self.pools for count in buckets(pool).values())
@@ -109,7 +112,9 @@ class Schedule:
     def at(self, step: int) -> tuple[int, list[Item]]:
         """The epoch, from 1, and the batch of a step, from 0."""
         epoch, index = divmod(step, self.length)
-        return epoch + 1, self.epoch(epoch + 1)[index]
+        if self.latest.get("number") != epoch + 1:
+            self.latest.update(number=epoch + 1, batches=self.epoch(epoch + 1))
+        return epoch + 1, self.latest["batches"][index]
 
 
 def batched(pool: Pool, random: Random) -> Iterator[list[Item]]:

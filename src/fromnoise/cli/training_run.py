@@ -1,0 +1,234 @@
+"""From what was typed, and what a configuration file says, to a training."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from fromnoise import settings
+from fromnoise.cli.messages import say
+from fromnoise.cli.progress import note
+from fromnoise.cli.training import parameter_name
+from fromnoise.cli.training_table import ALWAYS, by_name, flags
+from fromnoise.engine import shelves
+from fromnoise.engine.memory import best_device
+from fromnoise.engine.recipe import checked
+from fromnoise.errors import FileError, UserError
+from fromnoise.train.data.source import Dataset, Subset
+from fromnoise.train.loop import LoopConfig
+from fromnoise.train.methods import METHODS, Method
+from fromnoise.train.noising import Noising
+from fromnoise.train.objective import Objective
+from fromnoise.train.optimizers import OPTIMIZERS, RATE_SCHEDULES, read_arguments
+from fromnoise.train.run import BASES, Run, epoch_length, teach
+
+Given = dict[str, Any]
+NETWORK_ARGS = {  # kohya's and LyCORIS's, to our options
+    "algo": "kind", "conv_dim": "conv_rank", "conv_alpha": "conv_alpha", "dropout": "dropout", "dora_wd": "dora",
+    "train_norm": "norms", "factor": "factor", "block_size": "block_size", "constraint": "constraint",
+}  # fmt: skip
+SHORT: dict[str, tuple[str, Any]] = {  # words that set an option
+    "no_text": ("text", False), "no_unet": ("unet", False), "object_template": ("template", "object"),
+    "style_template": ("template", "style"),
+}  # fmt: skip
+ALGOS = {"locon": "lora", "diag-oft": "oft", "lora": "lora"}
+MODULES = {"networks.lora": "lora", "networks.oft": "oft", "lycoris.kohya": None, "lycoris.locon_kohya": None}
+
+
+def start(method: str, data: Path | None, given: Given) -> None:
+    """Train, and print the path of the file."""
+    run = ordered(method, data, given)
+    run.output.parent.mkdir(parents=True, exist_ok=True)
+    print(teach(run, best_device(), settings.read(), note))
+
+
+def ordered(method_name: str, data: Path | None, given: Given) -> Run:
+    """The training that was asked for. UserError names what is wrong."""
+    method = METHODS[method_name]
+    named = {parameter_name(flag): flag for flag in flags(method_name)}
+    typed = {named[name].place: value for name, value in given.items() if name in named}
+    refuse_formats(given)
+    if "config" in typed:
+        typed = {**from_file(method_name, typed["config"]), **typed}
+    parts: dict[str, Given] = {
+        part: {} for part in ("options", "objective", "noising", "rules", "sizes", "loop", "run")
+    }
+    words: Given = {}
+    for place, value in typed.items():
+        part, dot, name = place.partition(".")
+        (parts[part] if dot else words)[name if dot else place] = value
+    shorthands(words, parts, method)
+    data = data or words.get("data") or words.get("dataset_config")
+    if data is None:
+        raise UserError(
+            say("say where the pictures are: fromnoise train {method} DATA --name NAME", method=method_name)
+        )
+    name = words.get("name") or data.stem
+    if "token" in method.options.model_fields:
+        parts["options"].setdefault("token", name)
+    rules, sizes = checked(Subset, **parts["rules"]), parts["sizes"]
+    checked(Dataset, **sizes)
+    output = words.get("out") or place_of(method, name, words.get("output_dir"))
+    run = Run(
+        method=method_name, data=data, name=name, model=words.get("model", "builtin"), output=output,
+        folder=words.get("folder") or Path("runs") / name, loop=LoopConfig(1),
+        options=checked(method.options, **{**method.chosen, **parts["options"]}),
+        objective=checked(Objective, **parts["objective"]), noising=checked(Noising, **parts["noising"]),
+        rules=rules, sizes=sizes, samples=prompts(words), **parts["run"],
+    )  # fmt: skip
+    return with_loop(run, method, parts["loop"], words)
+
+
+def with_loop(run: Run, method: Method, loop: Given, words: Given) -> Run:
+    """The run with its loop: what was not said follows from the number of steps."""
+    steps = loop.get("steps", method.steps)
+    if "epochs" in words:
+        steps = -(-epoch_length(run, settings.read()) * words["epochs"] // loop.get("accumulate", 1))
+    name = loop.get("optimizer", "AdamW")
+    kind = OPTIMIZERS[name] if "." not in name else None
+    own = (kind.learning_rate if kind and kind.name != "AdamW" else None) or method.rate
+    said = [given[key] for given, key in ((loop, "learning_rate"), (words, "unet_lr"), (words, "text_encoder_lr"))
+            if key in given]  # fmt: skip
+    rate = float(said[0]) if said else own
+    free = bool(kind and kind.schedule_free)
+    schedule = loop.get("schedule") or ("constant" if free else "warmup_stable_decay")
+    RATE_SCHEDULES.canonical(schedule)
+    arguments = read_arguments([w for text in words.get("optimizer_args", []) for w in text.split()])
+    plain: Given = {
+        "steps": steps, "learning_rate": rate, "schedule": schedule, "arguments": arguments, "betas": (0.9, 0.999),
+        "warmup": share(words.get("warmup", 0 if free else min(50, steps // 10)), steps),
+        "decay": share(words.get("decay", steps // 4), steps), "average": 0.0, "floor": 0.0,
+        "log_every": max(1, min(20, steps // 10)), "save_every": max(1, steps // 10),
+        "report_every": max(1, steps // 5), "slower": factors(words, rate), "bfloat16": precision(words),
+    }  # fmt: skip
+    return replace(run, loop=LoopConfig(**{**plain, **loop}))
+
+
+def factors(words: Mapping[str, Any], rate: float) -> dict[str, float]:
+    """How much faster or slower parts learn, by how their names begin."""
+    found: dict[str, float] = {}
+    if "unet_lr" in words:
+        found |= {"lora_unet_": words["unet_lr"] / rate, "unet.": words["unet_lr"] / rate}
+    if "text_encoder_lr" in words:
+        found |= {"lora_te": words["text_encoder_lr"] / rate, "text": words["text_encoder_lr"] / rate}
+    if "loraplus" in words:
+        found["*.lora_up"] = words["loraplus"]
+    return found
+
+
+def shorthands(words: Given, parts: dict[str, Given], method: Method) -> None:
+    """Words that stand for fields."""
+    options = parts["options"]
+    for word, (field, value) in SHORT.items():
+        if words.get(word):
+            options[field] = value
+    if words.get("v"):
+        parts["run"]["prediction"] = "v"
+    if words.get("fp8_base"):
+        parts["run"]["base"] = "fp8"
+    if parts["run"].get("base", "float32") not in BASES:
+        raise UserError(f"unknown base {parts['run']['base']!r}; choose one of {', '.join(BASES)}")
+    if words.get("no_bucket"):
+        parts["sizes"]["enable_bucket"] = False
+    if "network_module" in words:
+        module = words["network_module"]
+        if module not in MODULES:
+            raise UserError(f"unknown network_module {module!r}; there are {', '.join(MODULES)}")
+        options.setdefault("kind", MODULES[module] or "lora")
+    for word in (w for text in words.get("network_args", []) for w in text.split()):
+        key, sign, value = word.partition("=")
+        if key == "loraplus_lr_ratio":
+            words["loraplus"] = float(value)
+        elif key not in NETWORK_ARGS or not sign:
+            near = get_close_matches(key, NETWORK_ARGS, n=1, cutoff=0.5)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise UserError(
+                f"network_args: unknown {word!r}{hint} There are {', '.join(NETWORK_ARGS)}, loraplus_lr_ratio"
+            )
+        else:
+            options[NETWORK_ARGS[key]] = ALGOS.get(value, value) if key == "algo" else value
+    for field in ("structure", "widths"):
+        if isinstance(options.get(field), str):
+            options[field] = tuple(number.strip() for number in options[field].split(","))
+
+
+def share(value: float, steps: int) -> int:
+    """Steps: of a number below 1 so much of all."""
+    return round(value * steps) if 0 < value < 1 else int(value)
+
+
+def precision(words: Mapping[str, Any]) -> bool | None:
+    wanted = words.get("mixed_precision")
+    if wanted not in (None, "no", "bf16"):
+        raise UserError(f"mixed_precision {wanted!r}: choose bf16 or no; fp16's gradients vanish without scaling")
+    return None if wanted is None else wanted == "bf16"
+
+
+def prompts(words: Mapping[str, Any]) -> tuple[str, ...]:
+    """Those of samples: typed, and the lines of a file."""
+    lines = list(words.get("sample", []))
+    path = words.get("sample_prompts")
+    if path is not None:
+        try:
+            text = Path(path).read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            raise FileError(f"{path}: not a text that can be read ({error})") from error
+        lines += [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    return tuple(lines)
+
+
+def place_of(method: Method, name: str, folder: Path | None) -> Path:
+    if Path(name).name != name:
+        raise UserError(f"--name {name!r} is a path; name the file with --out")
+    home = folder or shelves.home(method.shelf, settings.read())
+    return home / f"{name}{method.ending}"
+
+
+def refuse_formats(given: Mapping[str, Any]) -> None:
+    wanted = given.get("save_model_as", "safetensors")
+    if wanted != "safetensors":
+        raise UserError(f"save_model_as {wanted!r}: files are safetensors; fromnoise convert makes others of them")
+
+
+def from_file(method: str, path: Path) -> Given:
+    """What a TOML file says, by place; sections only order it. UserError names the nearest of an unknown name."""
+    try:
+        content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise FileError(f"{path}: not a TOML file that can be read ({error})") from error
+    flat: Given = {}
+    for key, value in content.items():
+        flat |= value if isinstance(value, dict) else {key: value}
+    known = by_name(method)
+    found = {}
+    for key, value in flat.items():
+        if key.replace("-", "_") in ALWAYS:
+            continue
+        flag = known.get(key.replace("-", "_"))
+        if flag is None or flag.place == "config":
+            near = get_close_matches(key, known, n=1, cutoff=0.5)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise UserError(f"{path}: unknown key {key!r}{hint}")
+        found[flag.place] = typed_value(path, key, value, flag.kind)
+    return {place: value for place, value in found.items() if value not in (None, False)}
+
+
+def typed_value(path: Path, key: str, value: Any, kind: Any) -> Any:
+    """The value as the command line would have it. UserError where it can't be."""
+    try:
+        if kind is list:
+            return [str(one) for one in value] if isinstance(value, list) else [str(value)]
+        if kind is int and isinstance(value, str) and "," in value:  # kohya's "512,512"
+            width, height = (int(side) for side in value.split(","))
+            if width != height:
+                raise UserError(f"{path}: {key} {value}: give the sides in a data-set file")
+            return width
+        if kind is bool and not isinstance(value, bool):
+            raise ValueError
+        if kind in (int, float) and isinstance(value, bool):
+            raise ValueError
+        return kind(value)
+    except (TypeError, ValueError):
+        raise UserError(f"{path}: {key} should be {kind.__name__}, not {value!r}") from None
