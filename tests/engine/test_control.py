@@ -295,6 +295,57 @@ def test_a_union_is_told_the_type(model: Model, made: Recipes) -> None:
         brought(model, made.recipe(made.control("union", type="tile")))
 
 
+@pytest.mark.parametrize("name", ["canny", "adapter", "lllite"])
+def test_a_region_is_where_a_control_acts(model: Model, made: Recipes, name: str, tmp_path: Path) -> None:
+    def latents(**given: Any) -> Tensor:
+        executor = Executor[int](model)
+        executor.add(
+            0, Job(model, made.recipe(made.control(name, **given), steps=1, sampler="euler")).picture(None, None)
+        )
+        return dict(executor.run())[0]
+
+    regions = {}
+    for level in (0, 255):
+        Image.new("L", (40, 40), level).save(tmp_path / f"{level}.png")
+        regions[level] = ImageRef.of(tmp_path / f"{level}.png").model_dump()
+    torch.testing.assert_close(latents(region=regions[255]), latents())
+    torch.testing.assert_close(latents(region=regions[0]), latents(weight=0))
+    half = latents(region=made.image("mask"))
+    assert not torch.allclose(half, latents(), atol=1e-3)
+    assert not torch.allclose(half, latents(weight=0), atol=1e-3)
+
+
+def test_a_region_where_none_can_be_is_refused(model: Model, made: Recipes) -> None:
+    region = made.image("mask")
+    with pytest.raises(UserError, match="reference_only acts on the whole picture: leave out its region"):
+        brought(model, made.recipe(made.control(None, preprocessor="reference_only", region=region)))
+
+
+def test_hints_of_one_union_are_seen_in_one_pass(model: Model, made: Recipes) -> None:
+    pose = made.control("union", type="openpose", weight=0.7)
+    edges = made.control("union", image=made.image("other"), preprocessor="canny", weight=1.2)
+    both = made.recipe(pose, edges)
+    (cond,) = brought(model, both)
+    assert isinstance(cond, ControlHint)
+    assert (cond.types, cond.scales) == ((0, 3), (1.0,) * 5)
+    hints = [hint_tensor(hint_picture(both, control, 64, 64, None, Settings()), 3) for control in both.controls]
+    assert torch.equal(cond.guided, cond.network.guide(hints, (0, 3), (0.7, 1.2)))
+    for apart in (
+        made.recipe(pose, {**edges, "end": 0.5}), made.recipe(pose, {**edges, "together": False}),
+        made.recipe(pose, {**edges, "type": "openpose"}), made.recipe(pose, {**edges, "type": "auto"}),
+        made.recipe(pose, edges, profile="a1111"),
+    ):  # fmt: skip
+        assert len(brought(model, apart)) == 2
+    assert (
+        len(brought(model, made.recipe({**pose, "together": True}, {**edges, "together": True}, profile="comfyui")))
+        == 1
+    )
+    (one,), (two,) = (
+        list(generate(model, [recipe])) for recipe in (both, made.recipe(pose, {**edges, "together": False}))
+    )
+    assert np.abs(pixels(one.image) - pixels(two.image)).max() > 0
+
+
 def acting(acts: Any, sigmas: Tensor) -> list[int]:
     return [i for i, sigma in enumerate(sigmas[:-1]) if acts(Evaluate(torch.zeros(1), sigma))]
 

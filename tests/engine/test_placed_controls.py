@@ -94,6 +94,7 @@ def controls(folder: Path, kind: str) -> dict[str, Any]:
         "ControlNet in a region": {"controls": [{**told, "model": "canny", "region": slope}]},
         "T2I-Adapter": {"controls": [{**told, "model": "adapter", "region": slope}]},
         "LLLite": {"controls": [{**told, "model": "lllite"}]},
+        "LLLite in a region": {"controls": [{**told, "model": "lllite", "region": slope}]},
         "IP-Adapter": {"image_prompts": [{"image": image, "model": "plain", "mask": slope}]},
         "inpaint_only": {"controls": [{**told, "model": "canny", "preprocessor": "inpaint_only", "mask": mask}]},
         "colours": {"controls": [{**told, "model": "canny", "preprocessor": "tile_colorfix"}]},
@@ -102,7 +103,16 @@ def controls(folder: Path, kind: str) -> dict[str, Any]:
     }[kind]
 
 
-NEAR = ("ControlNet", "ControlNet in a region", "T2I-Adapter", "LLLite", "IP-Adapter", "inpaint_only", "colours")
+NEAR = (
+    "ControlNet",
+    "ControlNet in a region",
+    "T2I-Adapter",
+    "LLLite",
+    "LLLite in a region",
+    "IP-Adapter",
+    "inpaint_only",
+    "colours",
+)
 
 
 def latents(model: Model, *recipes: Recipe) -> list[Tensor]:

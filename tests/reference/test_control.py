@@ -105,15 +105,17 @@ def test_controlnet(kind: str, height: int, width: int, tmp_path: Path) -> None:
     assert replace(read.config, unet=config.unet) == config
 
 
-def test_union_with_several_hints(tmp_path: Path) -> None:
+@pytest.mark.parametrize("weights", [(), (0.3, 1.0, 1.7)])
+def test_union_with_several_hints(weights: tuple[float, ...], tmp_path: Path) -> None:
     theirs = small(peers.controlnet(UNION))
     ours, given = with_heads(loaded(theirs, tmp_path), XL), Inputs(XL)
     hints = [torch.rand(1, 3, 64, 64).expand(2, -1, -1, -1) for _ in range(3)]
     which = [0, 4, 7]
     types = torch.zeros(2, 8)
     types[:, which] = 1
-    answer = theirs(given.x, given.t, given.context, hints, types, which, **given.added, return_dict=False)
-    mine = ours(given.x, given.t, given.context, ours.guide(hints, which), given.y, types)
+    scales = list(weights) or 1.0
+    answer = theirs(given.x, given.t, given.context, hints, types, which, scales, **given.added, return_dict=False)
+    mine = ours(given.x, given.t, given.context, ours.guide(hints, which, weights), given.y, types)
     assert largest(mine, answer) < TOLERANCE
 
 

@@ -3,7 +3,7 @@
 Modes and softer weights are those of AUTOMATIC1111's ControlNet extension; `guess` is diffusers' guess mode.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -110,6 +110,7 @@ class Controlling:
         """In the order in which they come to the network; styles, which change what others read, come first."""
         found: list[tuple[int, Companion]] = []
         references: list[tuple[Acts, Reference]] = []
+        unions = Unions()
         for control in self.recipe.controls:
             if not self._of_this_pass(control):
                 continue
@@ -117,12 +118,19 @@ class Controlling:
                 self.recipe, control, self.order.words.width, self.order.words.height, self.start, self.model.settings
             )
             acts = self._acts(control)
+            if control.region is not None and control.is_reference:
+                raise UserError(f"{control.preprocessor} acts on the whole picture: leave out its region")
             if control.is_reference:
                 references.append((acts, self._reference(control, hint)))
                 continue
             network = control_network(self.model, control_path(self.model, control))
+            if self._together(control, network):
+                unions.add(control, hint, cast(ControlNet, network))
+                found += [(2, one) for one in self._on_latents(control, hint)]
+                continue
             found.append((0 if isinstance(network, StyleAdapter) else 1, self._steered(control, network, hint, acts)))
             found += [(2, one) for one in self._on_latents(control, hint)]
+        found += [(1, self._united(network, members)) for network, members in unions.groups]
         if references:
             found.append((1, Looked(tuple(references), self.model.table.alphas_cumprod)))
         return [companion for _, companion in sorted(found, key=lambda one: one[0])]
@@ -153,15 +161,44 @@ class Controlling:
             return Steered(acts, (attached,), zeros if self.profile.zero_style else ())
         return Steered(acts, (attached,), () if self._alone(control, network) else (attached,))
 
+    def _together(self, control: Control, network: ControlNetwork) -> bool:
+        """Whether the control may share a pass with others."""
+        wanted = self.profile.union_together if control.together is None else control.together
+        union = isinstance(network, ControlNet) and network.config.union is not None
+        return wanted and union and control.type_number is not None
+
+    def _united(self, network: ControlNet, members: Sequence[tuple[Control, Picture]]) -> Companion:
+        """One pass of a union ControlNet for all of its hints."""
+        first, hint = members[0]
+        if len(members) == 1:
+            return self._steered(first, network, hint, self._acts(first))
+        place = self.model.placement
+        shown = [hint_tensor(one, network.config.hint_channels).to(place.device, place.dtype) for _, one in members]
+        types = tuple(self._type(control, network) for control, _ in members)
+        guided = network.guide(shown, types, [control.weight for control, _ in members])
+        scales = self._scales(first.model_copy(update={"weight": 1.0}), len(network.zero_convs) + 1, False)
+        attached = ControlHint(network, guided, scales, types, region_tensor(first.region))
+        return Steered(self._acts(first), (attached,), () if self._alone(first, network) else (attached,))
+
+    def _type(self, control: Control, network: ControlNet) -> int:
+        """The number of a hint's type."""
+        assert network.config.union is not None
+        assert control.type_number is not None
+        if control.type_number >= network.config.union.types:
+            raise UserError(f"{control.model} knows no hints of the type {control.type or control.preprocessor}")
+        return control.type_number
+
     def _attached(self, control: Control, network: ControlNetwork, hint: Picture) -> Attachment:
         place = self.model.placement
+        if isinstance(network, StyleAdapter) and control.region is not None:
+            raise UserError(f"{control.model} is a style for the whole picture: leave out its region")
         if isinstance(network, StyleAdapter):
             return self._style(control, network, hint)
+        region = region_tensor(control.region)
         if isinstance(network, LLLite):
             shown = (hint_tensor(hint, 3) * 2 - 1).to(place.device, place.dtype)
             modules = {name: cast(LLLiteModule, module) for name, module in network.items()}
-            return LLLiteHint(network, {name: one.look(shown) for name, one in modules.items()}, control.weight)
-        region = region_tensor(control.region)
+            return LLLiteHint(network, {name: one.look(shown) for name, one in modules.items()}, control.weight, region)
         shown = hint_tensor(hint, network.config.hint_channels).to(place.device, place.dtype)
         if isinstance(network, T2IAdapter):
             features = tuple(network(in_squares(shown, network.config.unshuffle)))
@@ -169,9 +206,7 @@ class Controlling:
             return AdapterHint(features, to, self._feature_scales(control, len(features)), region)
         types: tuple[int, ...] = ()
         if network.config.union and control.type_number is not None:
-            if control.type_number >= network.config.union.types:
-                raise UserError(f"{control.model} knows no hints of the type {control.type or control.preprocessor}")
-            types = (control.type_number,)
+            types = (self._type(control, network),)
         guided = network.guide([shown], types)
         scales = self._scales(control, len(network.zero_convs) + 1, network.config.pooled)
         return ControlHint(network, guided, scales, types, region)
@@ -243,6 +278,27 @@ class Controlling:
             mask = torch.from_numpy(hint[..., 3:].copy()).permute(2, 0, 1)[None].float() / 255
             return [Painted(self._latents(hint), F.max_pool2d(mask, 10, stride=8, padding=1), min(1.0, control.weight))]
         return []
+
+
+@dataclass
+class Unions:
+    """Hints of union ControlNets that are seen together: of the same network, at the same time and in the same way."""
+
+    groups: list[tuple[ControlNet, list[tuple[Control, Picture]]]] = field(default_factory=list)
+
+    def add(self, control: Control, hint: Picture, network: ControlNet) -> None:
+        """To those that it goes with; a type comes once in a pass, as such networks were trained."""
+        for known, members in self.groups:
+            alike = known is network and all(alike_in(control, other) for other, _ in members)
+            if alike and control.type_number not in [other.type_number for other, _ in members]:
+                members.append((control, hint))
+                return
+        self.groups.append((network, [(control, hint)]))
+
+
+def alike_in(one: Control, other: Control) -> bool:
+    """Whether two controls act at the same time and in the same way."""
+    return all(getattr(one, name) == getattr(other, name) for name in ("start", "end", "mode", "region", "layers"))
 
 
 def in_squares(hint: Tensor, side: int) -> Tensor:

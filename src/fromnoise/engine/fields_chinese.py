@@ -233,6 +233,7 @@ CHINESE = {
     "controls[].type": "联合 ControlNet 的提示图类型：openpose、depth、softedge、lineart、"
     "normal、segmentation、tile、inpaint 或 auto；"
     "默认随预处理器。",
+    "controls[].together": "同一个 union ControlNet 的多张控制图按各自类型在一次计算中使用；默认随所选配置。",
     "controls[].layers": "每个残差的权重（中间层的在最后），代替 weight。",
     "hires": "高清修复：放大后再画第二遍。",
     "hires.scale": "第一遍尺寸的倍数。",

@@ -98,6 +98,7 @@ class Profile:
     outpaint_fill: Literal["edge", "gray"] = "edge"  # what is on a larger canvas at first
 
     # control networks
+    union_together: bool = True  # hints of one union ControlNet are seen in one pass, each by its type
     control_window: ControlWindow = "steps"
     hint_scale: HintScale = "content"
     hint_resize: Literal["crop", "stretch"] = "crop"  # where a control says nothing
@@ -180,6 +181,7 @@ A1111 = register(
         mask_scale="bicubic",
         round_mask=True,
         round_pixels=False,
+        union_together=False,
         control_window="callbacks",
         soft_of_thirteen=True,
         soft_second_pass=frozenset({"canny", "mlsd"}),
@@ -206,6 +208,7 @@ COMFYUI = register(
         paste_kept=False,
         round_pixels=False,
         outpaint_fill="gray",
+        union_together=False,
         control_window="levels",
         hint_scale="nearest",
         pooled_on_both=True,

@@ -52,6 +52,11 @@ class Control(Part):
         description="Of the hint, for union ControlNets: openpose, depth, softedge, lineart, normal, segmentation, "
         "tile, inpaint, or auto; by default the preprocessor's.",
     )
+    together: bool | None = Field(
+        default=None,
+        description="Hints of the same union ControlNet are seen in one pass, each by its type; by default as the "
+        "profile does.",
+    )
     layers: tuple[LayerWeight, ...] = Field(
         default=(), max_length=32, description="A weight for each residual, the middle's last, instead of `weight`."
     )

@@ -70,23 +70,28 @@ class ControlNet(nn.Module):
             self.spatial_ch_projs = Linear(width, width)
             self.control_add_embedding = TypeEmbedding(config.union.types, width * 4)
 
-    def guide(self, hints: Sequence[Tensor], types: Sequence[int] = ()) -> Tensor:
+    def guide(self, hints: Sequence[Tensor], types: Sequence[int] = (), weights: Sequence[float] = ()) -> Tensor:
         """What the network makes of its hints (b hint_channels 8h 8w): (b model_channels h w), the same at every step.
 
-        A union ControlNet takes one hint for each of `types`, or one without a type; any other takes one. The means of
-        its hints go through a transformer whose attention, in the original, runs along the batch. As cond and uncond
-        have the same hints there, each attends to what is equal to it, and the batch makes no difference here.
+        A union ControlNet takes one hint for each of `types`, or one without a type; any other takes one. `weights`,
+        one a hint, are how strongly they act together, as in diffusers' ControlNetUnionModel. The means of its hints
+        go through a transformer whose attention, in the original, runs along the batch. As cond and uncond have the
+        same hints there, each attends to what is equal to it, and the batch makes no difference here.
         """
         guided = [self.input_hint_block(hint) for hint in hints]
         if not self.config.union or not types:
             return torch.stack(guided).sum(0)
+        weights = weights or [1.0] * len(guided)
         means = torch.stack(
-            [g.mean(dim=(2, 3)) + self.task_embedding[t].to(g) for g, t in zip(guided, types, strict=True)]
+            [
+                (g.mean(dim=(2, 3)) + self.task_embedding[t].to(g)) * weight
+                for g, t, weight in zip(guided, types, weights, strict=True)
+            ]
         )
         for layer in self.transformer_layes:  # each mean attends to itself alone, see above
             means = layer(means.flatten(0, 1)[:, None]).view_as(means)
         shift = self.spatial_ch_projs(means)[..., None, None]
-        return torch.stack([g + s for g, s in zip(guided, shift, strict=True)]).sum(0)
+        return torch.stack([(g + s) * weight for g, s, weight in zip(guided, shift, weights, strict=True)]).sum(0)
 
     def forward(
         self,
