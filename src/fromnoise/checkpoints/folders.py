@@ -12,6 +12,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from fromnoise.checkpoints.distilled import KEY as DISTILLED
+from fromnoise.checkpoints.distilled import Distilled
 from fromnoise.checkpoints.files import read
 from fromnoise.checkpoints.names import State
 from fromnoise.errors import FileError
@@ -228,7 +230,20 @@ def scheduler_facts(config: Mapping[str, Any], path: Path) -> dict[str, str]:
         return {"modelspec.prediction_type": kind, "fromnoise.sigmas": json.dumps(sigmas)}
     check_expected("scheduler", config, path)
     told = {"modelspec.prediction_type": PREDICTIONS[predicts]}
+    if made_quick := quick(config):
+        told[DISTILLED] = made_quick
     return told | ({"fromnoise.zero_snr": "true"} if config.get("rescale_betas_zero_snr") is True else {})
+
+
+def quick(config: Mapping[str, Any]) -> Distilled | None:
+    """What the sampler that a pipeline names tells of how its network was made quick."""
+    name = str(config.get("_class_name", ""))
+    if name == "LCMScheduler":
+        return "lcm"
+    if name == "TCDScheduler":
+        return "hyper"
+    ancestral = name == "EulerAncestralDiscreteScheduler"  # SD Turbo and SDXL Turbo
+    return "turbo" if ancestral and config.get("timestep_spacing") == "trailing" else None
 
 
 def check_expected(part: str, config: Mapping[str, Any], path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from fromnoise.checkpoints.detect import NotDetected
 from fromnoise.checkpoints.diffusers_names import text_from_transformers, unet_from_diffusers
+from fromnoise.checkpoints.distilled import KEY as DISTILLED
 from fromnoise.checkpoints.files import read
 from fromnoise.checkpoints.folders import (
     IMAGE_ENCODER,
@@ -26,7 +27,14 @@ from fromnoise.checkpoints.parts import (
     without_harmless,
 )
 
-UNET_FACTS = ("fromnoise.unet.", "fromnoise.zero_snr", "fromnoise.sigmas", "modelspec.prediction_type", "global_step")
+UNET_FACTS = (
+    "fromnoise.unet.",
+    "fromnoise.zero_snr",
+    "fromnoise.sigmas",
+    "modelspec.prediction_type",
+    "global_step",
+    DISTILLED,
+)
 TEXT_PREFIX = "text_encoder."  # of names in messages about weights that come from a folder
 
 

@@ -248,6 +248,10 @@ def fitted(draft: Recipe, order: Order, model: Model) -> Recipe:
     changes: dict[str, object] = {}
     if order.guidance is None:
         changes["guidance_scale"] = model.defaults.guidance_scale
+    if order.steps is None:
+        changes["steps"] = model.defaults.steps
+    if order.sampler is None and model.defaults.sampler is not None:
+        changes["sampler"] = model.defaults.sampler
     if order.size is None:
         changes["width"], changes["height"] = fitting_size(draft, order, model.defaults.size)
     return draft.but(**changes)

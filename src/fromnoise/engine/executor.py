@@ -13,6 +13,7 @@ from torch import Tensor
 
 from fromnoise.engine.library import Model
 from fromnoise.errors import is_out_of_memory
+from fromnoise.nn.unet import guidance_embedding
 from fromnoise.sampling.guidance import NetworkCall, Picture
 from fromnoise.sampling.parametrization import network_input, to_denoised
 
@@ -107,6 +108,10 @@ class Executor(Generic[Name]):
         if place.channels_last:
             shown = shown.contiguous(memory_format=torch.channels_last)
         y = torch.cat([c.cond.y for c in calls if c.cond.y is not None]) if calls[0].cond.y is not None else None
+        guidance, dim = None, model.unet.config.guidance_dim
+        if dim is not None:
+            scales = torch.tensor([1.0 if c.cond.guidance is None else c.cond.guidance for c in calls])
+            guidance = guidance_embedding(scales, dim).to(place.device, place.dtype)
         with ExitStack() as stack:
             for variant in calls[0].variants:
                 stack.enter_context(variant.applied(model.unet))
@@ -117,6 +122,7 @@ class Executor(Generic[Name]):
                 torch.stack([model.table.network_time(s, c.cond.timestep) for s, c in zip(sigma, calls, strict=True)]),
                 torch.cat([call.cond.context for call in calls]).to(place.device, place.dtype),
                 None if y is None else y.to(place.device, place.dtype),
+                guidance=guidance,
             ).to(x.dtype)
         denoised, readings = out[:, : x.shape[1]], out[:, x.shape[1] :]
         return torch.cat((to_denoised(denoised, x, scalings), readings), dim=1).to(calls[0].x.device)

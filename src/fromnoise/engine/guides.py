@@ -6,7 +6,7 @@ with them, and the tiles that they are cut into.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -53,6 +53,23 @@ class Told:
     empty: Cond | None = None  # the empty prompt's, where a rule wants it
     unseen: Cond | None = None  # instruct-pix2pix: the negative prompt without the picture
 
+    def heeding(self, scale: float) -> "Told":
+        """The same, for a network that is told the guidance scale."""
+
+        def one(cond: Cond) -> Cond:
+            return replace(cond, guidance=scale)
+
+        prompts = self.prompts
+        return Told(
+            replace(
+                prompts, conds=tuple((one(cond), weight) for cond, weight in prompts.conds), uncond=one(prompts.uncond)
+            ),
+            tuple(replace(region, cond=one(region.cond)) for region in self.positive),
+            tuple(replace(region, cond=one(region.cond)) for region in self.negative),
+            self.empty and one(self.empty),
+            self.unseen and one(self.unseen),
+        )
+
 
 @dataclass(frozen=True)
 class Guides:
@@ -75,7 +92,12 @@ class Guides:
         return self.recipe.guidance or GuidanceOptions()
 
     def guide(self, told: Told) -> Guidance:
-        """The whole guide for what is told."""
+        """The whole guide for what is told. A distilled network is told the scale, and its answer is the guided one."""
+        if self.model.unet.config.guidance_dim is not None:
+            return replace(self, scale=1.0)._guide(told.heeding(self.scale))
+        return self._guide(told)
+
+    def _guide(self, told: Told) -> Guidance:
         options, sides = self.options, self.sides(told)
         conds, uncond = sides
         guide = self.contrast(told, conds, uncond)

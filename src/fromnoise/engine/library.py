@@ -12,6 +12,7 @@ from torch import Tensor
 
 from fromnoise.adapters.patched import Copies
 from fromnoise.checkpoints.detect import ModelFacts, Prediction
+from fromnoise.checkpoints.distilled import Distilled, distilled
 from fromnoise.checkpoints.fitting import WrongFamily, misfit
 from fromnoise.checkpoints.hashes import hashes, model_hash
 from fromnoise.checkpoints.load import Checkpoint, convert, load_checkpoint
@@ -53,8 +54,17 @@ class Defaults:
 
     size: int  # pixels, width and height
     guidance_scale: float = 7.0
+    steps: int = 20
+    sampler: str | None = None  # None: the recipe's usual one
 
 
+QUICK: dict[Distilled, tuple[float, int, str]] = {  # guidance scale, steps and sampler of their authors' examples
+    "lcm": (1.0, 4, "lcm"),
+    "turbo": (1.0, 4, "euler_ancestral"),
+    "lightning": (1.0, 8, "euler"),
+    "hyper": (1.0, 8, "euler"),
+}
+TOLD_GUIDANCE = 8.0  # of networks that are told the guidance scale, as LCM's authors draw
 BUILTIN_DEFAULTS = Defaults(128, guidance_scale=2.0)
 
 
@@ -78,6 +88,7 @@ class Model:
     vision: CLIPVision | None = None  # unCLIP's
     vision_stats: tuple[Tensor, Tensor] | None = None  # mean and deviation (1 d) of its embeddings, where known
     made_of: Weights | None = None  # the names that it was loaded by
+    distilled: Distilled | None = None  # needs few steps and no guidance
     hashes: tuple[str, ...] = ()  # of the files of `made_of.elsewhere`
     kept: Kept = field(default_factory=Kept, compare=False, repr=False)
     residence: Residence | None = field(default=None, compare=False, repr=False)  # of its weights
@@ -104,8 +115,15 @@ class Model:
         if self.path == builtin():
             return BUILTIN_DEFAULTS
         if self.facts.family == "sd2":
-            return Defaults(768 if self.facts.prediction == "v" else 512)
-        return Defaults(512 if self.facts.family == "sd1" else 1024)
+            size = 768 if self.facts.prediction == "v" else 512
+        else:
+            size = 512 if self.facts.family == "sd1" else 1024
+        if self.distilled is None:
+            return Defaults(size)
+        scale, steps, sampler = QUICK[self.distilled]
+        if self.unet.config.guidance_dim is not None:
+            scale = TOLD_GUIDANCE
+        return Defaults(512 if self.distilled == "turbo" else size, scale, steps, sampler)
 
     def schedule(self, sampler: str) -> str:
         """Where none is asked for: the sampler's own, or one that suits a table that ends in pure noise."""
@@ -290,6 +308,7 @@ def assemble(
         allow_unmatched=allow_unmatched,
         vision=None if vision is None else convert(vision, dtype=placement.dtype, device=placement.device),
         vision_stats=checkpoint.vision_stats,
+        distilled=distilled(facts.unet, checkpoint.metadata, checkpoint.path.stem),
         residence=residence,
         budget=budget,
         kept=Kept(copies=Copies(room=budget is None)),

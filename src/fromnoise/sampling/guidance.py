@@ -44,6 +44,7 @@ class Cond:
     timestep: TimestepRule = "nearest"  # which one the network is told for a noise level
     refiner: bool = False  # asks the executor's second model
     negative: bool = False  # what guidance leads away from; the network does not care
+    guidance: float | None = None  # the scale that a distilled network is told (LCM)
     attached: tuple[Attachment, ...] = ()  # applied in this order; the last one is nearest to the network
 
 
