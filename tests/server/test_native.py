@@ -3,6 +3,9 @@
 from pathlib import Path
 
 import pytest
+from PIL import Image
+
+from fromnoise.jobs.traces import TracedStep
 
 from .conftest import Served, png
 
@@ -176,3 +179,20 @@ def test_operators_see_health_and_figures(served: Served) -> None:
     assert served.client.get("/healthz").json() == {"status": "ok"}
     assert served.client.get("/readyz").status_code == 200
     assert 'fromnoise_jobs{state="queued"} 3.0' in served.client.get("/metrics").text
+
+
+def test_traces_are_served_under_their_jobs(served: Served) -> None:
+    ann, bob = served.token("ann"), served.token("bob")
+    (job,) = order(served, headers=ann, trace=True)
+    assert job["trace"] is True
+    url = f"/api/v1/jobs/{job['id']}/trace"
+    assert served.client.get(url, headers=ann).json() == {"steps": []}
+    grey = [Image.new("L", (4, 4), 9)]
+    step = TracedStep(0, 14.5, 4, 4, 1, ("red",), 4, 4)
+    served.context.traces.write(str(job["id"]), step, {"predicted": grey, "channels": grey, "attention": grey})
+    (seen,) = served.client.get(url, headers=ann).json()["steps"]
+    assert (seen["sigma"], seen["words"][0]["text"]) == (14.5, "red")
+    for address in (seen["predicted"], seen["channels"][0], seen["words"][0]["map"]):
+        assert served.client.get(address, headers=ann).headers["content-type"] in ("image/webp", "image/png")
+        assert served.client.get(address, headers=bob).status_code == 404
+    assert served.client.get(seen["noise"], headers=ann).status_code == 404

@@ -47,6 +47,7 @@ class Work:
     affinity: str | None = None  # jobs of the same may run side by side; None runs alone
     cost: float = 1.0  # what it takes, beside others: fairness counts it
     folder: str = ""  # below the folder of outputs
+    trace: bool = False  # keep what shows how the picture comes about: traces.py
 
     @classmethod
     def picture(
@@ -58,6 +59,7 @@ class Work:
         key: str | None = None,
         group: str | None = None,
         folder: str = "",
+        trace: bool = False,
     ) -> Self:
         """A picture to be made. It runs beside others of the same model."""
         size = recipe.width * recipe.height * recipe.steps / (512 * 512 * 20)
@@ -65,7 +67,7 @@ class Work:
         names = [recipe.model, recipe.refiner.model if recipe.refiner else ""]
         names += [] if weights == Weights(recipe.model) else [repr(weights)]
         body = recipe.model_dump(mode="json", exclude_none=True)
-        return cls(PICTURE, body, owner, priority, key, group, "\n".join(names), max(size, 0.01), folder)
+        return cls(PICTURE, body, owner, priority, key, group, "\n".join(names), max(size, 0.01), folder, trace)
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ class Station:
     deaths: int = 3  # see job.Limits
     pattern: str = DEFAULT  # of file names
     thumbs: Path | None = None  # for small pictures; None: none are made
+    traces: Path | None = None  # for how pictures come about; None: nothing of it is kept
     settings: Settings = field(default_factory=Settings)
     plugins: tuple[str, ...] = ()  # modules that register tasks
 
@@ -45,6 +46,6 @@ class Station:
         there |= {"models": tuple(Path(tree) for tree in there["models"])}
         there |= {name: Path(there[name]) if there[name] else None for name in ("cache", "data")}
         known |= {"settings": Settings(**there), "outputs": Path(known["outputs"]), "kept": Path(known["kept"])}
-        known["thumbs"] = Path(known["thumbs"]) if known.get("thumbs") else None
+        known |= {name: Path(known[name]) if known.get(name) else None for name in ("thumbs", "traces")}
         known |= {"kinds": tuple(known["kinds"]) if known["kinds"] is not None else None}
         return cls(**known | {"plugins": tuple(known["plugins"])})

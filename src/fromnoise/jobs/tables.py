@@ -17,6 +17,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 METADATA = MetaData(
@@ -83,6 +84,7 @@ JOBS = Table(
     Column("affinity", Text),
     Column("cost", Float, nullable=False),
     Column("folder", Text, nullable=False),
+    Column("trace", Boolean, nullable=False, server_default=false()),  # tells how its picture comes about
     Column("turn", Float, nullable=False),  # its place in the line, among those of the same priority
     Column("state", Text, nullable=False),
     Column("wish", Text),

@@ -20,12 +20,14 @@ from fromnoise.jobs import scan
 from fromnoise.jobs.database import Database
 from fromnoise.jobs.index import Index
 from fromnoise.jobs.queue import Queue
+from fromnoise.jobs.traces import Traces
 from fromnoise.settings import Settings
 
 LOOK = 30.0  # seconds between looks at the shelves
 TIDY = 600.0  # seconds between times of forgetting
 STEPS_LAST = 3600.0  # seconds that the steps of a finished job can be read again
 DAY = 86_400.0
+TRACES_LAST = 14.0  # days
 
 
 @dataclass
@@ -36,6 +38,7 @@ class Upkeep:
     settings: Settings
     days: float = 365.0  # that finished jobs are remembered; pictures stay
     clock: Callable[[], float] = field(default=time.time)
+    traces: Traces | None = None
     reader: "subprocess.Popen[bytes] | None" = None
     stopping: threading.Event = field(default_factory=threading.Event)
     thread: threading.Thread | None = None
@@ -83,3 +86,5 @@ class Upkeep:
         if now - self.tidied >= TIDY:
             self.tidied = now
             Queue(self.database).prune(jobs_before=now - self.days * DAY, steps_before=now - STEPS_LAST)
+            if self.traces is not None:
+                self.traces.tidy(TRACES_LAST)

@@ -14,12 +14,13 @@ from fromnoise.jobs.clerk import Clerk
 from fromnoise.jobs.gallery import Gallery
 from fromnoise.jobs.index import Index
 from fromnoise.jobs.queue import Queue
+from fromnoise.jobs.traces import Traces
 from fromnoise.server.access import Access, Identity
 from fromnoise.server.errors import ApiError
 from fromnoise.server.limits import Limiter, Rate
 from fromnoise.settings import Settings
 
-THUMBS = "thumbs"  # beside the folder of uploads
+THUMBS, TRACES = "thumbs", "traces"  # beside the folder of uploads
 SUBMISSIONS = Rate(600, 60.0)  # jobs of one owner
 
 
@@ -44,6 +45,11 @@ class Context:
     @property
     def index(self) -> Index:
         return Index(self.queue.database)
+
+    @property
+    def traces(self) -> Traces:
+        """How pictures came about."""
+        return Traces(self.uploads.parent / TRACES)
 
     @property
     def thumbs(self) -> Path:

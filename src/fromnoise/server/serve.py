@@ -90,7 +90,7 @@ def serve(service: Service, settings: Settings) -> None:
     app = create_app(context, Policy.of(names, service.origins))
     posts = stations(service, settings.database_url, context, options)
     try:
-        with Upkeep(database, shelved, options.days), Supervisor(posts):
+        with Upkeep(database, shelved, options.days, traces=context.traces), Supervisor(posts):
             uvicorn.run(app, host=service.host, port=service.port, log_level="warning", server_header=False)
     finally:
         context.clerk.close()
@@ -102,7 +102,8 @@ def stations(service: Service, database: str, context: Context, options: Options
     kept = context.uploads.parent / "kept"
     return [
         Station(
-            database, context.outputs, kept, device, thumbs=context.thumbs, settings=context.settings,
+            database, context.outputs, kept, device, thumbs=context.thumbs, traces=context.traces.folder,
+            settings=context.settings,
             pattern=options.pattern, together=options.together, max_batch=options.max_batch,
             preview_every=options.preview_every, keep_every=options.keep_every, grace=options.grace,
         )

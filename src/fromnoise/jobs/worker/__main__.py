@@ -41,6 +41,7 @@ def main() -> None:
 def prepared(identity: str, station: Station) -> "Worker":
     """A worker that is enlisted."""
     from fromnoise.engine.memory import place
+    from fromnoise.jobs.traces import Traces
     from fromnoise.jobs.worker.easel import Easel
     from fromnoise.jobs.worker.kept import Kept
     from fromnoise.jobs.worker.pulse import told
@@ -52,8 +53,9 @@ def prepared(identity: str, station: Station) -> "Worker":
     limits = Limits(deaths=station.deaths)
     leases = Leases(Database.open(station.database), limits, station.lease, station.patience)
     easel = Easel(
-        placement, station.settings, Kept(station.kept), station.max_batch, station.memory, station.preview_every
-    )
+        placement, station.settings, Kept(station.kept), station.max_batch, station.memory, station.preview_every,
+        traces=Traces(station.traces) if station.traces else None,
+    )  # fmt: skip
     leases.enlist(identity, str(placement.device), told(placement))
     return Worker(identity, leases, station, easel)
 

@@ -2,7 +2,9 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from PIL import Image
@@ -16,10 +18,13 @@ from fromnoise.engine.memory import Placement
 from fromnoise.engine.previews import Previewer
 from fromnoise.engine.recipe import Recipe
 from fromnoise.engine.recipe_files import Weights
+from fromnoise.engine.trace import Look, Tracer
 from fromnoise.errors import UserError
 from fromnoise.jobs.job import Job
 from fromnoise.jobs.leases import Update
+from fromnoise.jobs.traces import Part, TracedStep, Traces
 from fromnoise.jobs.worker.kept import Kept
+from fromnoise.sampling.guidance import Picture
 from fromnoise.sampling.resume import Recording
 from fromnoise.settings import Settings
 
@@ -36,6 +41,7 @@ class Drawing:
     previewed: float = 0.0  # when, by the monotonic clock
     kept_at: float = field(default_factory=time.monotonic)
     kept: int = 0
+    tracer: Tracer | None = None
 
     @property
     def step(self) -> int:
@@ -43,6 +49,13 @@ class Drawing:
 
     def watch(self, step: Step) -> None:
         self.steps, self.denoised = step.count, step.denoised
+        if self.tracer is not None:
+            self.tracer.watch(step)
+
+    def picture(self) -> Picture:
+        """The coroutine that makes it."""
+        made = self.maker.picture(self.watch, self.recording)
+        return made if self.tracer is None else self.tracer.listening(made)
 
 
 @dataclass
@@ -56,6 +69,7 @@ class Easel:
     budget: int | None = None  # bytes of memory for each model
     preview_every: float = 0.5
     clock: Callable[[], float] = time.monotonic
+    traces: Traces | None = None
     affinity: str | None = None
     models: tuple[Model, Model | None] | None = None
     previewer: Previewer | None = None
@@ -71,12 +85,15 @@ class Easel:
         maker = generate.Job(model, recipe, refiner)
         drawing = Drawing(job, maker, self.kept.load(job.id) if job.kept else Recording())
         assert self.executor is not None
+        if job.work.trace and self.traces is not None:
+            assert self.previewer is not None
+            drawing.tracer = Tracer(model, recipe, self.previewer, partial(kept_look, self.traces, job.id))
         with torch.inference_mode():
             try:
-                self.executor.add(job.id, maker.picture(drawing.watch, drawing.recording))
+                self.executor.add(job.id, drawing.picture())
             except UserError:  # what was kept belongs to another picture
                 drawing.recording = Recording()
-                self.executor.add(job.id, maker.picture(drawing.watch, drawing.recording))
+                self.executor.add(job.id, drawing.picture())
         drawing.kept = drawing.step
         self.drawings[job.id] = drawing
 
@@ -137,3 +154,19 @@ class Easel:
         if self.placement.device.type != "cpu":
             torch.get_device_module(self.placement.device).empty_cache()
         return dropped
+
+
+def kept_look(traces: Traces, job: str, look: Look) -> None:
+    """Write down what there is to see of a step; without room on the disk nothing is shown."""
+    maps = [] if look.maps is None else [Image.fromarray(one) for one in (look.maps * 255).round().byte().numpy()]
+    first = look.channels[0]
+    step = TracedStep(
+        look.index, look.sigma, first.width, first.height, len(look.channels),
+        tuple(word.text for word in look.words), *(maps[0].size if maps else (0, 0)),
+    )  # fmt: skip
+    images: dict[Part, list[Image.Image]] = {
+        "predicted": [look.predicted], "noisy": [look.noisy], "noise": [look.noise],
+        "channels": list(look.channels), "attention": maps,
+    }  # fmt: skip
+    with suppress(OSError):
+        traces.write(job, step, images)

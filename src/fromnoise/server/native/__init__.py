@@ -18,10 +18,12 @@ from fromnoise.server.native import (
     settings,
     styles,
     tokens,
+    traces,
 )
 
 PARTS = (
-    about, orders, errands, jobs, events, sending, gallery, gallery_changes, models, tokens, styles, machine, settings,
+    about, orders, errands, jobs, traces, events, sending, gallery, gallery_changes, models, tokens, styles, machine,
+    settings,
 )  # fmt: skip
 
 

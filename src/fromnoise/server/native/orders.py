@@ -41,6 +41,7 @@ class Order(BaseModel):
     )
     folder: str = Field(default="", max_length=200, description="Below the folder of outputs.")
     styles: list[str] = Field(default=[], max_length=100, description="Names of styles whose texts join the prompts.")
+    trace: bool = Field(default=False, description="Keep what shows how the picture comes about: /jobs/ID/trace.")
     choices: bool = Field(
         default=False, description="Make the choices in prompts: {red|green} and __wildcard__, by each seed."
     )
@@ -55,7 +56,7 @@ def submit_jobs(order: Order, here: Here, who: Who) -> list[JobView]:
         Work.picture(
             settled(recipe, order, here, who), owner=who.name, priority=order.priority,
             folder=safe_folder(order.folder), key=order.key if order.key is None else f"{order.key}/{number}",
-            group=order.group or order.key,
+            group=order.group or order.key, trace=order.trace,
         )
         for number, recipe in enumerate(order.recipes)
     ]  # fmt: skip

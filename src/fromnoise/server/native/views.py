@@ -30,6 +30,7 @@ class JobView(BaseModel):
     steps: int = Field(description="0 where nobody knows yet.")
     progress: float = Field(ge=0, le=1)
     error: str | None
+    trace: bool = Field(description="Whether it keeps how its picture comes about.")
     body: dict[str, Any] = Field(description="The recipe, for a picture. Whole numbers beyond 2^53 are strings.")
 
     @classmethod
@@ -38,7 +39,7 @@ class JobView(BaseModel):
             id=job.id, kind=job.work.kind, owner=job.work.owner, state=job.state, wish=job.wish,
             priority=job.work.priority, group=job.work.group, created=job.created, started=job.started,
             finished=job.finished, step=job.step, steps=job.steps, progress=job.progress, error=job.error,
-            body=shown(job.work.body),
+            trace=job.work.trace, body=shown(job.work.body),
         )  # fmt: skip
 
 
