@@ -1,0 +1,161 @@
+// The pictures that are looked for: loaded page by page as they are scrolled to, and kept while the page is open.
+import { defineStore } from 'pinia'
+import { computed, reactive, ref, shallowRef, watch } from 'vue'
+
+import { api, call, type Schemas } from '@/api/client'
+import { keep, kept } from '@/stores/kept'
+import { useJobs } from '@/stores/jobs'
+
+export type Card = Schemas['Card']
+export type Facets = Schemas['Facets']
+type Change = Omit<Schemas['Change'], 'pictures'>
+
+const PAGE = 200
+const PATIENCE = 250 // milliseconds after the last key
+const DAY = 86_400
+
+export const ALL = {
+  words: '',
+  model: '',
+  sampler: '',
+  album: '',
+  tag: '',
+  lora: '',
+  source: '',
+  since: '',
+  until: '',
+  favourite: false,
+  deleted: false,
+}
+export type Filters = typeof ALL
+
+/** What the server is asked for. Days are whole, in the time of this machine. */
+export function query(filters: Filters): Record<string, string | number | boolean> {
+  const { since, until, favourite, deleted, ...texts } = filters
+  const asked: Record<string, string | number | boolean> = { deleted }
+  for (const [name, text] of Object.entries(texts)) if (text.trim()) asked[name] = text.trim()
+  if (favourite) asked.favourite = true
+  if (since) asked.since = new Date(`${since}T00:00`).getTime() / 1000
+  if (until) asked.until = new Date(`${until}T00:00`).getTime() / 1000 + DAY
+  return asked
+}
+
+export const useGallery = defineStore('gallery', () => {
+  const filters = reactive<Filters>({ ...ALL })
+  const look = reactive(kept('gallery', { size: 220 }))
+  const pictures = shallowRef<readonly Card[]>([])
+  const count = ref<number | null>(null)
+  const facets = ref<Facets | null>(null)
+  const selected = reactive(new Set<string>())
+  const problem = ref<unknown>(null)
+  const loading = ref(false)
+  let before: number | null = null
+  let more = true
+  let asked = 0 // the newest search: answers to older ones are dropped
+  let timer: ReturnType<typeof setTimeout> | undefined
+
+  const filtered = computed(() => JSON.stringify({ ...filters, deleted: false }) !== JSON.stringify(ALL))
+
+  /** Look anew. */
+  async function search(): Promise<void> {
+    const own = ++asked
+    before = null
+    more = true
+    loading.value = false
+    selected.clear()
+    await Promise.all([loadMore(own, true), loadCounts(own)])
+  }
+
+  async function loadCounts(own: number): Promise<void> {
+    const wanted = { params: { query: query(filters) } }
+    const [counted, found] = await Promise.all([
+      call(api.GET('/api/v1/gallery/count', wanted)),
+      call(api.GET('/api/v1/gallery/facets', { params: { query: { deleted: filters.deleted } } })),
+    ])
+    if (own !== asked) return
+    count.value = counted.count
+    facets.value = found
+  }
+
+  /** The next page, if there is one and none is on its way. */
+  async function loadMore(own = asked, anew = false): Promise<void> {
+    if (loading.value || !more) return
+    loading.value = true
+    try {
+      const params = { query: { ...query(filters), limit: PAGE, ...(before === null ? {} : { before }) } }
+      const page = await call(api.GET('/api/v1/gallery', { params }))
+      if (own !== asked) return
+      pictures.value = anew ? page.pictures : [...pictures.value, ...page.pictures]
+      before = page.before ?? null
+      more = before !== null
+      problem.value = null
+    } catch (error) {
+      if (own !== asked) return
+      problem.value = error
+      more = false
+    } finally {
+      if (own === asked) loading.value = false
+    }
+  }
+
+  /** Pictures that were made since the newest that is shown. */
+  async function loadNew(): Promise<void> {
+    const newest = pictures.value[0]?.number ?? -1
+    const page = await call(api.GET('/api/v1/gallery', { params: { query: { ...query(filters), limit: PAGE } } }))
+    const fresh = page.pictures.filter((one) => one.number > newest)
+    if (!fresh.length) return
+    pictures.value = [...fresh, ...pictures.value]
+    count.value = (count.value ?? 0) + fresh.length
+  }
+
+  function replace(cards: readonly Card[]): void {
+    const byId = new Map(cards.map((card) => [card.id, card]))
+    pictures.value = pictures.value.map((card) => byId.get(card.id) ?? card)
+  }
+
+  function drop(ids: readonly string[]): void {
+    const gone = new Set(ids)
+    pictures.value = pictures.value.filter((card) => !gone.has(card.id))
+    count.value = Math.max(0, (count.value ?? 0) - ids.length)
+    for (const id of ids) selected.delete(id)
+  }
+
+  /** Mark pictures, tag them, or put them into an album. Throws a Problem. */
+  async function change(ids: readonly string[], wanted: Partial<Change>): Promise<void> {
+    const body = { add_tags: [], remove_tags: [], ...wanted, pictures: [...ids] }
+    replace(await call(api.POST('/api/v1/gallery/change', { body })))
+  }
+
+  /** Into the bin, or back from it. Throws a Problem. */
+  async function bin(ids: readonly string[], into = true): Promise<void> {
+    await call(api.POST(into ? '/api/v1/gallery/delete' : '/api/v1/gallery/restore', { body: { pictures: [...ids] } }))
+    drop(ids)
+  }
+
+  /** Delete for good what is in the bin; how many pictures that were. Throws a Problem. */
+  async function emptyBin(): Promise<number> {
+    const { count: gone } = await call(api.POST('/api/v1/gallery/empty', { body: { days: 0 } }))
+    await search()
+    return gone
+  }
+
+  watch(look, () => keep('gallery', look))
+  watch(filters, () => {
+    clearTimeout(timer)
+    timer = setTimeout(() => void search(), PATIENCE)
+  })
+
+  /** Pictures appear as their jobs end. */
+  function follow(): () => void {
+    const jobs = useJobs()
+    return watch(
+      () => jobs.results.size,
+      () => filters.deleted || void loadNew().catch(() => undefined),
+    )
+  }
+
+  return {
+    filters, look, pictures, count, facets, selected, problem, loading, filtered,
+    search, loadMore, change, bin, emptyBin, follow,
+  }
+})

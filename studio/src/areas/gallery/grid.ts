@@ -1,0 +1,33 @@
+// Which pictures of a long grid are on the screen: only these, and a few rows around them, are elements of the page.
+
+export interface Grid {
+  columns: number
+  /** Width and height of a cell with its gap, in pixels. */
+  cell: number
+  /** Of the whole grid. */
+  height: number
+}
+
+export interface Window {
+  /** The pictures from `first` up to, but without, `end` are shown. */
+  first: number
+  end: number
+  /** How far from the top of the grid they begin. */
+  top: number
+}
+
+const AROUND = 3 // rows kept above and below
+
+/** `count` square cells of about `wanted` pixels in a grid of `width`. */
+export function grid(count: number, width: number, wanted: number): Grid {
+  const columns = Math.max(1, Math.floor(width / wanted))
+  const cell = width / columns
+  return { columns, cell, height: Math.ceil(count / columns) * cell }
+}
+
+/** What is seen of it by a view of `height` that is `scrolled` beyond the grid's top. */
+export function seen({ columns, cell }: Grid, count: number, scrolled: number, height: number): Window {
+  const from = Math.max(0, Math.floor(scrolled / cell) - AROUND)
+  const to = Math.ceil((scrolled + height) / cell) + AROUND
+  return { first: Math.min(count, from * columns), end: Math.min(count, Math.max(0, to) * columns), top: from * cell }
+}

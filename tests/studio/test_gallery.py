@@ -1,0 +1,131 @@
+"""The gallery: pictures are found, marked, put away and taken back, compared, and made again from their recipes."""
+
+import json
+import re
+import time
+import urllib.request
+from typing import Any
+
+import pytest
+
+expect = pytest.importorskip("playwright.sync_api").expect
+pytestmark = pytest.mark.studio
+
+INERT = "<img src=x onerror=\"document.title='broken'\"><script>document.title='broken'</script> javascript:alert(1)"
+PROMPTS = ["a red apple", "a red rose", "a blue whale", INERT]
+
+
+def call(server: Any, path: str, body: object = None) -> Any:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(server.address + path, data, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return json.load(answer)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def pictures(server: Any) -> None:
+    recipes = [{"prompt": prompt, "width": 64, "height": 64, "steps": 2, "seed": i} for i, prompt in enumerate(PROMPTS)]
+    jobs = [job["id"] for job in call(server, "/api/v1/jobs", {"recipes": recipes})]
+    end = time.monotonic() + 120
+    while any(call(server, f"/api/v1/jobs/{job}")["state"] != "done" for job in jobs):
+        assert time.monotonic() < end
+        time.sleep(0.2)
+
+
+def found(page: Any, words: str, count: int) -> Any:
+    """The pictures that words find, once there are `count`."""
+    page.get_by_role("searchbox").fill(words)
+    expect(page.locator(".picture")).to_have_count(count)
+    return page.locator(".picture")
+
+
+def test_words_and_filters_find(visit) -> None:
+    page = visit("gallery")
+    page.locator(".picture").first.wait_for()
+    found(page, "red -rose", 1)
+    page.get_by_role("searchbox").fill("nothing of this kind")
+    page.get_by_text("Nothing matches").wait_for()
+    page.get_by_role("button", name="Clear filters").first.click()
+    page.get_by_role("button", name="Filters", exact=True).click()
+    page.get_by_label("Model").select_option(index=1)
+    found(page, "whale", 1)
+
+
+@pytest.mark.parametrize(
+    ("language", "names"),
+    [
+        ("en", ("Open a blue whale", "Favourite", "Favourites", "Add a tag", "Into the bin", "Bin", "Restore")),
+        ("zh", ("打开 a red rose", "收藏", "收藏", "添加标签", "移到回收站", "回收站", "恢复")),
+    ],
+)
+def test_a_picture_is_marked_and_put_away_and_taken_back(visit, language: str, names: tuple[str, ...]) -> None:
+    opened, favourite, favourites, tag, into, bin_, restore = names
+    page = visit("gallery", language=language)
+    page.get_by_role("button", name=opened).first.click()
+    page.locator(".viewer").get_by_role("button", name=favourite, exact=True).click()
+    page.get_by_label(tag).fill(f"sea {language}")
+    page.get_by_label(tag).press("Enter")
+    page.locator(".tags", has_text=f"sea {language}").wait_for()
+    page.keyboard.press("Escape")
+    page.goto(re.sub(r"#.*", "#/gallery", page.url))
+    page.get_by_role("button", name=favourites, exact=True).click()
+    expect(page.locator("li:has(.picture):not(:has(.star))")).to_have_count(0)
+    page.get_by_role("button", name=opened).first.click()
+    page.get_by_role("button", name=into, exact=True).click()
+    page.goto(re.sub(r"#.*", "#/gallery", page.url))
+    page.get_by_role("button", name=favourites, exact=True).click()
+    page.get_by_role("button", name=bin_, exact=True).click()
+    page.get_by_role("button", name=opened).first.click()
+    page.get_by_role("button", name=restore).click()
+    page.goto(re.sub(r"#.*", "#/gallery", page.url))
+    page.get_by_role("button", name=bin_, exact=True).click()
+    page.get_by_role("button", name=opened).first.wait_for()
+
+
+def test_a_range_is_selected_compared_and_saved(visit) -> None:
+    page = visit("gallery")
+    page.locator(".picture").nth(1).wait_for()
+    page.locator(".tick").nth(0).click()
+    page.locator(".picture").nth(1).click(modifiers=["Shift"])
+    page.get_by_text("2 selected").wait_for()
+    with page.expect_download() as saved:
+        page.get_by_role("link", name="Download").click()
+    assert saved.value.suggested_filename == "pictures.zip"
+    page.get_by_role("button", name="Compare").click()
+    border = page.get_by_label("How much of the left picture is seen")
+    border.fill("20")
+    assert page.locator(".both").evaluate("one => one.style.getPropertyValue('--share')") == "20%"
+    assert page.locator(".both .left").evaluate("one => getComputedStyle(one).clipPath") == "inset(0px 80% 0px 0px)"
+
+
+def test_a_picture_is_made_again_from_its_recipe(visit, server: Any) -> None:
+    page = visit("gallery")
+    found(page, "apple", 1).click()
+    page.get_by_role("button", name="Make again").click()
+    page.get_by_text("It is made again").wait_for()
+    end = time.monotonic() + 60
+    while len(call(server, "/api/v1/gallery?words=apple")["pictures"]) < 2:
+        assert time.monotonic() < end
+        time.sleep(0.2)
+    newest, oldest = call(server, "/api/v1/gallery?words=apple")["pictures"]
+    assert newest["seed"] == oldest["seed"]
+
+
+def test_arrows_go_from_picture_to_picture(visit) -> None:
+    page = visit("gallery")
+    page.locator(".picture").nth(1).wait_for()
+    page.locator(".picture").nth(0).focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator(".picture").nth(1)).to_be_focused()
+    page.keyboard.press("Enter")
+    address = page.url
+    page.keyboard.press("ArrowLeft")
+    expect(page).not_to_have_url(address)
+
+
+def test_text_from_strangers_is_inert(visit) -> None:
+    page = visit("gallery")
+    found(page, "onerror", 1).click()
+    assert page.locator("h1.prompt").inner_text() == INERT
+    assert page.locator("main img[src=x], main script").count() == 0
+    assert page.title() != "broken"
