@@ -3,6 +3,7 @@
 import io
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -62,12 +63,13 @@ class Served:
         return {"authorization": f"Bearer token of {name}"}
 
 
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
-    database = Database.open(f"sqlite:///{tmp_path / 'jobs.db'}")
-    accounts, outputs = Few(), tmp_path / "outputs"
+@contextmanager
+def server_in(folder: Path) -> Iterator[Served]:
+    """A server whose worker does what it is told to."""
+    database = Database.open(f"sqlite:///{folder / 'jobs.db'}")
+    accounts, outputs = Few(), folder / "outputs"
     outputs.mkdir()
-    context = Context(Queue(database), Access.to(accounts), outputs, tmp_path / "uploads")
+    context = Context(Queue(database), Access.to(accounts), outputs, folder / "uploads")
     leases = Leases(database)
     leases.enlist("w", "cpu")
     client = TestClient(create_app(context), base_url=HOST, client=("127.0.0.1", 5), raise_server_exceptions=False)
@@ -75,8 +77,8 @@ def served(tmp_path: Path) -> Iterator[Served]:
     database.close()
 
 
-@pytest.fixture
-def working(served: Served) -> Iterator[Served]:
+@contextmanager
+def worker_of(served: Served) -> Iterator[Served]:
     """The same with the worker at it all the time."""
     stop = threading.Event()
 
@@ -89,6 +91,34 @@ def working(served: Served) -> Iterator[Served]:
     yield served
     stop.set()
     thread.join()
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    with server_in(tmp_path) as served:
+        yield served
+
+
+@pytest.fixture
+def working(served: Served) -> Iterator[Served]:
+    with worker_of(served):
+        yield served
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """One server, and its worker, for all tests of a file."""
+    with server_in(tmp_path_factory.mktemp("shared")) as served, worker_of(served):
+        yield served
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server whose worker makes real pictures."""
+    from .real import serving
+
+    with serving(tmp_path_factory.mktemp("real")) as served:
+        yield served
 
 
 def png(size: tuple[int, int] = (16, 16), colour: object = "red", mode: str = "RGB") -> bytes:

@@ -165,7 +165,9 @@ def test_too_many_bytes_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 def test_a_process_that_hangs_or_dies_is_replaced(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(decoder, "TOGETHER", 1)
     ours = Decoder()
-    picture = saved(gradient("RGB"))
+    picture, large = tmp_path / "a", tmp_path / "b"
+    picture.write_bytes(saved(gradient("RGB")))
+    large.write_bytes(saved(gradient("RGB", (3000, 3000)), compress_level=0))
     assert ours.decode(picture, tmp_path, "picture")["width"] == 9
     child = ours.idle.get()
     assert child is not None
@@ -176,7 +178,7 @@ def test_a_process_that_hangs_or_dies_is_replaced(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(ours, "patience", 0.0)
     began = time.monotonic()
     with pytest.raises(ApiError, match="more memory or time"):
-        ours.decode(saved(gradient("RGB", (3000, 3000)), compress_level=0), tmp_path, "picture")
+        ours.decode(large, tmp_path, "picture")
     assert time.monotonic() - began < 20
     monkeypatch.setattr(ours, "patience", 30.0)
     assert ours.decode(picture, tmp_path, "picture")["width"] == 9

@@ -9,7 +9,7 @@ from fromnoise import __version__
 from fromnoise.server import errors, native, openai, page
 from fromnoise.server.context import Context
 from fromnoise.server.guard import Guard, Policy
-from fromnoise.server.sdapi import routes
+from fromnoise.server.sdapi import routes as sdapi
 
 
 def create_app(context: Context, policy: Policy | None = None) -> ASGIApp:
@@ -32,7 +32,7 @@ def with_routes() -> FastAPI:
     errors.add_to(app)
     app.include_router(native.router)
     app.include_router(openai.router)
-    app.include_router(routes.router)
+    app.include_router(sdapi.router)
     return app
 
 

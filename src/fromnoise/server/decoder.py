@@ -6,7 +6,6 @@ import os
 import queue
 import subprocess
 import sys
-import tempfile
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,23 +32,16 @@ class Decoder:
         for _ in range(TOGETHER):
             self.idle.put(None)
 
-    def decode(self, data: bytes, folder: Path, form: Form) -> dict[str, Any]:
-        """What decode.py answers of these bytes. ApiError 422 where it refuses them, 503 where all are busy."""
-        folder.mkdir(parents=True, exist_ok=True)
+    def decode(self, file: Path, folder: Path, form: Form) -> dict[str, Any]:
+        """What decode.py answers of a file. ApiError 422 where it refuses them, 503 where all are busy."""
         try:
             child = self.idle.get(timeout=self.patience)
         except queue.Empty:
             raise ApiError(503, "busy", "too many pictures are sent at once", retry_after=5) from None
         try:
-            handle, name = tempfile.mkstemp(dir=folder, prefix=".sent-", suffix=".part")
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(data)
-                if child is None or child.process.poll() is not None:
-                    child = Child.started()
-                answer = child.ask({"file": name, "folder": str(folder), "form": form}, self.patience)
-            finally:
-                Path(name).unlink(missing_ok=True)
+            if child is None or child.process.poll() is not None:
+                child = Child.started()
+            answer = child.ask({"file": str(file), "folder": str(folder), "form": form}, self.patience)
         finally:
             self.idle.put(child)
         if "error" in answer:

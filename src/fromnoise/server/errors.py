@@ -42,13 +42,27 @@ def problem(status: int, kind: str, message: str, *, field: str | None = None) -
 
 def answer(request: Request, status: int, kind: str, message: str, *, field: str | None = None) -> JSONResponse:
     """The problem as the clients of a route expect it."""
-    if request.url.path.startswith("/sdapi/"):  # AUTOMATIC1111's form
-        words = without_folders(message)
-        return JSONResponse({"error": kind, "detail": words, "body": "", "errors": words}, status)
+    if is_sdapi(request):
+        return sdapi_problem(status, kind, without_folders(message))
     if not request.url.path.startswith("/v1/"):
         return problem(status, kind, message, field=field)
     told = {"message": without_folders(message), "type": kind, "param": field, "code": kind}  # OpenAI's form
     return JSONResponse({"error": told}, status)
+
+
+def is_sdapi(request: Request) -> bool:
+    """Whether a client of AUTOMATIC1111 calls."""
+    return request.url.path.startswith(("/sdapi/", "/controlnet/", "/internal/"))
+
+
+def sdapi_problem(status: int, kind: str, words: str) -> JSONResponse:
+    """AUTOMATIC1111's form: what it raises itself has a detail; of other exceptions it tells the words."""
+    raised = kind not in EXCEPTIONS
+    return JSONResponse(
+        {"error": "HTTPException" if raised else kind, "detail": words if raised else "", "body": "",
+         "errors": "" if raised else words},
+        status, headers={"WWW-Authenticate": "Basic"} if status == 401 else None,
+    )  # fmt: skip
 
 
 def without_folders(message: str) -> str:
@@ -78,13 +92,18 @@ def add_to(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        first = error.errors()[0]
+        found = error.errors()
+        if is_sdapi(request):  # FastAPI's own form, without what was sent
+            return JSONResponse({"detail": [{key: one[key] for key in DETAIL} for one in found[:MOST_DETAILS]]}, 422)
+        first = found[0]
         place = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
         message = str(first["msg"]).removeprefix("Value error, ")
         return answer(request, 422, "request", f"{place}: {message}" if place else message, field=place or None)
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> JSONResponse:
+        if is_sdapi(request):
+            return JSONResponse({"detail": str(error.detail)}, error.status_code, headers=error.headers)
         response = answer(request, error.status_code, KINDS.get(error.status_code, "request"), str(error.detail))
         response.headers.update(error.headers or {})
         return response
@@ -92,9 +111,13 @@ def add_to(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> JSONResponse:
         LOG.exception("%s %s failed", request.method, request.url.path)
-        return answer(request, 500, "server", "something went wrong on the server; its log says what")
+        kind = "RuntimeError" if is_sdapi(request) else "server"
+        return answer(request, 500, kind, "something went wrong on the server; its log says what")
 
 
+EXCEPTIONS = ("RuntimeError", "KeyError", "ValueError")  # kinds of AUTOMATIC1111's that are none of HTTP
+DETAIL = ("type", "loc", "msg")
+MOST_DETAILS = 100
 KINDS: dict[int, str] = {
     401: "unauthorised",
     403: "forbidden",

@@ -6,6 +6,7 @@
 * Size: a body is cut off where it grows too large, whatever it said of itself.
 """
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -130,6 +131,7 @@ class Limited:
 
 def with_headers(send: Send, limited: Limited) -> Send:
     """`send`, with what every answer carries."""
+    began = time.monotonic()
 
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -137,6 +139,7 @@ def with_headers(send: Send, limited: Limited) -> Send:
             headers = MutableHeaders(scope=message)
             for name, value in ON_EVERY_ANSWER.items():
                 headers.setdefault(name, value)
+            headers["X-Process-Time"] = f"{time.monotonic() - began:.4f}"  # seconds, as AUTOMATIC1111 tells
         await send(message)
 
     return sending

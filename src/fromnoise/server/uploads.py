@@ -8,7 +8,11 @@ import base64
 import binascii
 import hashlib
 import json
+import os
 import struct
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import BaseModel, Field, ValidationError
@@ -47,7 +51,8 @@ def keep(data: bytes, folder: Path, form: Form = "picture") -> Upload:
             return upload
     except (OSError, ValidationError):
         pass
-    upload = Upload.model_validate(DECODER.decode(data, folder, form))
+    with sent(data, folder) as file:
+        upload = Upload.model_validate(DECODER.decode(file, folder, form))
     write_whole(note, upload.model_dump_json().encode())
     return upload
 
@@ -59,9 +64,23 @@ def keep_hole(data: bytes, folder: Path) -> Upload:
 
 def texts(data: bytes, folder: Path) -> dict[str, str]:
     """The texts in a picture, which is not kept. ApiError as `keep`."""
-    check(data)
-    found: dict[str, str] = DECODER.decode(data, folder, "texts")["texts"]
+    with sent(data, folder) as file:
+        found: dict[str, str] = DECODER.decode(file, folder, "texts")["texts"]
     return found
+
+
+@contextmanager
+def sent(data: bytes, folder: Path) -> Iterator[Path]:
+    """The bytes as they were sent, in a file for a moment: for a process that reads what is written in a picture."""
+    check(data)
+    folder.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=folder, prefix=".sent-", suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        yield Path(name)
+    finally:
+        Path(name).unlink(missing_ok=True)
 
 
 def check(data: bytes) -> None:

@@ -53,6 +53,14 @@ def thumbnail(body: Mapping[str, Any]) -> Answer:
     return {"path": str(kept(Path(str(body["folder"])), str(body["sha256"]), Path(str(body["path"]))))}
 
 
+@errand
+def plan(body: Mapping[str, Any]) -> Answer:
+    """The recipes that a script makes of one, with their labels."""
+    from fromnoise.jobs.worker.sheets import planned
+
+    return planned(body)
+
+
 def answer(line: str) -> Answer:
     """The answer, or why there is none."""
     question = json.loads(line)

@@ -25,6 +25,7 @@ from fromnoise.jobs.job import Result
 from fromnoise.jobs.worker.stepping import Progress, in_steps
 from fromnoise.jobs.worker.tasks import Desk, Task, task
 from fromnoise.preprocessors import PREPROCESSORS
+from fromnoise.preprocessors.sizes import fitted
 
 EXTRAS, HINTS = "extras", "hints"  # folders below the outputs
 TABLE = "application/json"
@@ -50,17 +51,25 @@ def upscale(body: Mapping[str, Any], desk: Desk) -> Task:
 
 @task("preprocess")
 def preprocess(body: Mapping[str, Any], desk: Desk) -> Task:
-    """`{"picture": reference, "preprocessor": NAME, "resolution": 512, "parameters": {...}}`: a hint."""
+    """`{"picture": reference, "preprocessor": NAME, "resolution": 512, "parameters": {...}}`: a hint.
+
+    With `"size": [512, 768], "resize": "crop"` in the size in which a control network would see it.
+    """
     spec = PREPROCESSORS[str(body["preprocessor"])]
-    source = open_image(picture(body)).convert("RGB")
+    pixels = np.asarray(open_image(picture(body)).convert("RGB"))
+    if spec.role == "inpaint":  # nothing is to be painted anew
+        pixels = np.concatenate((pixels, np.zeros_like(pixels[..., :1])), axis=2)
 
     def run(tell: Progress) -> Image.Image:
         tell(0, 1)
         hint = spec(
-            np.asarray(source), resolution=body.get("resolution"), parameters=body.get("parameters") or {},
+            pixels, resolution=body.get("resolution"), parameters=body.get("parameters") or {},
             folders=[shelf.folder for shelf in shelves.shelves("preprocessors", desk.settings)],
         )  # fmt: skip
-        return Image.fromarray(hint)
+        if body.get("size"):
+            width, height = (int(side) for side in body["size"])
+            hint = fitted(hint, width, height, str(body.get("resize") or "crop"))
+        return Image.fromarray(hint[..., :3])
 
     image = yield from in_steps(run)
     file = desk.outputs / folder(desk, HINTS) / f"{spec.name}-{desk.job.id}.png"

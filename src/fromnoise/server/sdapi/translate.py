@@ -1,185 +1,220 @@
 """AUTOMATIC1111's bodies as recipes of the `a1111` profile: one for each picture, in its order, with its seeds."""
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from fromnoise.engine.catalogue import Catalogue
 from fromnoise.engine.recipe import BUILTIN, ImageRef, Recipe
-from fromnoise.errors import UnknownName
+from fromnoise.errors import UnknownName, UserError
 from fromnoise.server.errors import ApiError
+from fromnoise.server.sdapi import always_on, options, scripts
+from fromnoise.server.sdapi.always_on import Seat
 from fromnoise.server.sdapi.bodies import ImageToImage, Shared, TextToImage
+from fromnoise.server.sdapi.infotext import filled
+from fromnoise.server.sdapi.schedulers import schedule
+from fromnoise.server.sdapi.scripts import Plan
+from fromnoise.server.sdapi.units import Hint
+from fromnoise.text.prompt_styles import Style, add_styles
 
 SEEDS = 2**32 - 2
+MOST_AT_ONCE = 500  # pictures of one call
 CONTENTS = ("fill", "original", "noise", "nothing")  # inpainting_fill
 RESIZES = ("stretch", "crop", "fill", "latent")  # resize_mode
-AUTOMATIC = ("automatic", "")
+SAME_SAMPLER = (None, "", "Use same sampler")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a body asks for."""
+
+    recipes: list[Recipe]
+    plan: Plan | None = None  # of a script that makes many pictures of the first recipe
+    hints: tuple[Hint, ...] = ()
+
+
+def by_any_name(given: object) -> str:
+    """A checkpoint by whatever name was given."""
+    return str(given or "").partition(" [")[0].strip() or BUILTIN
+
+
+def no_picture(text: str) -> ImageRef:
+    raise UserError("pictures can't be taken here")
 
 
 @dataclass(frozen=True)
 class Translator:
-    """Makes recipes of bodies; `options` are the settings that clients can set."""
+    """Makes recipes of bodies; `settings` are those that clients have set."""
 
     catalogue: Catalogue
-    options: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    styles: Sequence[Style] = ()
+    upscalers: Sequence[str] = ()  # in the order in which they are told
+    picture: Callable[[str], ImageRef] = no_picture  # takes base64
+    checkpoint: Callable[[object], str] = by_any_name
 
-    def text_to_image(self, body: TextToImage) -> list[Recipe]:
+    def text_to_image(self, body: TextToImage) -> Asked:
         """ApiError and UserError for what can't be made."""
+        body = filled(body)
         fields = self.shared(body)
         if body.enable_hr:
-            fields["hires"] = self.hires(body)
-        return self.numbered(fields, body)
+            fields["hires"] = self.hires(body, fields)
+        return self.finished(body, fields, "T")
 
-    def image_to_image(self, body: ImageToImage, init: ImageRef, mask: ImageRef | None) -> list[Recipe]:
+    def image_to_image(self, body: ImageToImage) -> Asked:
+        body = filled(body)
+        if not body.init_images:
+            raise ApiError(404, "HTTPException", "Init image not found")
         fields = self.shared(body)
         strength = 0.75 if body.denoising_strength is None else body.denoising_strength
-        fields |= {"init": init.model_dump(), "strength": strength, "resize": RESIZES[body.resize_mode]}
+        if len(body.init_images) > 1:
+            raise UserError("init_images: one picture to start from; ask for each by itself")
+        start = self.picture(body.init_images[0])
+        fields |= {"init": start.model_dump(), "strength": strength, "resize": RESIZES[body.resize_mode]}
         if body.image_cfg_scale is not None:
             fields["image_guidance_scale"] = body.image_cfg_scale
         if body.initial_noise_multiplier is not None:
-            fields.setdefault("noise", {})["multiplier"] = body.initial_noise_multiplier
-        if mask is not None:
-            fields["mask"] = mask.model_dump()
-            fields["inpaint"] = {
-                "content": CONTENTS[body.inpainting_fill],
-                "blur": float(body.mask_blur_x if body.mask_blur is None else body.mask_blur),
-                "invert": bool(body.inpainting_mask_invert),
-                "only_masked": body.inpaint_full_res,
-                "padding": body.inpaint_full_res_padding,
-            }
-        return self.numbered(fields, body)
+            fields["noise"] = {"multiplier": body.initial_noise_multiplier}
+        if body.latent_mask:
+            raise UserError("latent_mask: send a mask instead")
+        if body.mask:
+            fields["mask"] = self.picture(body.mask).model_dump()
+            fields["inpaint"] = self.inpaint(body)
+        return self.finished(body, fields, "I")
+
+    def finished(self, body: Shared, fields: dict[str, Any], tab: str) -> Asked:
+        """What settings, always-on scripts and a chosen script make of it."""
+        settings = {**self.settings, **(body.override_settings or {})}
+        if body.s_min_uncond is not None:
+            settings["s_min_uncond"] = body.s_min_uncond
+        if body.tiling is not None:
+            settings["tiling"] = body.tiling
+        options.apply(settings, fields, self.catalogue)
+        seat = Seat(fields, self.picture, self.checkpoint, [])
+        always_on.apply(body.alwayson_scripts, seat, scripts.names("I"))
+        plan = None
+        if (chosen := scripts.named(body.script_name, tab)) is not None:
+            plan = self.script(chosen, body, fields, tab)
+        return Asked(self.numbered(fields, body), plan, tuple(seat.hints))
+
+    def script(self, name: str, body: Shared, fields: dict[str, Any], tab: str) -> Plan | None:
+        """Change how a picture is made, or plan many."""
+        if name in scripts.CHANGES:
+            scripts.CHANGES[name](body.script_args, fields, self.upscalers)
+            return None
+        if body.count > 1:
+            raise UserError(f"{name}: batch_size and n_iter are 1 with this script")
+        return scripts.PLANS[name](body.script_args, tab)
 
     def shared(self, body: Shared) -> dict[str, Any]:
         """Fields of a recipe that both have."""
-        if body.script_name:
-            raise ApiError(422, "script", f"Script '{body.script_name}' not found")
-        sampler, schedule = self.sampler(body.sampler_name or body.sampler_index)
-        if body.scheduler and body.scheduler.lower() not in AUTOMATIC:
-            schedule = self.catalogue.schedule(body.scheduler).name
-        settings = {**self.options, **(body.override_settings or {})}
+        if body.restore_faces:
+            raise UserError("restore_faces: faces are not restored here")
+        if body.disable_extra_networks and "<" in body.prompt:
+            raise UserError("disable_extra_networks: leave the networks out of the prompt")
+        if body.count > MOST_AT_ONCE:
+            raise UserError(f"{body.count} pictures are too many: at most {MOST_AT_ONCE} can be asked for at once")
+        sampler, own_schedule = self.sampler(body.sampler_name or body.sampler_index or "Euler")
+        settings = {**self.settings, **(body.override_settings or {})}
+        prompt, negative = self.styled(body.prompt, body.negative_prompt, body.styles or [])
         fields: dict[str, Any] = {
-            "profile": "a1111", "prompt": body.prompt, "negative": body.negative_prompt, "steps": body.steps,
+            "profile": "a1111", "prompt": prompt, "negative": negative, "steps": body.steps,
             "guidance_scale": body.cfg_scale, "width": body.width // 8 * 8, "height": body.height // 8 * 8,
-            "sampler": sampler, "schedule": schedule, "model": model_name(settings.get("sd_model_checkpoint")),
+            "sampler": sampler, "schedule": schedule(body.scheduler, self.catalogue) or own_schedule,
+            "model": self.checkpoint(settings.get("sd_model_checkpoint")),
+            "sampler_options": self.sampler_options(body, sampler),
         }  # fmt: skip
-        self.options_of(body, sampler, fields)
-        self.noise_of(body, settings, fields)
-        if skip := settings.get("CLIP_stop_at_last_layers"):
-            fields["clip_skip"] = int(skip)
-        if body.tiling or settings.get("tiling"):
-            fields["seamless"] = {}
-        minimum = body.s_min_uncond if body.s_min_uncond is not None else settings.get("s_min_uncond")
-        if minimum:
-            fields["guidance"] = {"skip": {"below": float(minimum)}}
+        if body.seed_resize_from_w > 0 and body.seed_resize_from_h > 0:
+            size = (max(8, side // 8 * 8) for side in (body.seed_resize_from_w, body.seed_resize_from_h))
+            fields["noise"] = {"from_size": tuple(size)}
         if body.refiner_checkpoint and body.refiner_checkpoint != "None":
             switch = 0.8 if body.refiner_switch_at is None else body.refiner_switch_at
-            fields["refiner"] = {"model": model_name(body.refiner_checkpoint), "switch_at": switch}
+            fields["refiner"] = {"model": self.checkpoint(body.refiner_checkpoint), "switch_at": switch}
         return fields
+
+    def styled(self, prompt: str, negative: str, names: Sequence[str]) -> tuple[str, str]:
+        """The prompts with styles. UnknownName."""
+        known = {style.name: style for style in self.styles}
+        for name in names:
+            if name not in known:
+                raise UnknownName("style", name[:200], known)
+        chosen = [known[name] for name in names]
+        return (
+            add_styles(prompt, [style.prompt for style in chosen]),
+            add_styles(negative, [style.negative_prompt for style in chosen]),
+        )
 
     def sampler(self, name: str) -> tuple[str, str | None]:
         """ApiError as AUTOMATIC1111 words it."""
         try:
             return self.catalogue.resolve(name)
         except UnknownName as error:
-            raise ApiError(404, "sampler", f"Sampler not found: {error}") from error
+            raise ApiError(400, "HTTPException", f"Sampler not found: {error}") from error
 
-    def options_of(self, body: Shared, sampler: str, fields: dict[str, Any]) -> None:
-        """Those options of the sampler that it has."""
-        given = {"eta": body.eta, "s_churn": body.s_churn, "s_tmin": body.s_tmin, "s_tmax": body.s_tmax,
+    def sampler_options(self, body: Shared, sampler: str) -> dict[str, float]:
+        """Those options of the sampler that it has, where they are not what it does anyway."""
+        given = {"eta": body.eta, "s_churn": body.s_churn, "s_tmin": body.s_tmin, "s_tmax": body.s_tmax or None,
                  "s_noise": body.s_noise}  # fmt: skip
         known = self.catalogue.sampler(sampler).options
-        chosen = {name: value for name, value in given.items() if value is not None and name in known}
-        if chosen:
-            fields["sampler_options"] = chosen
+        return {
+            name: value
+            for name, value in given.items()
+            if value is not None and name in known and value != known[name]
+        }  # fmt: skip
 
-    def noise_of(self, body: Shared, settings: Mapping[str, Any], fields: dict[str, Any]) -> None:
-        noise: dict[str, Any] = {}
-        if body.seed_resize_from_w > 0 and body.seed_resize_from_h > 0:
-            noise["from_size"] = (body.seed_resize_from_w // 8 * 8, body.seed_resize_from_h // 8 * 8)
-        if delta := settings.get("eta_noise_seed_delta"):
-            noise["seed_delta"] = int(delta)
-        if (source := str(settings.get("randn_source", "")).lower()) in ("cpu", "nv"):
-            noise["source"] = source
-        if noise:
-            fields["noise"] = noise
-
-    def hires(self, body: TextToImage) -> dict[str, Any]:
-        """The second pass."""
+    def hires(self, body: TextToImage, fields: dict[str, Any]) -> dict[str, Any]:
+        """The second pass. The first one's size may be given instead of the second's, as of old."""
         found: dict[str, Any] = {
             "scale": body.hr_scale, "upscaler": body.hr_upscaler or "Latent",
             "strength": 0.75 if body.denoising_strength is None else body.denoising_strength,
         }  # fmt: skip
-        if body.hr_resize_x or body.hr_resize_y:
-            sides = ("width", body.hr_resize_x), ("height", body.hr_resize_y)
-            found |= {name: side // 8 * 8 for name, side in sides if side}
+        sides = [("width", body.hr_resize_x), ("height", body.hr_resize_y)]
+        if body.firstphase_width and body.firstphase_height:
+            sides = [("width", body.width), ("height", body.height)]
+            fields |= {"width": body.firstphase_width // 8 * 8, "height": body.firstphase_height // 8 * 8}
+        found |= {name: side // 8 * 8 for name, side in sides if side and any(given for _, given in sides)}
         if body.hr_second_pass_steps:
             found["steps"] = body.hr_second_pass_steps
-        if body.hr_sampler_name and body.hr_sampler_name != "Use same sampler":
-            found["sampler"], schedule = self.sampler(body.hr_sampler_name)
-            found |= {"schedule": schedule} if schedule else {}
-        if body.hr_scheduler and body.hr_scheduler.lower() not in (*AUTOMATIC, "use same scheduler"):
-            found["schedule"] = self.catalogue.schedule(body.hr_scheduler).name
-        found |= {"prompt": body.hr_prompt} if body.hr_prompt else {}
-        found |= {"negative": body.hr_negative_prompt} if body.hr_negative_prompt else {}
-        return found
+        if body.hr_cfg is not None:
+            found["guidance_scale"] = body.hr_cfg
+        if body.hr_sampler_name not in SAME_SAMPLER:
+            found["sampler"], own_schedule = self.sampler(str(body.hr_sampler_name))
+            found |= {"schedule": own_schedule} if own_schedule else {}
+        if chosen := schedule(body.hr_scheduler, self.catalogue):
+            found["schedule"] = chosen
+        if body.hr_checkpoint_name not in options.NOTHING:
+            raise UserError("hr_checkpoint_name: the second pass is made with the model of the first")
+        prompts = self.styled(body.hr_prompt or "", body.hr_negative_prompt or "", body.styles or [])
+        given = (body.hr_prompt, body.hr_negative_prompt)
+        own = zip(("prompt", "negative"), prompts, given, strict=True)
+        return found | {name: text for name, text, sent in own if sent}
+
+    def inpaint(self, body: ImageToImage) -> dict[str, Any]:
+        """How the mask is used."""
+        if body.mask_blur is None and body.mask_blur_x != body.mask_blur_y:
+            raise UserError("mask_blur_x and mask_blur_y: masks are blurred alike in both directions; give mask_blur")
+        if not body.mask_round:
+            raise UserError("mask_round: only true is possible; Soft Inpainting heeds the greys of a mask")
+        return {
+            "content": CONTENTS[body.inpainting_fill],
+            "blur": float(body.mask_blur_x if body.mask_blur is None else body.mask_blur),
+            "invert": bool(body.inpainting_mask_invert),
+            "only_masked": body.inpaint_full_res,
+            "padding": body.inpaint_full_res_padding,
+        }
 
     def numbered(self, fields: dict[str, Any], body: Shared) -> list[Recipe]:
         """One recipe a picture: seeds count up, or with a variation the variation's seeds."""
         seed, other = (secrets.randbelow(SEEDS) if given == -1 else given for given in (body.seed, body.subseed))
-        if min(seed, other) < 0:
-            raise ApiError(422, "request", "seeds are -1 or not below 0")
+        for name in ("noise", "sampler_options"):
+            if not fields.get(name):
+                fields.pop(name, None)
         varied = body.subseed_strength > 0
         recipes = []
-        for number in range(body.n_iter * body.batch_size):
-            own: dict[str, Any] = {"seed": seed if varied else seed + number}
+        for number in range(body.count):
+            own: dict[str, Any] = {"seed": seed if varied else (seed + number) % 2**64}
             if varied:
-                own["variation"] = {"seed": other + number, "strength": body.subseed_strength}
+                own["variation"] = {"seed": (other + number) % 2**64, "strength": body.subseed_strength}
             recipes.append(Recipe.make(**fields, **own))
         return recipes
-
-
-def model_name(given: object) -> str:
-    """The name of a checkpoint without the hash that AUTOMATIC1111 writes after it: "model.ckpt [6ce0161689]"."""
-    text = str(given or "").strip()
-    return text.partition(" [")[0].strip() or BUILTIN
-
-
-def info(recipes: Sequence[Recipe], infotexts: Sequence[str]) -> dict[str, Any]:
-    """AUTOMATIC1111's `info`, for pictures that were made."""
-    first = recipes[0]
-    variation = first.variation
-    return {
-        "prompt": first.prompt,
-        "all_prompts": [recipe.prompt for recipe in recipes],
-        "negative_prompt": first.negative,
-        "all_negative_prompts": [recipe.negative for recipe in recipes],
-        "seed": first.seed,
-        "all_seeds": [recipe.seed for recipe in recipes],
-        "subseed": variation.seed if variation else first.seed,
-        "all_subseeds": [recipe.variation.seed if recipe.variation else recipe.seed for recipe in recipes],
-        "subseed_strength": variation.strength if variation else 0,
-        "width": first.width,
-        "height": first.height,
-        "sampler_name": first.sampler,
-        "cfg_scale": first.guidance_scale,
-        "steps": first.steps,
-        "batch_size": len(recipes),
-        "restore_faces": False,
-        "face_restoration_model": None,
-        "sd_model_name": first.model,
-        "sd_model_hash": (first.model_hash or "")[:10],
-        "sd_vae_name": None,
-        "sd_vae_hash": None,
-        "seed_resize_from_w": first.noise.from_size[0] if first.noise and first.noise.from_size else -1,
-        "seed_resize_from_h": first.noise.from_size[1] if first.noise and first.noise.from_size else -1,
-        "denoising_strength": first.hires.strength if first.hires else first.strength if first.init else None,
-        "extra_generation_params": {},
-        "index_of_first_image": 0,
-        "infotexts": list(infotexts),
-        "styles": [],
-        "job_timestamp": "0",
-        "clip_skip": first.clip_skip or 1,
-        "is_using_inpainting_conditioning": False,
-        "version": "fromnoise",
-    }

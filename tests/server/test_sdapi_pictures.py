@@ -1,0 +1,375 @@
+"""Pictures through AUTOMATIC1111's interface, made by a real worker: scripts, control networks, settings, extras."""
+
+import base64
+import io
+import json
+import threading
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fromnoise.engine.metadata.infotext_parse import parse
+
+from .conftest import Served, png
+
+SMALL = {"prompt": "a cat", "width": 64, "height": 64, "steps": 2, "seed": 7, "sampler_name": "Euler",
+         "override_settings": {"sd_model_checkpoint": "tiny"}}  # fmt: skip
+
+
+def b64(image: Image.Image) -> str:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def noise(size: tuple[int, int] = (64, 64), seed: int = 0) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8))
+
+
+def post(served: Served, path: str, **fields: Any) -> dict[str, Any]:
+    response = served.client.post(f"/sdapi/v1/{path}", json={**SMALL, **fields})
+    assert response.status_code == 200, response.text
+    found: dict[str, Any] = response.json()
+    return found
+
+
+def refused(served: Served, path: str, **fields: Any) -> str:
+    response = served.client.post(f"/sdapi/v1/{path}", json={**SMALL, **fields})
+    assert 400 <= response.status_code < 500, response.text
+    return str(response.json()["detail"])
+
+
+def images(found: dict[str, Any]) -> list[Image.Image]:
+    return [Image.open(io.BytesIO(base64.b64decode(one))) for one in found["images"]]
+
+
+def pixels(image: Image.Image) -> bytes:
+    return image.convert("RGB").tobytes()
+
+
+def test_info_is_about_the_pictures(real: Served) -> None:
+    found = post(real, "txt2img", batch_size=2, subseed=5, subseed_strength=0.25)
+    told = json.loads(found["info"])
+    assert (told["all_seeds"], told["all_subseeds"], told["subseed_strength"]) == ([7, 7], [5, 6], 0.25)
+    assert (told["sampler_name"], told["sd_model_name"], len(told["sd_model_hash"])) == ("Euler", "tiny", 10)
+    assert told["infotexts"] == [image.info["parameters"] for image in images(found)]
+    assert len(told["job_timestamp"]) == 14
+    first, second = map(pixels, images(found))
+    assert first != second
+
+
+def test_nothing_is_sent_where_nothing_is_wanted(real: Served) -> None:
+    found = post(real, "txt2img", send_images=False)
+    assert found["images"] == []
+    assert json.loads(found["info"])["seed"] == 7
+
+
+def test_saving_several_brings_a_grid(real: Served) -> None:
+    found = post(real, "txt2img", n_iter=2, save_images=True)
+    told = json.loads(found["info"])
+    assert [image.size for image in images(found)] == [(128, 64), (64, 64), (64, 64)]
+    assert (told["index_of_first_image"], len(told["infotexts"])) == (1, 3)
+
+
+def test_settings_of_one_call_are_gone_with_it(real: Served) -> None:
+    before = real.client.get("/sdapi/v1/options").json()
+    tiny = {"sd_model_checkpoint": "tiny"}
+    found = post(real, "txt2img", override_settings={**tiny, "CLIP_stop_at_last_layers": 2})
+    assert json.loads(found["info"])["clip_skip"] == 2
+    assert real.client.get("/sdapi/v1/options").json() == before
+    assert "none-such" in refused(real, "txt2img", override_settings={"sd_model_checkpoint": "none-such"})
+    assert "other" in refused(real, "txt2img", override_settings={**tiny, "sd_vae": "other.safetensors"})
+    same = post(real, "txt2img", override_settings={**tiny, "sd_vae": "tiny-vae.safetensors [0123456789]"})
+    assert pixels(images(same)[0]) == pixels(images(post(real, "txt2img"))[0])
+    assert "tiny-vae" in json.loads(same["info"])["infotexts"][0]
+
+
+def test_styles_join_the_prompts(real: Served) -> None:
+    told = json.loads(post(real, "txt2img", styles=["ink", "soft"])["info"])
+    assert told["prompt"] == "ink drawing of a cat, black, soft light"
+    assert told["negative_prompt"] == "colour"
+    listed = real.client.get("/sdapi/v1/prompt-styles").json()
+    assert [style["name"] for style in listed] == ["ink", "soft"]
+
+
+def test_an_infotext_fills_what_was_not_sent(real: Served) -> None:
+    text = "a dog\nNegative prompt: grey\nSteps: 3, Sampler: Heun, CFG scale: 4.5, Seed: 99, Size: 72x64, Clip skip: 2"
+    sent = {"infotext": text, "override_settings": SMALL["override_settings"], "seed": 8}
+    response = real.client.post("/sdapi/v1/txt2img", json=sent)
+    told = json.loads(response.json()["info"])
+    assert (told["prompt"], told["negative_prompt"], told["steps"], told["seed"]) == ("a dog", "grey", 3, 8)
+    assert (told["sampler_name"], told["cfg_scale"], told["width"], told["clip_skip"]) == ("Heun", 4.5, 72, 2)
+    assert "infotext" in refused(real, "txt2img", infotext="nothing of the kind")
+
+
+def test_hires_fix(real: Served) -> None:
+    found = post(real, "txt2img", enable_hr=True, hr_scale=2, hr_upscaler="Latent (nearest)", hr_second_pass_steps=2,
+                 hr_prompt="finer", denoising_strength=0.6, hr_sampler_name="Heun", hr_scheduler="Karras")  # fmt: skip
+    (image,) = images(found)
+    assert image.size == (128, 128)
+    extra = json.loads(found["info"])["extra_generation_params"]
+    assert (extra["Hires upscaler"], extra["Hires prompt"], extra["Hires sampler"]) == (
+        "Latent (nearest)", "finer", "Heun")  # fmt: skip
+    old = post(real, "txt2img", enable_hr=True, width=128, height=96, firstphase_width=64, firstphase_height=48,
+               denoising_strength=0.6)  # fmt: skip
+    assert images(old)[0].size == (128, 96)
+
+
+def test_refiner_and_soft_inpainting(real: Served) -> None:
+    found = post(real, "txt2img", refiner_checkpoint="tiny", refiner_switch_at=0.5)
+    assert "Refiner" in json.loads(found["info"])["extra_generation_params"]
+    scripts = {"Soft Inpainting": {"args": [True, 1, 0.5, 4, 0, 0.5, 2]}}
+    mask = Image.linear_gradient("L").resize((64, 64))
+    body = {"init_images": [b64(noise())], "mask": b64(mask), "inpainting_fill": 1, "inpaint_full_res": False}
+    soft = post(real, "img2img", alwayson_scripts=scripts, **body)
+    hard = post(real, "img2img", **body)
+    assert pixels(images(soft)[0]) != pixels(images(hard)[0])
+    assert "Soft inpainting schedule bias" in json.loads(soft["info"])["extra_generation_params"]
+    assert "mask" in refused(real, "txt2img", alwayson_scripts=scripts)
+
+
+def control(**fields: Any) -> dict[str, Any]:
+    unit = {"image": b64(noise()), "module": "canny", "model": "control_tiny_canny [12345678]", "weight": 1}
+    return {"alwayson_scripts": {"ControlNet": {"args": [{**unit, **fields}]}}}
+
+
+def test_a_control_network_steers_and_its_hint_is_shown(real: Served) -> None:
+    plain = images(post(real, "txt2img"))
+    found = post(real, "txt2img", **control(processor_res=64, threshold_a=50, threshold_b=120))
+    steered, hint = images(found)
+    assert pixels(steered) != pixels(plain[0])
+    assert hint.size == (64, 64)
+    assert set(np.unique(np.asarray(hint))) == {0, 255}
+    assert len(images(post(real, "txt2img", **control(save_detected_map=False)))) == 1
+    again = images(post(real, "txt2img", **control(enabled=False)))
+    assert pixels(again[0]) == pixels(plain[0])
+
+
+def test_units_say_when_how_and_where_they_act(real: Served) -> None:
+    half = Image.new("L", (64, 64))
+    half.paste(255, (0, 0, 32, 64))
+    seen = {pixels(images(post(real, "txt2img"))[0])}
+    for fields in (
+        {"weight": 0.5}, {"guidance_end": 0.5}, {"control_mode": "ControlNet is more important"},
+        {"control_mode": 1}, {"resize_mode": "Just Resize", "image": b64(noise((90, 40)))},
+        {"resize_mode": 2, "image": b64(noise((90, 40)))}, {"effective_region_mask": b64(half)}, {"module": "invert"},
+        {"image": {"image": b64(noise(seed=3)), "mask": None}},
+    ):  # fmt: skip
+        seen.add(pixels(images(post(real, "txt2img", **control(**fields)))[0]))
+    assert len(seen) == 10
+    started = post(real, "img2img", init_images=[b64(noise())], **control(image=None))
+    assert len(started["images"]) == 1  # the hint is made of the start picture, and not shown
+    reference = images(post(real, "txt2img", **control(module="reference_only", model="None", threshold_a=0.5)))
+    assert len(reference) == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"module": "none such"}, "none such"),
+        ({"control_mode": "louder"}, "control_mode"),
+        ({"resize_mode": 7}, "resize_mode"),
+        ({"hr_option": "always"}, "hr_option"),
+        ({"weight": "much"}, "weight"),
+        ({"guidance_start": 0.9, "guidance_end": 0.1}, "before it starts"),
+        ({"image": None}, "picture"),
+        ({"model": "None"}, "needs a model"),
+        ({"model": "none-such"}, "none-such"),
+        ({"image": "http://127.0.0.1/"}, "not fetched"),
+    ],
+)
+def test_wrong_units_are_refused(fields: dict[str, Any], words: str, real: Served) -> None:
+    assert words in refused(real, "txt2img", **control(**fields))
+
+
+def test_controls_are_listed(real: Served) -> None:
+    (none, name) = real.client.get("/controlnet/model_list").json()["model_list"]
+    assert (none, name.partition(" ")[0]) == ("None", "control_tiny_canny")
+    types = real.client.get("/controlnet/control_types").json()["control_types"]
+    assert types["Canny"]["default_option"] == "canny"
+    assert types["Canny"]["default_model"] == name
+    detail = real.client.get("/controlnet/module_list").json()["module_detail"]["canny"]
+    assert [slider["name"] for slider in detail["sliders"]] == ["Preprocessor Resolution", "low", "high"]
+
+
+def test_hints_can_be_looked_at(real: Served) -> None:
+    body = {"controlnet_module": "canny", "controlnet_input_images": [b64(noise())], "controlnet_processor_res": 64,
+            "controlnet_threshold_a": 10, "controlnet_threshold_b": 20}  # fmt: skip
+    found = real.client.post("/controlnet/detect", json=body).json()
+    assert found["info"] == "Success"
+    assert set(np.unique(np.asarray(images(found)[0]))) == {0, 255}
+
+
+def test_an_x_y_z_plot_is_a_sheet_of_pictures(real: Served) -> None:
+    args = [1, "7,8", [], 4, "1-2", [], 0, "", [], True, True, False, False, False, False, False, 4, False]
+    found = post(real, "txt2img", script_name="X/Y/Z plot", script_args=args)
+    sheet, *cells = images(found)
+    assert [image.size for image in cells] == [(64, 64)] * 4
+    assert sheet.size[0] > 128
+    told = json.loads(found["info"])
+    assert (told["all_seeds"], told["index_of_first_image"]) == ([7, 8, 7, 8], 1)
+    parsed = parse(sheet.info["parameters"])
+    assert parsed is not None
+    assert (parsed.fields["X Type"], parsed.fields["Y Values"]) == ("Seed", "1-2")
+    args[10] = False
+    alone = post(real, "txt2img", script_name="x/y/z plot", script_args=args)
+    assert [image.size for image in images(alone)] == [sheet.size]
+    by_name = {"x_type": "CFG Scale", "x_values": "3, 7", "draw_legend": False}
+    bare = images(post(real, "txt2img", script_name="x/y/z plot", script_args=by_name))
+    assert bare[0].size == (128, 64)
+    plain = images(post(real, "txt2img"))[0]
+    assert pixels(bare[0].crop((64, 0, 128, 64))) == pixels(plain)  # CFG 7 is what it does anyway
+
+
+def test_choices_of_an_axis(real: Served) -> None:
+    by_name = {"x_type": "Sampler", "x_values": "", "x_values_dropdown": ["Euler", "Heun"], "include_lone_images": True}
+    found = post(real, "txt2img", script_name="x/y/z plot", script_args=by_name)
+    told = json.loads(found["info"])
+    assert [parse(text).fields["Sampler"] for text in told["infotexts"][1:]] == ["Euler", "Heun"]  # type: ignore[union-attr]
+    depth = {"z_type": "Seed", "z_values": "1,2", "x_type": "Steps", "x_values": "1,2", "include_sub_grids": True}
+    assert len(post(real, "txt2img", script_name="x/y/z plot", script_args=depth)["images"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("script", "args", "words"),
+    [
+        ("x/y/z plot", [99, "1"], "99"),
+        ("x/y/z plot", ["None such", "1"], "None such"),
+        ("x/y/z plot", ["Seed", ""], "no values"),
+        ("x/y/z plot", ["Steps", "0"], "steps"),
+        ("x/y/z plot", [1, "1-100", [], 4, "1-100"], "too many"),
+        ("x/y/z plot", {"vary_seeds_x": True}, "vary_seeds_x"),
+        ("prompt matrix", [False, False, "sideways"], "prompt_type"),
+        ("prompt matrix", [], "no parts"),
+        ("prompts from file or textbox", [False, False, "start", ""], "no prompts"),
+        ("prompts from file or textbox", [False, False, "start", "--outdir /tmp"], "--outdir"),
+        ("custom code", ["import os"], "not found"),
+    ],
+)
+def test_wrong_scripts_are_refused(script: str, args: Any, words: str, real: Served) -> None:
+    assert words in refused(real, "txt2img", script_name=script, script_args=args)
+
+
+def test_prompt_matrix_and_lines(real: Served) -> None:
+    found = post(real, "txt2img", prompt="a cat|red|large", script_name="prompt matrix", script_args=[True])
+    told = json.loads(found["info"])
+    assert told["all_prompts"] == ["a cat", "red, a cat", "large, a cat", "red, large, a cat"]
+    assert len(found["images"]) == 5
+    lines = 'a dog\n--prompt "a fish" --steps 1 --seed 3'
+    found = post(real, "txt2img", script_name="prompts from file or textbox", script_args=[True, False, "end", lines])
+    told = json.loads(found["info"])
+    assert told["all_prompts"] == ["a cat a dog", "a cat a fish"]
+    assert told["all_seeds"] == [7, 3]
+
+
+def test_loopback_starts_each_picture_from_the_one_before(real: Served) -> None:
+    start = b64(noise())
+    found = post(real, "img2img", init_images=[start], denoising_strength=0.5, script_name="Loopback",
+                 script_args=[3, 0.9, "Linear", "None"])  # fmt: skip
+    first, second, third = images(found)
+    assert json.loads(found["info"])["all_seeds"] == [7, 8, 9]
+    again = post(real, "img2img", init_images=[b64(first)], denoising_strength=0.7, seed=8)
+    assert pixels(images(again)[0]) == pixels(second)
+    assert pixels(third) != pixels(second)
+
+
+def test_scripts_that_change_how_a_picture_is_made(real: Served) -> None:
+    start = b64(noise())
+    (wide,) = images(post(real, "img2img", init_images=[start], script_name="Poor man's outpainting",
+                          script_args=[32, 4, "fill", ["left", "up"]]))  # fmt: skip
+    assert wide.size == (96, 96)
+    (mk2,) = images(post(real, "img2img", init_images=[start], script_name="Outpainting mk2",
+                         script_args=["", 32, 4, ["down"]]))  # fmt: skip
+    assert mk2.size == (64, 96)
+    found = post(real, "img2img", init_images=[start], script_name="img2img alternative test",
+                 script_args=["", True, True, "a cat", "", True, 3, True, 1.0, 0.0, False])  # fmt: skip
+    assert len(found["images"]) == 1
+
+
+def test_sd_upscale_paints_a_large_picture_in_tiles(real: Served) -> None:
+    start = {"init_images": [b64(noise())], "denoising_strength": 0.3}
+    found = post(real, "img2img", script_name="SD upscale", script_args=["", 16, "Lanczos", 1.5], **start)
+    (image,) = images(found)
+    assert image.size == (96, 96)
+    assert "SD upscale overlap" in image.info["parameters"]
+    by_number = post(real, "img2img", script_name="sd upscale", script_args={"upscaler_index": 1, "scale_factor": 1.5,
+                     "overlap": 16}, **start)  # fmt: skip
+    assert pixels(images(by_number)[0]) == pixels(image)
+    ultimate = ["", 64, 0, 4, 8, 16, 0.35, 8, "Lanczos", False, 1, False, 4, 1, 2, 0, 0, 2]
+    found = post(real, "img2img", script_name="Ultimate SD upscale", script_args=ultimate, **start)
+    assert images(found)[0].size == (128, 128)
+    assert "99" in refused(real, "img2img", script_name="sd upscale", script_args=["", 16, 99, 2], **start)
+
+
+def test_extras(real: Served) -> None:
+    post_to = real.client.post
+    body = {"image": b64(noise((40, 30))), "upscaler_1": "Lanczos", "upscaling_resize": 2}
+    found = post_to("/sdapi/v1/extra-single-image", json=body).json()
+    with Image.open(io.BytesIO(base64.b64decode(found["image"]))) as image:
+        assert image.size == (80, 60)
+        assert "Postprocess upscaler: Lanczos" in image.info["postprocessing"]
+    assert "Lanczos" in found["html_info"]
+    sized = {"resize_mode": 1, "upscaling_resize_w": 64, "upscaling_resize_h": 64, "upscaler_2": "Nearest",
+             "extras_upscaler_2_visibility": 0.5, "upscaler_1": "Lanczos",
+             "imageList": [{"data": b64(noise((40, 30))), "name": "a.png"}] * 2}  # fmt: skip
+    many = post_to("/sdapi/v1/extra-batch-images", json=sized).json()
+    assert [image.size for image in images(many)] == [(64, 64)] * 2
+    unknown = post_to("/sdapi/v1/extra-single-image", json={**body, "upscaler_1": "none such"})
+    assert (unknown.status_code, "none such" in unknown.json()["detail"]) == (422, True)
+
+
+def test_what_is_written_in_a_picture_is_taken_apart(real: Served) -> None:
+    made = post(real, "txt2img", negative_prompt="a dog")["images"][0]
+    found = real.client.post("/sdapi/v1/png-info", json={"image": f"data:image/png;base64,{made}"}).json()
+    parameters = found["parameters"]
+    assert found["info"] == found["items"]["parameters"]
+    assert (parameters["Prompt"], parameters["Negative prompt"], parameters["Seed"]) == ("a cat", "a dog", "7")
+    assert (parameters["Size-1"], parameters["Mask mode"], parameters["Steps"]) == ("64", "Inpaint masked", "2")
+
+
+def test_describing_needs_the_files_of_a_captioner(real: Served) -> None:
+    found = real.client.post("/sdapi/v1/interrogate", json={"image": b64(noise()), "model": "clip"})
+    assert found.status_code == 422
+    assert "captioner 'blip'" in found.json()["detail"]
+
+
+def waited(test: Any) -> Any:
+    for _ in range(600):
+        if found := test():
+            return found
+        time.sleep(0.02)
+    raise AssertionError("it did not happen")
+
+
+def test_interrupting_brings_what_is_there(real: Served) -> None:
+    answers: list[dict[str, Any]] = []
+    long = {"steps": 1000, "width": 256, "height": 256, "n_iter": 3, "force_task_id": "task(long)"}
+    thread = threading.Thread(target=lambda: answers.append(post(real, "txt2img", **long)))
+    thread.start()
+    get = real.client.get
+    waited(lambda: get("/sdapi/v1/progress").json()["state"]["sampling_step"] > 1)
+    progress = get("/sdapi/v1/progress").json()
+    assert (progress["state"]["job"], progress["state"]["job_count"]) == ("task(long)", 3)
+    assert 0 < progress["progress"] < 1
+    assert progress["eta_relative"] > 0
+    seen = waited(lambda: get("/sdapi/v1/progress").json()["current_image"])
+    assert base64.b64decode(seen)[:2] == b"\xff\xd8"
+    body = {"id_task": "task(long)", "id_live_preview": -1}
+    task = waited(lambda: (t := real.client.post("/internal/progress", json=body).json())["live_preview"] and t)
+    assert (task["active"], task["queued"], task["completed"]) == (True, False, False)
+    assert task["live_preview"].startswith("data:image/jpeg;base64,")
+    assert real.client.post("/sdapi/v1/interrupt").json() == {}
+    thread.join()
+    assert 1 <= len(answers[0]["images"]) <= 3
+    assert len(answers[0]["images"]) == len(json.loads(answers[0]["info"])["infotexts"])
+    done = real.client.post("/internal/progress", json=body).json()
+    assert (done["active"], done["completed"]) == (False, True)
+
+
+def test_pictures_that_are_no_pictures(real: Served) -> None:
+    assert "PNG" in refused(real, "img2img", init_images=[base64.b64encode(b"text").decode()])
+    wrong = base64.b64encode(png((8, 8))[:40]).decode()
+    assert "PNG" in refused(real, "img2img", init_images=[wrong])
