@@ -1,6 +1,12 @@
 """The catalogue's part about enlarging, controls and faces."""
 
 OURS = {
+    'Faces made clear in the finished picture: on, gfpgan, or "codeformer, weight=0.7".': (
+        '在完成的图片上修复人脸： on、 gfpgan 或 "codeformer, weight=0.7"。'
+    ),
+    "Make faces clear: gfpgan or codeformer; both if given twice.": "修复人脸： gfpgan 或 codeformer； 给两次则都用。",
+    "CodeFormer: how true to what was there; 0 invents the most.": ("CodeFormer： 对原貌的忠实程度； 0 改动最大。"),
+    "How much of the clear faces is seen.": "修复结果的可见程度。",
     "Make hints for control networks of pictures.": "把图片变成控制网络的控制图（预处理）。",
     "List the preprocessors and what each is good for.": "列出预处理器及各自的用途。",
     "What makes the hint: a name from fromnoise preprocessors; can be repeated.": (

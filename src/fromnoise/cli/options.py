@@ -401,6 +401,13 @@ class Order:
             metavar="SETTINGS",
         ),
     ] = None  # fmt: skip
+    restore_faces: Annotated[
+        str | None,
+        option(
+            LATER, say('Faces made clear in the finished picture: on, gfpgan, or "codeformer, weight=0.7".'),
+            metavar="SETTINGS",
+        ),
+    ] = None  # fmt: skip
     refiner: Annotated[
         str | None,
         option(LATER, say('Another model for the last steps: "NAME, 0.8".'), metavar="SETTINGS"),

@@ -18,7 +18,7 @@ from fromnoise.engine.memory import Placement
 from fromnoise.engine.metadata.own import texts
 from fromnoise.engine.metadata.read import read_any
 from fromnoise.engine.recipe import ImageRef, Recipe
-from fromnoise.engine.recipe_upscale import Redraw
+from fromnoise.engine.recipe_upscale import FaceRestoration, Redraw
 from fromnoise.errors import FileError, UserError
 
 STRENGTH = 0.3  # enough for new detail, not for a second subject in a tile
@@ -41,6 +41,7 @@ class Painting:
     strength: float | None
     steps: int | None
     seed: int | None
+    face: FaceRestoration | None = None
 
 
 def redraw_settings(painting: Painting) -> dict[str, object]:
@@ -79,6 +80,7 @@ def recipe_of(path: Path, painting: Painting) -> Recipe:
         strength=strength,
         redraw=redraw_settings(painting),
         init_upscaler=painting.upscaler,
+        restore_faces=None if painting.face is None else painting.face.model_dump(),
     )
 
 

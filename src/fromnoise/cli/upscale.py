@@ -16,11 +16,12 @@ from fromnoise.cli.output import Destination
 from fromnoise.cli.progress import Report, note, progress
 from fromnoise.cli.redrawing import Painting, repainted
 from fromnoise.engine.enlarge import check_upscaler, work
+from fromnoise.engine.face_restoring import check_faces
 from fromnoise.engine.images import open_image, save_png
 from fromnoise.engine.memory import place
 from fromnoise.engine.postprocess import carried, postprocessed
 from fromnoise.engine.recipe import explain
-from fromnoise.engine.recipe_upscale import Postprocess
+from fromnoise.engine.recipe_upscale import FaceRestoration, Postprocess
 from fromnoise.errors import FileError, UserError
 from fromnoise.settings import Settings
 from fromnoise.upscalers.work import Progress, Work
@@ -47,6 +48,9 @@ class Wanted:
     out: str | None
     quiet: bool
     device: str | None
+    faces: Sequence[str] = ()
+    face_weight: float = 0.5
+    face_visibility: float = 1.0
     redraw: str | None = None  # settings; the others below go with it
     prompt: str | None = None
     model: str | None = None
@@ -63,6 +67,8 @@ def upscale_pictures(wanted: Wanted) -> None:
     here, steps = settings.read(), postprocess(wanted)
     for name in filter(None, (steps.upscaler, steps.upscaler2)):
         check_upscaler(name, here, latent=False)
+    for face in steps.faces:
+        check_faces(face, here)
     pictures = found(wanted.pictures)
     destination = Destination.of(wanted.out)
     destination.check()
@@ -94,9 +100,18 @@ def painted_anew(wanted: Wanted) -> Painting | None:
         raise UserError(say("--upscaler2 and --max-side do not go with --redraw"))
     return Painting(
         settings=wanted.redraw, size=sides(wanted.size) if wanted.size else None, scale=wanted.scale,
-        upscaler=wanted.upscaler, prompt=wanted.prompt, model=wanted.model, strength=wanted.strength,
+        upscaler=wanted.upscaler, face=next(iter(faces(wanted)), None),
+        prompt=wanted.prompt, model=wanted.model, strength=wanted.strength,
         steps=wanted.steps, seed=wanted.seed,
     )  # fmt: skip
+
+
+def faces(wanted: Wanted) -> tuple[FaceRestoration, ...]:
+    """How faces are made clear."""
+    return tuple(
+        FaceRestoration.model_validate({"by": by, "weight": wanted.face_weight, "visibility": wanted.face_visibility})
+        for by in dict.fromkeys(wanted.faces)
+    )
 
 
 def postprocess(wanted: Wanted) -> Postprocess:
@@ -110,6 +125,7 @@ def postprocess(wanted: Wanted) -> Postprocess:
             crop=wanted.crop,
             upscaler2=wanted.upscaler2,
             visibility2=wanted.visibility2 if wanted.upscaler2 else 0.0,
+            faces=faces(wanted),
         )
     except ValidationError as error:
         raise UserError(explain(error)) from error

@@ -1,5 +1,6 @@
 """Commands that enlarge finished pictures: what can be typed for them."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,13 @@ from fromnoise.cli.messages import say
 from fromnoise.cli.options import HOW, MACHINE, WHERE, option
 
 ANEW = say("Painted anew")
+
+
+class FaceNetwork(StrEnum):
+    """What makes faces clear."""
+
+    gfpgan = "gfpgan"
+    codeformer = "codeformer"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -52,6 +60,24 @@ def upscale(
     visibility2: Annotated[
         float, option(HOW, say("How much of the second is seen."), metavar="N", min=0, max=1, default=0.5)
     ] = 0.5,
+    face: Annotated[
+        list[FaceNetwork] | None,
+        option(HOW, say("Make faces clear: gfpgan or codeformer; both if given twice."), metavar="NAME"),
+    ] = None,
+    face_weight: Annotated[
+        float,
+        option(
+            HOW,
+            say("CodeFormer: how true to what was there; 0 invents the most."),
+            metavar="N",
+            min=0,
+            max=1,
+            default=0.5,
+        ),
+    ] = 0.5,
+    face_visibility: Annotated[
+        float, option(HOW, say("How much of the clear faces is seen."), metavar="N", min=0, max=1, default=1)
+    ] = 1.0,
     redraw: Annotated[
         str | None,
         option(
@@ -104,7 +130,9 @@ def upscale(
         Wanted(
             pictures=pictures, upscaler=upscaler, scale=scale, max_side=max_side, size=size, crop=crop,
             upscaler2=upscaler2, visibility2=visibility2, tile=tile, overlap=overlap, out=out, quiet=quiet,
-            device=device, redraw=redraw, prompt=prompt, model=model, strength=strength, steps=steps, seed=seed,
+            device=device, faces=[one.value for one in face or ()], face_weight=face_weight,
+            face_visibility=face_visibility, redraw=redraw, prompt=prompt, model=model, strength=strength,
+            steps=steps, seed=seed,
         )
     )  # fmt: skip
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from fromnoise.engine.enlarge import check_upscaler
+from fromnoise.engine.face_restoring import check_faces
 from fromnoise.engine.library import Model
 from fromnoise.engine.profiles import PROFILES
 from fromnoise.engine.recipe import Recipe
@@ -29,6 +30,8 @@ def check(model: Model, recipe: Recipe, refiner: Model | None = None) -> None:
     check_regions(recipe)
     if recipe.init_upscaler is not None:
         check_upscaler(recipe.init_upscaler, model.settings, latent=False)
+    if recipe.restore_faces is not None:
+        check_faces(recipe.restore_faces, model.settings)
     if recipe.hires is not None:
         check_upscaler(recipe.hires.upscaler, model.settings)
     if recipe.refiner is None:

@@ -24,6 +24,7 @@ from fromnoise.engine.enlarge import (
     work,
 )
 from fromnoise.engine.executor import Executor
+from fromnoise.engine.face_restoring import restored
 from fromnoise.engine.guides import has_momentum, seamless
 from fromnoise.engine.images import to_image, to_tensor
 from fromnoise.engine.inverting import Inverting
@@ -150,9 +151,14 @@ class Job:
     def finish(self, latents: Tensor) -> Image.Image:
         """Decode; where the mask is black, the start picture's own pixels come back."""
         if self.redrawn is not None:
-            return finished(self.redrawn, self.model, self.recipe, None)
-        image = finished(self._decoded(latents), self.model, self.recipe, self.start)
+            return finished(self._with_faces(self.redrawn), self.model, self.recipe, None)
+        image = finished(self._with_faces(self._decoded(latents)), self.model, self.recipe, self.start)
         return image if self.start is None else self.start.finished(image, self.recipe, latents)
+
+    def _with_faces(self, image: Image.Image) -> Image.Image:
+        """As AUTOMATIC1111 does: before colours are matched and what was kept comes back."""
+        wanted = self.recipe.restore_faces
+        return image if wanted is None else restored(image, wanted, self.model.settings, work(self.model.placement))
 
     def _redrawn(self, redrawing: Redrawing) -> Sampler:
         """All tiles of a redraw as one sampler; there are no latents of the whole."""

@@ -9,17 +9,19 @@ from pathlib import Path
 from PIL import Image
 
 from fromnoise.engine.enlarge import DEFAULTS, enlarged, upscaler
+from fromnoise.engine.face_restoring import LABELS, restored
 from fromnoise.engine.metadata.carrier import PARAMETERS_KEY, POSTPROCESSING_KEY, USER_COMMENT, read_texts
 from fromnoise.engine.metadata.infotext import written_line
 from fromnoise.engine.metadata.numbers import number
 from fromnoise.engine.recipe_parts import MAX_SIDE
-from fromnoise.engine.recipe_upscale import Postprocess
+from fromnoise.engine.recipe_upscale import FaceRestoration, Postprocess
 from fromnoise.errors import UserError
 from fromnoise.settings import Settings
 from fromnoise.upscalers import UPSCALERS
 from fromnoise.upscalers.work import Work
 
 EXTRAS_KEY = "extras"  # AUTOMATIC1111 writes its text there, too
+FACE_ORDER = ("gfpgan", "codeformer")  # of AUTOMATIC1111's tab
 PNG_KEYWORD = 79  # letters
 
 Info = dict[str, str]  # AUTOMATIC1111's keys
@@ -30,7 +32,22 @@ def postprocessed(
 ) -> tuple[Image.Image, Info]:
     """The picture, and what was done with it in AUTOMATIC1111's words. UserError where a name is not known."""
     info: Info = {}
-    return upscaled(image, wanted, settings, work or Work(), info), info
+    image = upscaled(image, wanted, settings, work or Work(), info)
+    for faces in sorted(wanted.faces, key=lambda one: FACE_ORDER.index(one.by)):
+        image = with_faces(image, faces, settings, work or Work(), info)
+    return image, info
+
+
+def with_faces(
+    image: Image.Image, wanted: FaceRestoration, settings: Settings, work: Work, info: Info
+) -> Image.Image:  # fmt: skip
+    """The picture with clear faces."""
+    if wanted.visibility == 0:
+        return image
+    info[f"{LABELS[wanted.by]} visibility"] = number(wanted.visibility)
+    if wanted.by == "codeformer":
+        info["CodeFormer weight"] = number(wanted.weight)
+    return restored(image, wanted, settings, work)
 
 
 def upscaled(image: Image.Image, wanted: Postprocess, settings: Settings, work: Work, info: Info) -> Image.Image:

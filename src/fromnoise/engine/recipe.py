@@ -38,7 +38,7 @@ from fromnoise.engine.recipe_parts import (
     in_eights,
 )
 from fromnoise.engine.recipe_pictures import MAX_BOXES, MAX_PICTURES, Box, Depth, Gligen, ImagePrompt
-from fromnoise.engine.recipe_upscale import Redraw, TiledDiffusion
+from fromnoise.engine.recipe_upscale import FaceRestoration, Redraw, TiledDiffusion
 from fromnoise.engine.references import ImageRef
 from fromnoise.engine.shelves import BUILTIN
 from fromnoise.errors import UserError
@@ -136,6 +136,7 @@ class Recipe(BaseModel):
         (), max_length=16, description="Hints for ControlNets and their relatives, and pictures to refer to."
     )
     hires: Hires | None = Field(None, description="A second pass on the enlarged picture.")
+    restore_faces: FaceRestoration | None = Field(None, description="Faces are made clear in the finished picture.")
     refiner: Refiner | None = Field(None, description="Another model for the last steps.")
     dtype: str = Field("float32", description="What the network computed in: float32, bfloat16 or float16.")
 

@@ -49,6 +49,15 @@ class Redraw(Part):
     seam_blur: float = Field(default=4.0, ge=0, le=256, description="Of the edges of tiles half a tile off.")
 
 
+class FaceRestoration(Part):
+    """Faces made clear in the finished picture."""
+
+    by: Literal["codeformer", "gfpgan"] = Field(default="codeformer", description="The network that draws them anew.")
+    weight: Share = Field(default=0.5, description="CodeFormer: how true it is to what was there; 0 invents the most.")
+    visibility: Share = Field(default=1.0, description="How much of it is seen.")
+    model: str | None = Field(default=None, description="Name or path of its file; by default the newest there is.")
+
+
 class Postprocess(Part):
     """What is done with a finished picture, in this order."""
 
@@ -59,3 +68,6 @@ class Postprocess(Part):
     crop: bool = Field(default=True, description="Cut what lies beyond `size`; else it is covered, in proportion.")
     upscaler2: str | None = Field(default=None, description="Another upscaler, mixed into the first.")
     visibility2: Share = Field(default=0.0, description="How much of the second is seen.")
+    faces: tuple[FaceRestoration, ...] = Field(
+        default=(), max_length=2, description="How faces are made clear, in turn."
+    )

@@ -194,7 +194,8 @@ class Redrawing:
     def _alone(self, width: int, height: int, **changes: object) -> Recipe:
         """The recipe of a tile of that size."""
         return self.recipe.but(
-            redraw=None, init_upscaler=None, resize=self._fitting, width=width, height=height, **changes
+            redraw=None, restore_faces=None, init_upscaler=None, resize=self._fitting, width=width, height=height,
+            **changes,
         )  # fmt: skip
 
     def _seam(self, width: int, height: int, padding: int) -> Recipe:

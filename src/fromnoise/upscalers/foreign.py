@@ -7,6 +7,7 @@ networks, so that all others work without: then this module lends it those names
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
@@ -32,6 +33,9 @@ def foreign(state: State, path: Path) -> Network:
         )
     with torchvision_if_missing():
         import spandrel
+
+        if find_spec("spandrel_extra_arches") is not None:
+            import_module("spandrel_extra_arches").install(ignore_duplicates=True)
     try:
         found: Any = spandrel.ModelLoader().load_from_state_dict(dict(state))
     except spandrel.UnsupportedModelError as error:

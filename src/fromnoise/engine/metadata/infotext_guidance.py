@@ -34,6 +34,7 @@ PATHS = (  # parts that are written here
     "outpaint",
     "inversion",
     "redraw",
+    "restore_faces",
 )
 
 Place = tuple[str, str]  # the path of a part, and a field of it

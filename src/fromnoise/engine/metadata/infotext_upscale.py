@@ -23,6 +23,9 @@ OF_TILES = ("Mask blur", "Inpaint area", "Masked area padding", "Masked content"
 SAYS_NOTHING = ("Tile batch size", "Keep input size", "Upscale factor")  # the size says it
 
 
+FACES = {"gfpgan": "GFPGAN", "codeformer": "CodeFormer"}
+
+
 class Json(str):
     """A value that is JSON by itself and is written as it is."""
 
@@ -77,6 +80,8 @@ def tiled_values(part: TiledDiffusion, upscaler: str | None) -> dict[str, object
 
 def take_upscale(draft: Draft, fields: dict[str, str]) -> None:
     """Take what enlarges out of `fields`."""
+    if (face := fields.get("Face restoration", "").lower()) in FACES:
+        draft.part("restore_faces", "by", face, fields.pop("Face restoration"))
     if INIT_UPSCALER in fields:
         draft.set("init_upscaler", fields.pop(INIT_UPSCALER), INIT_UPSCALER)
     if TILED in fields:
