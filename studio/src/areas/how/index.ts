@@ -1,0 +1,11 @@
+import { Footprints } from '@lucide/vue'
+
+import { defineArea } from '@/areas'
+
+export default defineArea({
+  name: 'how',
+  title: { en: 'How it works', zh: '原理' },
+  icon: Footprints,
+  order: 3,
+  load: () => import('./How.vue'),
+})

@@ -1,0 +1,72 @@
+// The pictures that are watched here, and the steps that the server has of them so far.
+import { defineStore } from 'pinia'
+import { computed, reactive, ref, watch } from 'vue'
+
+import { api, call, type Recipe, type Schemas } from '@/api/client'
+import { FINISHED, useJobs } from '@/stores/jobs'
+import { keep, kept } from '@/stores/kept'
+
+import { variants, type Axis, type Variant, type Wanted } from './axes'
+
+export type Step = Schemas['TraceStep']
+export interface Run {
+  job: string
+  label: string
+  prompt: string
+  steps: Step[]
+}
+
+const SIZE = 128 // pixels: what the built-in model was trained on
+const NEW = { prompt: '', seed: 1, steps: 16, guidance_scale: 2, sampler: 'dpmpp_2m', axis: 'none' }
+
+export const useRuns = defineStore('how', () => {
+  const wanted = reactive(kept('how', { ...NEW })) as Wanted & { axis: Axis }
+  const remembered = kept('how.runs', { runs: [] as { job: string; label: string; prompt: string }[] })
+  const runs = ref<Run[]>(remembered.runs.map((run) => ({ ...run, steps: [] })))
+  const jobs = useJobs()
+  const working = computed(() => runs.value.some((run) => !FINISHED.includes(jobs.known.get(run.job)?.state ?? 'done')))
+  const longest = computed(() => Math.max(0, ...runs.value.map((run) => run.steps.length)))
+
+  watch(wanted, () => keep('how', wanted))
+  watch(
+    () => runs.value.map((run) => [run.job, jobs.known.get(run.job)?.step, jobs.known.get(run.job)?.state].join()),
+    (now, before) => now.forEach((state, i) => state !== before[i] && runs.value[i] && void load(runs.value[i])),
+  )
+
+  async function load(run: Run): Promise<void> {
+    const { steps } = await call(api.GET('/api/v1/jobs/{job}/trace', { params: { path: { job: run.job } } }))
+    if (steps.length >= run.steps.length) run.steps = steps
+  }
+
+  /** Steps of the pictures that were watched before a reload; what the server has forgotten is let go. */
+  async function reload(): Promise<void> {
+    const found = await Promise.allSettled(runs.value.map(load))
+    runs.value = runs.value.filter((run, i) => found[i]?.status === 'fulfilled' && (run.steps.length || jobs.known.has(run.job)))
+  }
+
+  /** Make the pictures, each with its steps. Throws a Problem. */
+  async function start(): Promise<void> {
+    const { axis, ...one } = wanted
+    await ask(variants(one, axis).map((variant) => [variant.label, recipeOf(variant)] as const))
+  }
+
+  /** Watch a picture of the gallery come about once more. Throws a Problem. */
+  async function retrace(picture: string): Promise<void> {
+    const view = await call(api.GET('/api/v1/gallery/{picture}', { params: { path: { picture } } }))
+    if (view.recipe) await ask([['', view.recipe as unknown as Recipe]])
+  }
+
+  async function ask(all: readonly (readonly [string, Recipe])[]): Promise<void> {
+    const body = { recipes: all.map(([, recipe]) => recipe), key: crypto.randomUUID(), priority: 1, folder: '', trace: true }
+    const made = await call(api.POST('/api/v1/jobs', { body }))
+    jobs.add(made)
+    runs.value = made.map((job, i) => ({ job: job.id, label: all[i]?.[0] ?? '', prompt: String(job.body.prompt ?? ''), steps: [] }))
+    keep('how.runs', { runs: runs.value.map(({ job, label, prompt }) => ({ job, label, prompt })) })
+  }
+
+  return { wanted, runs, working, longest, start, retrace, reload }
+})
+
+function recipeOf({ prompt, seed, steps, guidance_scale, sampler }: Variant): Recipe {
+  return { prompt, seed, steps, guidance_scale, sampler, model: 'builtin', width: SIZE, height: SIZE } as unknown as Recipe
+}

@@ -1,0 +1,54 @@
+"""How it works: the steps of a picture can be pulled to and fro, words light up, variants lie side by side."""
+
+import pytest
+
+expect = pytest.importorskip("playwright.sync_api").expect
+pytestmark = pytest.mark.studio
+
+
+def ask(page, prompt: str, steps: int = 6) -> None:
+    page.get_by_label("Prompt", exact=True).fill(prompt)
+    page.get_by_role("spinbutton", name="Steps", exact=True).fill(str(steps))
+    page.get_by_role("button", name="Show me").click()
+
+
+def test_steps_words_channels_and_the_curve_can_be_seen(visit) -> None:
+    page = visit("how")
+    ask(page, "a red apple")
+    expect(page.get_by_text("Step 6 of 6").first).to_be_visible(timeout=30_000)
+    shown = page.locator(".pictures .mat > img")
+    last = shown.get_attribute("src")
+    assert shown.evaluate("one => one.decode().then(() => one.naturalWidth)") == 128
+    page.get_by_role("button", name="To the noise").click()
+    expect(page.get_by_text("Step 1 of 6").first).to_be_visible()
+    expect(shown).not_to_have_attribute("src", last)
+    page.get_by_role("button", name="Play").click()
+    expect(page.get_by_text("Step 6 of 6").first).to_be_visible()
+    page.get_by_role("button", name="apple", exact=True).click()
+    assert page.locator(".attention img").first.evaluate("one => one.decode().then(() => one.naturalWidth)") > 0
+    assert page.get_by_role("img", name="Latent channel").count() == 4
+    curve = page.get_by_role("img", name="The noise level falls")
+    box = curve.bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + 20)
+    expect(page.get_by_text("Step 1 of 6").first).not_to_be_visible()
+    page.get_by_text("What it takes for noise", exact=True).click()
+    assert "/noise" in shown.get_attribute("src")
+    page.reload()
+    expect(page.get_by_text("Step 6 of 6").first).to_be_visible()
+
+
+def test_variants_lie_side_by_side(visit) -> None:
+    page = visit("how")
+    page.get_by_label("Side by side", exact=True).select_option("guidance_scale")
+    ask(page, "a blue whale", steps=3)
+    expect(page.locator(".pictures figure")).to_have_count(4)
+    expect(page.locator(".pictures .mat > img")).to_have_count(4, timeout=60_000)
+    assert [text.split()[0] for text in page.locator("figcaption b").all_inner_texts()] == ["1", "2", "4", "8"]
+
+
+def test_in_chinese(visit) -> None:
+    page = visit("how", language="zh")
+    page.get_by_label("提示词", exact=True).fill("一个红苹果")
+    page.get_by_role("spinbutton", name="步数", exact=True).fill("2")
+    page.get_by_role("button", name="演示").click()
+    expect(page.get_by_text("第 2 步，共 2 步").first).to_be_visible(timeout=30_000)
