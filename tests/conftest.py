@@ -1,9 +1,12 @@
 """Fixtures of every test: where the checkout is, and its recorded numbers."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when torch is loaded; waiting threads leave busy cores alone
 
 ROOT = Path(__file__).parents[1]
 

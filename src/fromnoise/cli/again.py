@@ -37,7 +37,7 @@ def make_again(file: Path, order: Order, prompt: str | None = None) -> None:
 
     made = again(file, loader(order.device, dtype_of(imported, order.dtype), order.allow_unmatched), change)
     with destination.claimed(destination.stem(made.recipe.prompt, made.recipe.seed, None)) as path:
-        save_png(made.image, path, texts(made.recipe, place(order.device).device))
+        save_png(made.image, path, texts(made.recipe, place(order.device).device, made.company))
     print(path)
 
 
@@ -48,7 +48,7 @@ def check(file: Path, model: str | None, device: str | None) -> bool:
     def chosen(recipe: Recipe) -> library.Model:
         return load(recipe if model is None else recipe.but(model=model))
 
-    found = verify(file, chosen)
+    found = verify(file, chosen, settings.read())
     tell(found.imported, quiet=False)
     print("\n".join(report(found)))
     return found.verdict in ("identical", "equal within rounding")
@@ -87,6 +87,8 @@ def report(found: Verification) -> list[str]:
         )
     if found.rounded:
         lines.append(say("values that rounding turned to the next level: {count}", count=found.rounded))
+    if found.made_by and found.verdict in ("equal within rounding", "different"):
+        lines.append(say("made with {environment}", environment=found.made_by))
     if found.box:
         left, upper, right, lower = found.box
         lines.append(
@@ -103,7 +105,10 @@ def report(found: Verification) -> list[str]:
         lines.append(f"{found.imported.recipe.model} ({found.model_hash[:10]}): {state}")
     for file in found.missing:
         reason = translated(file.reason)
-        lines.append(say("{path}: {reason}; SHA-256 {sha256}", path=file.path, reason=reason, sha256=file.sha256))
+        if file.sha256:
+            lines.append(say("{path}: {reason}; SHA-256 {sha256}", path=file.path, reason=reason, sha256=file.sha256))
+        else:
+            lines.append(f"{file.path}: {reason}")
     return lines
 
 

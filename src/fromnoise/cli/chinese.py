@@ -217,6 +217,8 @@ OURS = {
     "it needs a model with the hash {needed}, which is not here": ("它需要哈希值为 {needed} 的模型，这里没有"),
     "the model it was made with": "生成它所用的模型",
     "not known to be its model": "不能确定是生成它所用的模型",
+    "made with {environment}": "制作环境：{environment}",
+    "another file of that name is here": "同名文件的内容不同",
     "{path}: {reason}; SHA-256 {sha256}": "{path}：{reason}；SHA-256 为 {sha256}",
     "give an axis, such as --x {example}; there are {known}": "请给出一个轴，如 --x {example}；可用的轴有：{known}",
     "axis {text}: write it as NAME=VALUES, such as {example}": "轴 {text}：请写成 名字=取值，如 {example}",

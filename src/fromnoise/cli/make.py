@@ -110,7 +110,7 @@ def write(
     made: Generated, sheet: Image.Image | None, destination: Destination, number: int | None, device: torch.device
 ) -> Path:
     """Write a picture and its contact sheet; the path of the picture."""
-    carried = texts(made.recipe, device)
+    carried = texts(made.recipe, device, made.company)
     with destination.claimed(destination.stem(made.recipe.prompt, made.recipe.seed, number)) as path:
         save_png(made.image, path, carried)
     if sheet is not None:

@@ -101,5 +101,5 @@ def repainted(
             note(say("{path}: {width}x{height}", path=path, width=made.image.width, height=made.image.height), quiet)
             number = None if len(pictures) == 1 else index + 1
             with destination.claimed(destination.beside(f"{path.stem}-upscaled", number)) as target:
-                save_png(made.image, target, texts(made.recipe, model.placement.device))
+                save_png(made.image, target, texts(made.recipe, model.placement.device, made.company))
             yield target

@@ -148,7 +148,7 @@ def make_all(
             index = together[made.index]
             path = write(made, index, model.placement.device, destination) if sheet.each else None
             previous = path if sheet.in_turn else None
-            yield Generated(index, made.recipe, made.image), path
+            yield replace(made, index=index), path
 
 
 def chunks(grid: Grid, size: int) -> list[list[int]]:
@@ -166,7 +166,7 @@ def write(made: Generated, index: int, device: torch.device, destination: Destin
     """Write one picture of a sheet; its path."""
     stem = destination.stem(made.recipe.prompt, made.recipe.seed, index + 1)
     with destination.claimed(stem) as path:
-        save_png(made.image, path, texts(made.recipe, device))
+        save_png(made.image, path, texts(made.recipe, device, made.company))
     return path
 
 

@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor
 
+from fromnoise.engine.company import Round, Seat
 from fromnoise.engine.library import Model
 from fromnoise.errors import is_out_of_memory
 from fromnoise.nn.unet import guidance_embedding
@@ -30,9 +31,11 @@ class Executor(Generic[Name]):
     batches: int = 0  # sent so far
     waiting: dict[Name, tuple[Picture, Sequence[NetworkCall]]] = field(default_factory=dict)
     finished: dict[Name, Tensor] = field(default_factory=dict)  # handed out by the next step
+    company: dict[Name, list[Round]] = field(default_factory=dict)  # the batches that pictures were in
 
     def add(self, name: Name, picture: Picture) -> None:
         """Start `picture`; it advances with the next `step`."""
+        self.company[name] = []
         try:
             self.waiting[name] = (picture, next(picture))
         except StopIteration as stop:  # it needs no network
@@ -41,16 +44,19 @@ class Executor(Generic[Name]):
     def cancel(self, name: Name) -> None:
         """Drop a picture that is under way."""
         self.finished.pop(name, None)
+        self.company.pop(name, None)
         if name in self.waiting:
             self.waiting.pop(name)[0].close()
 
     def step(self) -> Mapping[Name, Tensor]:
         """Advance every picture by one evaluation; the latents (1 c h w) of those that have finished."""
-        answers = iter(self.answer([call for _, calls in self.waiting.values() for call in calls]))
+        answers = iter(self.answered([call for _, calls in self.waiting.values() for call in calls]))
         finished, self.finished = self.finished, {}
         for name, (picture, calls) in list(self.waiting.items()):
+            given = [next(answers) for _ in calls]
+            self.company[name].append(tuple(seat for _, seat in given))
             try:
-                self.waiting[name] = (picture, picture.send([next(answers) for _ in calls]))
+                self.waiting[name] = (picture, picture.send([answer for answer, _ in given]))
             except StopIteration as stop:
                 del self.waiting[name]
                 finished[name] = stop.value
@@ -61,18 +67,35 @@ class Executor(Generic[Name]):
         while self.waiting or self.finished:
             yield from self.step().items()
 
-    @torch.inference_mode()
     def answer(self, calls: Sequence[NetworkCall]) -> list[Tensor]:
         """Guesses of the clean latents, in the order of `calls`."""
+        return [answer for answer, _ in self.answered(calls)]
+
+    @torch.inference_mode()
+    def answered(self, calls: Sequence[NetworkCall]) -> list[tuple[Tensor, Seat]]:
+        """The guesses, each with where its call was in its batch."""
         groups: dict[tuple[object, ...], list[int]] = {}
         for i, call in enumerate(calls):
             groups.setdefault(call.key, []).append(i)
-        answers: dict[int, Tensor] = {}
+        answers: dict[int, tuple[Tensor, Seat]] = {}
         for members in groups.values():
             answers.update(zip(members, self._batched([calls[i] for i in members]), strict=True))
         return [answers[i] for i in range(len(calls))]
 
-    def _batched(self, calls: Sequence[NetworkCall]) -> list[Tensor]:
+    @torch.inference_mode()
+    def seated(self, calls: Sequence[NetworkCall], seats: Round) -> list[Tensor]:
+        """The guesses of calls in these places of batches of these sizes; copies of a call take the other places."""
+        batches: list[tuple[list[NetworkCall], list[int]]] = []  # who sits where, and the places taken, in order
+        for call, (place, size) in zip(calls, seats, strict=True):
+            table, taken = batches[-1] if batches else ([], [])
+            if not taken or table[0].key != call.key or len(table) != size or place <= taken[-1]:
+                table, taken = [call] * size, []
+                batches.append((table, taken))
+            table[place] = call
+            taken.append(place)
+        return [answers[place][0] for table, taken in batches for answers in [self._batched(table)] for place in taken]
+
+    def _batched(self, calls: Sequence[NetworkCall]) -> list[tuple[Tensor, Seat]]:
         """Calls of one key in batches that there is room for; smaller ones where that was too optimistic."""
         model = self._asked(calls)
         if model.residence is not None:
@@ -81,7 +104,8 @@ class Executor(Generic[Name]):
         if len(calls) > most:
             return [answer for i in range(0, len(calls), most) for answer in self._batched(calls[i : i + most])]
         try:
-            return list(torch.split(self._denoise(calls), 1))
+            answers = torch.split(self._denoise(calls), 1)
+            return [(answer, Seat(place, len(calls))) for place, answer in enumerate(answers)]
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise

@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from fromnoise.engine.checks import check
+from fromnoise.engine.company import written
 from fromnoise.engine.control import finished
 from fromnoise.engine.control_networks import with_hashes
 from fromnoise.engine.enlarge import (
@@ -63,6 +64,7 @@ class Generated:
     index: int  # of its recipe among those asked for
     recipe: Recipe
     image: Image.Image
+    company: str = ""  # the batches that it was made in; see company.py
 
 
 @torch.inference_mode()
@@ -83,12 +85,14 @@ def generate(
     for network in filter(None, (model, refiner)):
         network.make_room(recipes)
     executor = Executor[int](model, max_batch, refiner)
+    resumed = [bool(recording.answers) for recording in recordings or ()]
     jobs = [Job(model, recipe, refiner) for recipe in recipes]
     for i, job in enumerate(jobs):
         recording = recordings[i] if recordings else None
         executor.add(i, job.picture(None if watch is None else partial(watch, i), recording))
     for i, latents in executor.run():
-        yield Generated(i, jobs[i].recipe, jobs[i].finish(latents))
+        company = "" if any(resumed[i : i + 1]) else written(executor.company.pop(i))
+        yield Generated(i, jobs[i].recipe, jobs[i].finish(latents), company)
 
 
 class Job:

@@ -72,15 +72,7 @@ class NetworkFiles:
 
     def path(self, use: NetworkUse) -> Path:
         """The file that a use names, by its own name or by what its trainer called it. FileError."""
-        kind = SHELVES[use.kind]
-        try:
-            return shelves.find(kind, use.name, self.settings)
-        except FileError as error:
-            known = shelves.listed(kind, self.settings) if use.kind == "lora" else []
-            for path in known:
-                if alias(path) == use.name:
-                    return path
-            raise error
+        return network_path(SHELVES[use.kind], use.name, self.settings)
 
     def noted(self, use: NetworkUse) -> NetworkUse:
         """The use with the hash of its file. UserError where it has one that isn't the file's."""
@@ -92,6 +84,18 @@ class NetworkFiles:
     def _kept(self, path: Path, variant: object, load: Callable[[], T]) -> T:
         """What `load` makes of a file, made anew where the file has changed."""
         return self.kept.files.of_file(variant, weights_of(path), load)
+
+
+def network_path(kind: shelves.Kind, name: str, settings: Settings) -> Path:
+    """A file by its own name, and a LoRA also by what its trainer called it. FileError."""
+    try:
+        return shelves.find(kind, name, settings)
+    except FileError as error:
+        known = shelves.listed(kind, settings) if kind == "loras" else []
+        for path in known:
+            if alias(path) == name:
+                return path
+        raise error
 
 
 def digest(kind: Kind, file: Path, cache: Path | None) -> str:

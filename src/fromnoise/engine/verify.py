@@ -1,13 +1,17 @@
 """A picture checked against its own metadata: made again, and compared value by value.
 
-Two correct runs on other batches, thread counts or machines differ by the rounding errors of their sums, about 1e-5
-of the latents, which turns a few values that lie between two grey levels to the other side. So each stored value is
-compared with the real number that was rounded, give or take the rounding error, which is measured by a second run on
-other batches. What is left is not rounding: somebody changed the picture.
+Sums in another order have other last bits, so that a picture depends, by about 1e-5 of its latents, on the number of
+threads and on the batches that it shared with others. Both are noted in the picture and are the same when it is made
+again: on the same processor or device, and with the same PyTorch, not one value differs.
+
+Elsewhere a few values that lie between two grey levels turn to the other side. So each stored value is then compared
+with the real number that was rounded, give or take the rounding error, which is measured by a second run on other
+batches. What is left is not rounding: somebody changed the picture.
 """
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -16,17 +20,22 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin
+from torch import Tensor
 
+from fromnoise.engine.company import MAX_SIZE, Round
 from fromnoise.engine.executor import Executor
 from fromnoise.engine.generate import Generated, Job
 from fromnoise.engine.images import open_image
 from fromnoise.engine.library import Model
 from fromnoise.engine.metadata.carrier import POSTPROCESSING_KEY, read_texts
 from fromnoise.engine.metadata.draft import Imported
+from fromnoise.engine.metadata.own import OURS, MadeBy, made_by
 from fromnoise.engine.metadata.read import read_any
+from fromnoise.engine.named_files import Missing, missing_networks, with_files
 from fromnoise.engine.profiles import PROFILES
-from fromnoise.engine.recipe import ImageRef, Recipe
+from fromnoise.engine.recipe import Recipe
 from fromnoise.errors import FileError, FromnoiseError
+from fromnoise.settings import Settings
 
 Load = Callable[[Recipe], Model]  # the model of a recipe, in its dtype; FileError where there is none
 Levels: TypeAlias = NDArray[np.float64]  # (h w 3) in [0, 255]
@@ -36,16 +45,6 @@ LEAST_ROUNDING = {"float32": 0.005, "float16": 0.5, "bfloat16": 4.0}  # levels, 
 JPEG_ROUNDING = 4.0  # levels: one coefficient on the other side moves a whole block
 SAFETY = 4  # times the difference of two runs is the most that rounding explains
 EDITED_SHARE = 0.5  # of the pixels: where more differ, the whole picture is another
-
-
-@dataclass(frozen=True)
-class Missing:
-    """A file that the picture was made from."""
-
-    field: str  # init or mask
-    path: str  # where it was
-    sha256: str
-    reason: str  # why it can't be used
 
 
 @dataclass(frozen=True)
@@ -60,6 +59,7 @@ class Verification:
     missing: tuple[Missing, ...] = ()
     largest: float | None = None  # difference of a value beyond rounding
     mean: float | None = None
+    made_by: str = ""  # PyTorch and the processor or device, as the picture says
     rounded: int = 0  # values that rounding turned to the next level
     changed: int = 0  # pixels beyond rounding
     box: tuple[int, int, int, int] | None = None  # left, upper, right and lower edge of what was changed
@@ -85,23 +85,31 @@ def again(path: Path, load: Load, change: Callable[[Recipe], Recipe] = lambda re
     return made_again(model, refiner_of(recipe, load), recipe.but(model_hash=None), max_batch=8)[0]
 
 
-def verify(path: Path, load: Load) -> Verification:
-    """Make a picture again from its own metadata and compare. FileError where it is unreadable or carries none."""
-    imported = read_any(path)
-    if POSTPROCESSING_KEY in read_texts(path):
+def verify(path: Path, load: Load, settings: Settings | None = None) -> Verification:
+    """Make a picture again from its own metadata and compare. FileError where it is unreadable or carries none.
+
+    `settings` say where files are looked for besides the model's own; all that are missing are told.
+    """
+    imported, texts = read_any(path), read_texts(path)
+    if POSTPROCESSING_KEY in texts:
         return Verification(imported, "not checked", "it was enlarged or retouched after it was made")
     recipe, missing = with_files(imported.recipe, path.parent)
+    if settings is not None:
+        missing += missing_networks(recipe, settings)
+    made = made_by(texts) if imported.source == OURS else MadeBy()
+    found = Verification(imported, "not checked", missing=missing, made_by=made.environment)
     try:
         model = load(recipe)
     except FromnoiseError as error:
-        return Verification(imported, "not checked", str(error), missing=missing)
-    found = Verification(imported, "not checked", "", model.sha256, matches(recipe, model), missing)
+        return replace(found, reason=str(error))
+    found = replace(found, model_hash=model.sha256, model_matches=matches(recipe, model))
     if found.model_matches is False:
         return replace(found, reason=f"{recipe.model} is another model: the picture needs {recipe.model_hash}")
     if missing:
         return replace(found, reason=f"{missing[0].path}: {missing[0].reason}")
     try:
-        return compared(found, (model, refiner_of(recipe, load)), recipe.but(model_hash=None), path)
+        with threads(made.threads):
+            return compared(found, (model, refiner_of(recipe, load)), recipe.but(model_hash=None), path, made.company)
     except FromnoiseError as error:
         return replace(found, reason=str(error))
 
@@ -119,36 +127,36 @@ def matches(recipe: Recipe, model: Model) -> bool | None:
     return model.known_as(recipe.model_hash) if recipe.model_hash else None
 
 
-def with_files(recipe: Recipe, folder: Path) -> tuple[Recipe, tuple[Missing, ...]]:
-    """The recipe with its start picture and mask where they are now: in their place, or in `folder`."""
-    missing: list[Missing] = []
-    places: dict[str, ImageRef] = {}
-    for field in ("init", "mask"):
-        reference: ImageRef | None = getattr(recipe, field)
-        if reference is None:
-            continue
-        here = [path for path in candidates(reference, folder) if path.is_file()]
-        same = next((path for path in here if ImageRef.of(path).sha256 == reference.sha256), None)
-        if same is None:
-            reason = "has changed since the picture was made" if here else "is not there"
-            missing.append(Missing(field, reference.path, reference.sha256, reason))
-        else:
-            places[field] = ImageRef(path=str(same), sha256=reference.sha256)
-    return recipe.but(**places), tuple(missing)
-
-
-def candidates(reference: ImageRef, folder: Path) -> list[Path]:
-    """Where a file may be: as recorded, and by its name in `folder`."""
-    name = reference.path.replace("\\", "/").rpartition("/")[2]
-    return [Path(reference.path), folder / name]
+@contextmanager
+def threads(count: int | None) -> Iterator[None]:
+    """Compute on so many threads, if it is said how many."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @torch.inference_mode()
-def made_again(model: Model, refiner: Model | None, recipe: Recipe, max_batch: int) -> tuple[Generated, Levels]:
-    """The picture, and the real numbers that were rounded to it (less a half where the profile rounds down)."""
-    job, executor = Job(model, recipe, refiner), Executor[int](model, max_batch, refiner)
-    executor.add(0, job.picture(None, None))
-    latents = dict(executor.run())[0]
+def made_again(
+    model: Model, refiner: Model | None, recipe: Recipe, max_batch: int, company: Sequence[Round] = ()
+) -> tuple[Generated, Levels]:
+    """The picture, and the real numbers that were rounded to it (less a half where the profile rounds down).
+
+    In the batches of `company` as far as it goes.
+    """
+    job, rounds = Job(model, recipe, refiner), iter(company)
+    alone, together = (Executor[int](model, most, refiner) for most in (max_batch, MAX_SIZE))
+    picture = job.picture(None, None)
+    try:
+        calls = next(picture)
+        while True:
+            seats = next(rounds, ())
+            fits = len(seats) == len(calls)
+            calls = picture.send(together.seated(calls, seats) if fits else alone.answer(calls))
+    except StopIteration as stop:
+        latents: Tensor = stop.value
     image = job.finish(latents)
     levels = as_levels(image)
     if job.redrawn is not None:  # of many pictures, which were rounded on the way
@@ -163,9 +171,15 @@ def as_levels(image: Image.Image) -> Levels:
     return np.asarray(image.convert("RGB"), dtype=np.float64)
 
 
-def compared(found: Verification, models: tuple[Model, Model | None], recipe: Recipe, path: Path) -> Verification:
-    """The verdict on the picture in `path`."""
-    made, real = made_again(*models, recipe, max_batch=8)
+def compared(
+    found: Verification,
+    models: tuple[Model, Model | None],
+    recipe: Recipe,
+    path: Path,
+    company: Sequence[Round] = (),
+) -> Verification:
+    """The verdict on the picture in `path`, which was made in the batches of `company`."""
+    made, real = made_again(*models, recipe, max_batch=8, company=company)
     stored, losses = as_levels(open_image(path)), jpeg_of(path, made.image)
     if stored.shape != real.shape:
         sides = [f"{s.shape[1]}x{s.shape[0]}" for s in (stored, real)]

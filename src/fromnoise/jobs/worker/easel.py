@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from fromnoise.engine import generate, library
+from fromnoise.engine.company import written
 from fromnoise.engine.executor import Executor
 from fromnoise.engine.generate import Step
 from fromnoise.engine.library import Model
@@ -42,6 +43,8 @@ class Drawing:
     kept_at: float = field(default_factory=time.monotonic)
     kept: int = 0
     tracer: Tracer | None = None
+    resumed: bool = False
+    company: str = ""  # the batches that it was made in, once it is finished
 
     @property
     def step(self) -> int:
@@ -94,7 +97,7 @@ class Easel:
             except UserError:  # what was kept belongs to another picture
                 drawing.recording = Recording()
                 self.executor.add(job.id, drawing.picture())
-        drawing.kept = drawing.step
+        drawing.kept, drawing.resumed = drawing.step, drawing.step > 0
         self.drawings[job.id] = drawing
 
     def _models(self, job: Job, recipe: Recipe) -> tuple[Model, Model | None]:
@@ -130,7 +133,9 @@ class Easel:
 
     def finish(self, job: str, latents: Tensor) -> tuple[Drawing, Image.Image]:
         """The picture of latents; the drawing is taken off the easel."""
+        batches = self.executor.company.get(job, []) if self.executor is not None else []
         drawing = self.drop(job)
+        drawing.company = "" if drawing.resumed else written(batches)
         with torch.inference_mode():
             return drawing, drawing.maker.finish(latents)
 

@@ -166,7 +166,7 @@ class Worker:
             outputs = self.station.outputs
             file = self.leases.name_file(self.id, job, partial(free_name, outputs, pattern, ".png"))
             sweep(outputs / file)
-            save_png(image, outputs / file, texts(recipe, self.easel.placement.device))
+            save_png(image, outputs / file, texts(recipe, self.easel.placement.device, drawing.company))
             data = {
                 "width": image.width,
                 "height": image.height,
