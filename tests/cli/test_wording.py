@@ -3,6 +3,8 @@
 import shlex
 from pathlib import Path
 
+import pytest
+
 from fromnoise.engine.metadata import own
 
 from .conftest import Run
@@ -64,3 +66,17 @@ def test_sheets_choose_too(run: Run, checkpoint: Path, folder: Path) -> None:
         "grid", "a __colour__ cat", "--x", "seed=1-3", "--model", checkpoint, "--size", 64, "--steps", 1, "--each"
     )
     assert {own.recipe_in(path).prompt for path in ran.paths[:-1]} <= {f"a {c} cat" for c in ("red", "green", "blue")}
+
+
+def test_what_is_odd_in_a_prompt_is_told_with_its_place(
+    draw: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = draw("a (red apple", "--negative", "blurry]", "--steps", 1, "--batch", 2)
+    assert len(ran.paths) == 2
+    lines = [line for line in ran.err.splitlines() if line.startswith("note: ")]
+    assert lines == [
+        "note: prompt, character 3, 'a (red apple': '(' is not closed: it acts to the end of the prompt",
+        "note: negative, character 7, 'blurry]': ']' closes nothing: read as text",
+    ]
+    monkeypatch.setenv("FROMNOISE_LANG", "zh")
+    assert "prompt 第 3 个字符 'a (red apple'：'(' 没有配对，作用到提示词末尾" in draw("a (red apple", "--steps", 1).err

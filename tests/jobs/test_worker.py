@@ -112,6 +112,13 @@ def test_pictures_are_those_that_the_engine_makes(
     assert not list(station.kept.glob("*"))
 
 
+def test_what_is_odd_in_a_prompt_is_in_the_result(worker: Worker, queue: Queue, checkpoint: Path) -> None:
+    (job,) = asked(queue, checkpoint, 1, prompt="a (cat", steps=1)
+    finish_all(worker, queue)
+    (told,) = queue.results(job.id)[0].data["warnings"]
+    assert (told["field"], told["position"], told["excerpt"]) == ("prompt", 2, "a (cat")
+
+
 def test_bad_recipes_fail_alone_and_say_why(worker: Worker, queue: Queue, checkpoint: Path) -> None:
     good = asked(queue, checkpoint, 1)[0]
     missing = queue.submit([Work.picture(recipe(Path("nowhere.safetensors"), 1))])[0]

@@ -10,7 +10,7 @@ from fromnoise.cli.messages import say, translated
 from fromnoise.cli.options import Order
 from fromnoise.cli.output import Destination
 from fromnoise.cli.progress import note
-from fromnoise.cli.wording import chosen
+from fromnoise.cli.wording import chosen, tell_oddities
 from fromnoise.engine import library
 from fromnoise.engine.images import save_png
 from fromnoise.engine.memory import place
@@ -33,7 +33,10 @@ def make_again(file: Path, order: Order, prompt: str | None = None) -> None:
         new = changed(recipe, order)
         new = new if prompt is None else new.but(prompt=prompt)
         new = new.but(seed=secrets.randbelow(RANDOM_SEEDS)) if order.seed == -1 else new
-        return chosen([new], order)[0] if prompt is not None or order.negative is not None else new
+        if prompt is not None or order.negative is not None:
+            return chosen([new], order)[0]
+        tell_oddities([new], order.quiet)
+        return new
 
     made = again(file, loader(order.device, dtype_of(imported, order.dtype), order.allow_unmatched), change)
     with destination.claimed(destination.stem(made.recipe.prompt, made.recipe.seed, None)) as path:

@@ -5,6 +5,7 @@ from fromnoise.cli import (
     chinese_models,
     chinese_networks,
     chinese_pictures,
+    chinese_prompts,
     chinese_serving,
     chinese_shelf,
     chinese_training,
@@ -16,6 +17,7 @@ OURS = {
     **chinese_datasets.OURS,
     **chinese_models.OURS,
     **chinese_networks.OURS,
+    **chinese_prompts.OURS,
     **chinese_pictures.OURS,
     **chinese_serving.OURS,
     **chinese_shelf.OURS,
@@ -218,7 +220,6 @@ OURS = {
     "the model it was made with": "生成它所用的模型",
     "not known to be its model": "不能确定是生成它所用的模型",
     "made with {environment}": "制作环境：{environment}",
-    "another file of that name is here": "同名文件的内容不同",
     "{path}: {reason}; SHA-256 {sha256}": "{path}：{reason}；SHA-256 为 {sha256}",
     "give an axis, such as --x {example}; there are {known}": "请给出一个轴，如 --x {example}；可用的轴有：{known}",
     "axis {text}: write it as NAME=VALUES, such as {example}": "轴 {text}：请写成 名字=取值，如 {example}",
@@ -316,8 +317,10 @@ OURS = {
 ELSEWHERE = {  # sentences of the engine and of typer, which speak English only; the first that fits is taken
     **chinese_models.ELSEWHERE,
     **chinese_networks.ELSEWHERE,
+    **chinese_prompts.ELSEWHERE,
     **chinese_shelf.ELSEWHERE,
     **chinese_weights.ELSEWHERE,
+    "another file of that name is here": "同名文件的内容不同",
     "unknown {kind} {name}; did you mean {near}? Known: {known}": (
         "没有 {kind} {name}；是不是 {near}？可用的有：{known}"
     ),
@@ -361,8 +364,6 @@ ELSEWHERE = {  # sentences of the engine and of typer, which speak English only;
     ),
     "--memory {size}: give a size such as 4GB or 800MB": "--memory {size}：请给出大小，如 4GB 或 800MB",
     "no device {name} here; this machine has {known}": "没有设备 {name}；这台机器有 {known}",
-    "no wildcard is called {name}: read as text": "没有叫 {name} 的通配符，按文字处理",
-    "a curly bracket is not closed: read as text": "花括号没有配对，按文字处理",
     "unknown dtype {name}; choose one of {known}": "没有精度 {name}；可用的有 {known}",
     "{path}: can't be written ({reason}); choose another place with --out": (
         "无法写入 {path}（{reason}）；请用 --out 换个位置"

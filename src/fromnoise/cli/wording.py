@@ -9,6 +9,7 @@ from fromnoise.cli.options import Order
 from fromnoise.cli.progress import note
 from fromnoise.engine import shelves
 from fromnoise.engine.choices import has_choices, with_choices_made
+from fromnoise.engine.prompt_warnings import oddities
 from fromnoise.engine.recipe import Recipe
 from fromnoise.errors import UnknownName
 from fromnoise.text.prompt_styles import Style, add_styles, read_styles
@@ -53,15 +54,29 @@ def style_files(order: Order) -> list[Path]:
 
 
 def chosen(recipes: Iterable[Recipe], order: Order) -> list[Recipe]:
-    """The recipes with `{a|b}` and `__name__` in their prompts replaced by what their seeds choose."""
+    """The recipes with `{a|b}` and `__name__` in their prompts replaced by what their seeds choose.
+
+    What is odd in the prompts is told, once.
+    """
     recipes = list(recipes)
-    if order.as_written or not any(map(has_choices, recipes)):
-        return recipes
-    folders = wildcard_folders(order)
-    made = [with_choices_made(recipe, folders) for recipe in recipes]
-    for warning in dict.fromkeys(warning for _, warnings in made for warning in warnings):
-        note(say("note: {warning}", warning=translated(warning.message)), order.quiet)
-    return [recipe for recipe, _ in made]
+    if not order.as_written and any(map(has_choices, recipes)):
+        folders = wildcard_folders(order)
+        made = [with_choices_made(recipe, folders) for recipe in recipes]
+        for warning in dict.fromkeys(warning for _, warnings in made for warning in warnings):
+            note(say("note: {warning}", warning=translated(warning.message)), order.quiet)
+        recipes = [recipe for recipe, _ in made]
+    tell_oddities(recipes, order.quiet)
+    return recipes
+
+
+def tell_oddities(recipes: Iterable[Recipe], quiet: bool) -> None:
+    """A line for each thing in prompts that is not what their writer will have meant."""
+    for odd in dict.fromkeys(odd for recipe in recipes for odd in oddities(recipe)):
+        text = say(
+            "{prompt}, character {position}, {excerpt!r}: {warning}",
+            prompt=odd.field, position=odd.position + 1, excerpt=odd.excerpt, warning=translated(odd.message),
+        )  # fmt: skip
+        note(say("note: {warning}", warning=text), quiet)
 
 
 def wildcard_folders(order: Order) -> list[Path]:

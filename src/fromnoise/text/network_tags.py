@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Literal
 
-from fromnoise.text.block_weights import is_list
+from fromnoise.errors import UserError
+from fromnoise.text.block_weights import is_list, parse_blocks
 
 Kind = Literal["lora", "hypernet"]
 KINDS: dict[str, Kind] = {"lora": "lora", "lyco": "lora", "hypernet": "hypernet"}
@@ -16,6 +17,9 @@ NAMED = {"te": "te", "unet": "unet", "dyn": "dyn", "lbw": "lbw", "w": "lbw", "st
 STEPS = re.compile(r"([\d.]+)-([\d.]+)")
 NUMBER = re.compile(r"\s*[-+.\d]|\s*\Z")
 MAX_KEYFRAMES = 100
+MAX_NAME = 1000
+MAX_STRENGTH = 100.0
+MAX_SHOWN = 60
 
 Keyframe = tuple[float, float]  # strength, moment
 
@@ -48,6 +52,9 @@ def read_tag(word: str, arguments: str, warn: Callable[[str], None]) -> Network 
         warn(f"no kind of network is called {word!r}: {', '.join(KINDS)}")
         return None
     name, *fields = split_fields(arguments)
+    if not 0 < len(name) <= MAX_NAME:
+        warn("a network without a name, or with one that is too long: left out")
+        return None
     given = arranged(fields, warn)
     text, text_keys = strength(given.get("te", "1"), "te", warn)
     unet, unet_keys = strength(given["unet"], "unet", warn) if "unet" in given else (text, text_keys)
@@ -56,7 +63,17 @@ def read_tag(word: str, arguments: str, warn: Callable[[str], None]) -> Network 
     rank = number(given["dyn"], "dyn", warn) if "dyn" in given else None
     start, stop = (number(given[at], at, warn) if at in given else None for at in ("start", "stop"))
     limit = int(rank) if rank is not None and rank >= 1 else None
-    return Network(kind, name, text, unet, limit, given.get("lbw", ""), start, stop, unet_keys)
+    return Network(kind, name, text, unet, limit, blocks(given.get("lbw", ""), warn), start, stop, unet_keys)
+
+
+def blocks(text: str, warn: Callable[[str], None]) -> str:
+    """Block weights that can be read, and none instead of others."""
+    try:
+        parse_blocks(text or "ALL")
+    except UserError as error:
+        warn(f"lbw {text[:MAX_SHOWN]} is left out: {error}")
+        return ""
+    return text
 
 
 def split_fields(arguments: str) -> list[str]:
@@ -90,13 +107,20 @@ def arranged(fields: list[str], warn: Callable[[str], None]) -> dict[str, str]:
 def strength(text: str, name: str, warn: Callable[[str], None]) -> tuple[float, tuple[Keyframe, ...]]:
     """A strength; of keyframes such as 0@0,1@0.5 the first one's, and they."""
     if "@" not in text:
-        return number(text, name, warn), ()
+        return limited(number(text, name, warn), name, warn), ()
     keyframes = []
     for part in re.split("[,;]", text)[:MAX_KEYFRAMES]:
         value, _, moment = part.partition("@")
-        keyframes.append((number(value, name, warn), number(moment or "1", name, warn)))
+        keyframes.append((limited(number(value, name, warn), name, warn), number(moment or "1", name, warn)))
     keyframes.sort(key=lambda keyframe: keyframe[1])
     return keyframes[0][0], tuple(keyframes)
+
+
+def limited(value: float, name: str, warn: Callable[[str], None]) -> float:
+    """A strength within what a recipe takes."""
+    if abs(value) > MAX_STRENGTH:
+        warn(f"{name} {value:g} is limited to {MAX_STRENGTH:g}")
+    return max(-MAX_STRENGTH, min(MAX_STRENGTH, value))
 
 
 def number(text: str, name: str, warn: Callable[[str], None]) -> float:

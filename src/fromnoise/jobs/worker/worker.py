@@ -6,7 +6,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from glob import escape
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from fromnoise.engine.images import open_image, save_png
 from fromnoise.engine.metadata.own import texts
+from fromnoise.engine.prompt_warnings import oddities
 from fromnoise.errors import FromnoiseError
 from fromnoise.jobs import thumbnails
 from fromnoise.jobs.gallery import Gallery
@@ -167,11 +168,13 @@ class Worker:
             file = self.leases.name_file(self.id, job, partial(free_name, outputs, pattern, ".png"))
             sweep(outputs / file)
             save_png(image, outputs / file, texts(recipe, self.easel.placement.device, drawing.company))
+            odd = [asdict(one) for one in oddities(recipe)]
             data = {
                 "width": image.width,
                 "height": image.height,
                 "recipe": recipe.model_dump(mode="json", exclude_none=True),
                 **({"partial": partial_at} if partial_at is not None else {}),
+                **({"warnings": odd} if odd else {}),
             }
             result = Result(file, file_digest(outputs / file), "image/png", data)
             self.leases.finish(self.id, job, [result], [self.entry(drawing.job, result, outputs / file, image)])
