@@ -31,6 +31,7 @@ MORE = (
     "upscale ",
     "preprocess ",
     "models ",
+    "users ",
 )  # have help of their own
 CHINESE = re.compile("[\u4e00-\u9fff：]")
 

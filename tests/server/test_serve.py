@@ -14,7 +14,7 @@ import pytest
 
 from fromnoise.errors import UserError
 from fromnoise.server.access import digest
-from fromnoise.server.serve import Service, Tokens
+from fromnoise.server.serve import Service, identities
 
 
 def call(port: int, path: str, body: object = None) -> object:
@@ -62,11 +62,10 @@ def test_strangers_need_a_token() -> None:
     with pytest.raises(UserError, match="--token"):
         Service(host="0.0.0.0").check()
     Service(host="0.0.0.0", tokens=("x" * 20,)).check()
+    Service(host="0.0.0.0").check(accounts=True)
     Service(host="::1").check()
     with pytest.raises(UserError, match="at least 16"):
-        Tokens.of(["short"])
-    tokens = Tokens.of(["a" * 20])
-    found = tokens.by_token(digest("a" * 20))
-    assert found is not None
-    assert found.is_admin
-    assert tokens.by_token(digest("b" * 20)) is None
+        identities(["short"])
+    found = identities(["a" * 20])
+    assert found[digest("a" * 20)].is_admin
+    assert digest("b" * 20) not in found

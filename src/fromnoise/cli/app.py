@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from fromnoise import __version__
-from fromnoise.cli import datasets, failures, more, preprocessing, serving, shelf, upscaling, weights
+from fromnoise.cli import accounts, datasets, failures, more, preprocessing, serving, shelf, upscaling, weights
 from fromnoise.cli import training as training_lora
 from fromnoise.cli.messages import say
 from fromnoise.cli.options import Batch, Order, Prompt, Watch, ordered
@@ -121,6 +121,7 @@ weights.add_to(app)
 datasets.add_to(app)
 training_lora.add_to(training)
 serving.add_to(app)
+accounts.add_to(app)
 preprocessing.add_to(app)
 upscaling.add_to(app)
 shelf.add_to(app)

@@ -1,6 +1,7 @@
 """The catalogue: what the command line and the engine say, in Chinese. {names} are filled in."""
 
 from fromnoise.cli import (
+    chinese_accounts,
     chinese_datasets,
     chinese_models,
     chinese_networks,
@@ -14,6 +15,7 @@ from fromnoise.cli import (
 )
 
 OURS = {
+    **chinese_accounts.OURS,
     **chinese_datasets.OURS,
     **chinese_models.OURS,
     **chinese_networks.OURS,

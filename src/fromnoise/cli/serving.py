@@ -105,6 +105,5 @@ def run(service: "Service") -> None:
     from fromnoise.cli.progress import note
     from fromnoise.server.serve import serve
 
-    service.check()
     note(say("serving at http://{host}:{port} (Ctrl-C stops)", host=service.host, port=service.port))
     serve(service, settings.read())

@@ -1,7 +1,7 @@
 """Starting the service: the workers, the routes, and who may use them."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import uvicorn
@@ -14,7 +14,8 @@ from fromnoise.jobs.queue import Queue
 from fromnoise.jobs.station import Station
 from fromnoise.jobs.supervisor import Supervisor
 from fromnoise.jobs.upkeep import Upkeep
-from fromnoise.server.access import Access, Account, Identity, digest, is_loopback
+from fromnoise.server.access import Access, Identity, digest, is_loopback
+from fromnoise.server.accounts import Users
 from fromnoise.server.app import create_app
 from fromnoise.server.context import Context
 from fromnoise.server.guard import LOOPBACK, Policy
@@ -23,27 +24,14 @@ from fromnoise.settings import Settings
 SHORTEST_TOKEN = 16  # characters
 
 
-@dataclass(frozen=True)
-class Tokens:
-    """Accounts without a database: tokens of the command line or the environment, each an administrator's."""
+def identities(tokens: Sequence[str]) -> dict[str, Identity]:
+    """Tokens of the command line or the environment by their digests, each an administrator's.
 
-    known: Mapping[str, Identity] = field(default_factory=dict)  # by digest
-
-    @classmethod
-    def of(cls, tokens: Sequence[str]) -> "Tokens":
-        """UserError for one that could be guessed."""
-        if any(len(token) < SHORTEST_TOKEN for token in tokens):
-            raise UserError(f"a token has at least {SHORTEST_TOKEN} characters; let a program choose it")
-        return cls({digest(token): Identity(f"token-{i}", "admin") for i, token in enumerate(tokens, 1)})
-
-    def account(self, name: str) -> Account | None:
-        return None
-
-    def by_token(self, given: str) -> Identity | None:
-        return self.known.get(given)
-
-    def any(self) -> bool:
-        return bool(self.known)
+    UserError for one that could be guessed.
+    """
+    if any(len(token) < SHORTEST_TOKEN for token in tokens):
+        raise UserError(f"a token has at least {SHORTEST_TOKEN} characters; let a program choose it")
+    return {digest(token): Identity(f"token-{i}", "admin") for i, token in enumerate(tokens, 1)}
 
 
 @dataclass(frozen=True)
@@ -58,24 +46,25 @@ class Service:
     devices: tuple[str, ...] = ()  # a worker for each; empty: one, on the best device
     outputs: Path = Path("outputs")
 
-    def check(self) -> None:
-        """UserError where strangers could come in."""
-        if not self.tokens and self.host not in LOOPBACK and not is_loopback(self.host):
+    def check(self, *, accounts: bool = False) -> None:
+        """UserError where strangers could come in; `accounts`: whether there are any."""
+        if not self.tokens and not accounts and self.host not in LOOPBACK and not is_loopback(self.host):
             raise UserError(
-                f"--host {self.host} lets other machines in, who then need a token: give one with --token, or in "
-                "FROMNOISE_TOKEN"
+                f"--host {self.host} lets other machines in, who then need to say who they are: give a token with "
+                "--token, or in FROMNOISE_TOKEN, or add an account with fromnoise users add"
             )
 
 
 def serve(service: Service, settings: Settings) -> None:
     """Serve until stopped; jobs under way are then given up, and go on with the next start."""
-    service.check()
-    accounts = Tokens.of(service.tokens)
+    tokens = identities(service.tokens)
     if settings.database_url is None or settings.data is None:
         raise UserError("there is no place for the database: name a folder in FROMNOISE_DATA")
     settings.data.mkdir(parents=True, exist_ok=True)
     shelved = replace(settings, any_path=False)  # clients name models, never files
     database = Database.open(settings.database_url)
+    accounts = Users(database, tokens)
+    service.check(accounts=accounts.any())
     options = Options.load(database)
     limits = Limits(total=options.most_jobs, per_owner=options.most_jobs_each)
     context = Context(

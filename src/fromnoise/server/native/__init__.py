@@ -6,6 +6,7 @@ from fastapi.routing import APIRoute
 from fromnoise.server.errors import RESPONSES
 from fromnoise.server.native import (
     about,
+    accounts,
     errands,
     events,
     gallery,
@@ -23,7 +24,7 @@ from fromnoise.server.native import (
 
 PARTS = (
     about, orders, errands, jobs, traces, events, sending, gallery, gallery_changes, models, tokens, styles, machine,
-    settings,
+    settings, accounts,
 )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from fromnoise.jobs.job import LOCAL, Job, QueueFull, Work
 from fromnoise.jobs.queue import Queue
 from fromnoise.server import uploads
 from fromnoise.server.access import Identity
+from fromnoise.server.accounts import OverQuota, Users
 from fromnoise.server.context import Context, Here, Who
 from fromnoise.server.errors import ApiError
 from fromnoise.server.native.styles import styled
@@ -80,7 +81,12 @@ def check_priority(priority: int, who: Identity) -> None:
 
 
 def check_rate(count: int, here: Context, who: Identity) -> None:
-    """ApiError 429 for whoever asks too much."""
+    """ApiError 429 for whoever asks too much at once, or too much in all."""
+    if isinstance(here.access.accounts, Users):
+        try:
+            here.access.accounts.check_quota(who.name, count)
+        except OverQuota as error:
+            raise ApiError(429, "quota", str(error), retry_after=3600) from error
     wait = here.submissions.wait(who.name, count)
     if wait:
         raise ApiError(429, "rate", "too many jobs at once; come back a little later", retry_after=min(wait, 600.0))
