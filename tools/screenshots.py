@@ -83,8 +83,13 @@ def take(started: Browser, server: Studio, wanted: list[str], folder: Path) -> l
     return made
 
 
+def create(page: Page) -> None:
+    page.locator("textarea").first.fill("a (red:1.2) apple, [fog|mist], <lora:ink:0.8>, backlighting")
+    page.wait_for_timeout(900)
+
+
 # What an area shows besides its first sight: dialogs to open, texts to type, ...
-SCENES: dict[str, Callable[[Page], None]] = {}
+SCENES: dict[str, Callable[[Page], None]] = {"create": create}
 
 
 def main(arguments: list[str]) -> int:

@@ -1,25 +1,61 @@
 """Create, from the first picture of an empty install on."""
 
+import io
+import json
 import time
+import urllib.request
 
 import pytest
+from PIL import Image, ImageChops, ImageDraw, PngImagePlugin
 
 pytestmark = pytest.mark.studio
 
 WORDS = {"en": ("Prompt", "Generate", "Steps"), "zh": ("提示词", "生成", "步数")}
 
 
+def start(page, prompt: str, *, steps: int = 8, language: str = "en", seed: str = "") -> None:
+    """Fill in a draft and press the button."""
+    words = WORDS[language]
+    page.get_by_label(words[0], exact=True).fill(prompt)
+    page.get_by_role("spinbutton", name=words[2], exact=True).fill(str(steps))
+    if seed:
+        page.get_by_label("Seed", exact=True).fill(seed)
+    page.get_by_role("button", name=words[1], exact=True).click()
+
+
+def shown(page, prompt: str):
+    """The picture of a prompt, once it is finished."""
+    picture = page.locator(f".stage img:not(.early)[alt*='{prompt}']")
+    picture.wait_for(timeout=60_000)
+    return picture
+
+
+def pixels(page, picture) -> Image.Image:
+    data = page.evaluate(
+        "async url => Array.from(new Uint8Array(await (await fetch(url)).arrayBuffer()))", picture.get_attribute("src")
+    )
+    return Image.open(io.BytesIO(bytes(data))).convert("RGB")
+
+
+def png(size: int = 128, parameters: str = "") -> bytes:
+    """A red disc on blue, with AUTOMATIC1111's text."""
+    image = Image.new("RGB", (size, size), "#2040c0")
+    ImageDraw.Draw(image).ellipse((30, 30, 98, 98), fill="#d03020")
+    texts = PngImagePlugin.PngInfo()
+    if parameters:
+        texts.add_itxt("parameters", parameters)
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", pnginfo=texts)
+    return buffer.getvalue()
+
+
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_a_picture_is_made_within_ten_seconds_of_the_click(visit, language: str) -> None:
-    prompt, generate, steps = WORDS[language]
-    page = visit("create", language=language)
     words = "a red apple" if language == "en" else "一个红苹果"
-    page.get_by_label(prompt, exact=True).fill(words)
-    page.get_by_role("spinbutton", name=steps, exact=True).fill("8")
+    page = visit("create", language=language)
+    start(page, words, language=language)
     began = time.monotonic()
-    page.get_by_role("button", name=generate, exact=True).click()
-    picture = page.locator(f".stage img:not(.early)[alt*='{words}']")
-    picture.wait_for(timeout=60_000)
+    picture = shown(page, words)
     took = time.monotonic() - began
     assert picture.evaluate("one => one.decode().then(() => one.naturalWidth)") == 128
     assert took < 10
@@ -27,18 +63,164 @@ def test_a_picture_is_made_within_ten_seconds_of_the_click(visit, language: str)
 
 def test_what_was_typed_and_what_runs_survive_a_reload(visit) -> None:
     page = visit("create")
-    page.get_by_label("Prompt", exact=True).fill("a blue whale")
-    page.get_by_role("spinbutton", name="Steps", exact=True).fill("60")
-    page.get_by_role("button", name="Generate", exact=True).click()
+    start(page, "a blue whale", steps=60)
     page.locator(".stage [role=progressbar]").wait_for()
     page.reload()
     assert page.get_by_label("Prompt", exact=True).input_value() == "a blue whale"
-    page.locator(".stage img:not(.early)").wait_for(timeout=30_000)
+    shown(page, "a blue whale")
 
 
 def test_a_mistake_is_told_with_its_remedy(visit) -> None:
     page = visit("create")
-    page.get_by_label("Prompt", exact=True).fill("a cup")
     page.get_by_role("spinbutton", name="Width", exact=True).fill("100")
-    page.get_by_role("button", name="Generate", exact=True).click()
+    start(page, "a cup")
     assert "not a multiple of 8" in page.get_by_role("alert").inner_text()
+
+
+def test_the_prompt_editor_counts_weighs_completes_and_moves(visit) -> None:
+    page = visit("create")
+    prompt = page.get_by_label("Prompt", exact=True)
+    prompt.fill("a red apple, fog")
+    page.get_by_text("5/75", exact=True).wait_for()
+    prompt.press("Home")
+    for _ in range(3):
+        prompt.press("ArrowRight")
+    prompt.press("Control+ArrowUp")
+    prompt.press("Control+ArrowUp")
+    assert prompt.input_value() == "a (red:1.2) apple, fog"
+    assert page.locator(".colours .weight").inner_text() == ":1.2"
+    prompt.press("Control+ArrowDown")
+    prompt.press("Alt+ArrowRight")
+    assert prompt.input_value() == "fog, a (red:1.1) apple"
+    prompt.press("End")
+    prompt.press_sequentially(", backl")
+    page.get_by_role("option", name="backlighting").wait_for()
+    prompt.press("Tab")
+    assert prompt.input_value() == "fog, a (red:1.1) apple, backlighting, "
+    prompt.press("Control+z")
+    assert "backlighting" not in prompt.input_value()
+
+
+def test_the_library_puts_words_in_and_takes_them_out(visit) -> None:
+    page = visit("create", language="zh")
+    page.get_by_role("button", name="提示词库").click()
+    page.get_by_role("searchbox", name="用中文或英文搜索").fill("逆光")
+    page.get_by_role("button", name="backlighting").click()
+    assert page.get_by_role("button", name="backlighting").get_attribute("aria-pressed") == "true"
+    page.keyboard.press("Escape")
+    assert page.get_by_label("提示词", exact=True).input_value() == "backlighting"
+
+
+def test_a_style_is_kept_and_joins_the_prompt(visit, server) -> None:
+    page = visit("create")
+    page.get_by_label("Prompt", exact=True).fill("{prompt}, night")
+    page.get_by_role("button", name="Styles").click()
+    page.get_by_label("Keep the prompts of now as a style").fill("Dark")
+    page.get_by_role("button", name="Keep", exact=True).click()
+    page.get_by_role("checkbox", name="Dark").check()
+    page.keyboard.press("Escape")
+    start(page, "an owl")
+    shown(page, "an owl, night")
+
+
+def test_a_picture_that_is_dropped_tells_its_recipe(visit) -> None:
+    page = visit("create")
+    words = "a castle at dawn\nNegative prompt: people\nSteps: 7, Sampler: Euler a, CFG scale: 5, Seed: 18446744073709551615, Size: 128x128"
+    drop(page, "Prompt", png(parameters=words))
+    page.get_by_role("button", name="Use this recipe").click()
+    assert page.get_by_label("Prompt", exact=True).input_value() == "a castle at dawn"
+    assert page.get_by_label("Negative prompt", exact=True).input_value() == "people"
+    assert page.get_by_role("spinbutton", name="Steps", exact=True).input_value() == "7"
+    assert page.get_by_label("Seed", exact=True).input_value() == "18446744073709551615"
+    page.get_by_role("button", name="Generate", exact=True).click()
+    shown(page, "a castle at dawn")
+    assert page.get_by_text("18446744073709551615").first.is_visible()
+
+
+def drop(page, label: str, data: bytes) -> None:
+    transfer = page.evaluate_handle(
+        """bytes => {
+            const transfer = new DataTransfer()
+            transfer.items.add(new File([new Uint8Array(bytes)], 'dropped.png', { type: 'image/png' }))
+            return transfer
+        }""",
+        list(data),
+    )
+    page.get_by_label(label, exact=True).dispatch_event("drop", {"dataTransfer": transfer})
+
+
+def test_painting_a_mask_changes_only_what_is_masked(visit) -> None:
+    page = visit("create")
+    page.locator("input[type=file]").set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": png()})
+    page.get_by_role("button", name="Paint a mask").click()
+    canvas = page.locator("canvas.mask")
+    box = canvas.bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.2, box["y"] + box["height"] * 0.2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.3, box["y"] + box["height"] * 0.3, steps=4)
+    page.mouse.up()
+    page.get_by_role("button", name="Use it").click()
+    page.get_by_label("Mask blur", exact=True).fill("0")
+    page.get_by_role("spinbutton", name="Strength", exact=True).fill("1")
+    start(page, "a green leaf in the corner", seed="5")
+    made = pixels(page, shown(page, "a green leaf in the corner"))
+    before = Image.open(io.BytesIO(png())).convert("RGB")
+    changed = ImageChops.difference(made, before).convert("L").point(lambda value: 255 if value else 0).getbbox()
+    assert changed is not None
+    left, top, right, bottom = changed
+    assert left >= 128 * 0.2 - 20
+    assert top >= 128 * 0.2 - 20
+    assert right <= 128 * 0.3 + 20
+    assert bottom <= 128 * 0.3 + 20
+
+
+def test_a_sketch_begins_on_a_blank_sheet(visit) -> None:
+    page = visit("create")
+    page.get_by_role("button", name="Sketch", exact=True).click()
+    box = page.locator("canvas.sketch").bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + box["height"] * 0.5)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + box["height"] * 0.6)
+    page.mouse.up()
+    page.get_by_role("button", name="Use it").click()
+    page.get_by_role("combobox", name="What for").select_option(label="Sketch to picture, 0.85")
+    start(page, "a tomato")
+    picture = shown(page, "a tomato")
+    body = json.load(urllib.request.urlopen(picture.evaluate("one => new URL(one.src).origin") + "/api/v1/jobs?limit=1"))
+    assert body["jobs"][0]["body"]["strength"] == 0.85
+
+
+def test_esc_finishes_with_what_is_there_and_the_rest_of_the_group_is_cancelled(visit) -> None:
+    page = visit("create")
+    page.get_by_role("spinbutton", name="Pictures", exact=True).fill("3")
+    page.get_by_label("Prompt", exact=True).fill("a slow river")
+    page.get_by_role("spinbutton", name="Steps", exact=True).fill("400")
+    page.get_by_role("spinbutton", name="Steps", exact=True).press("Control+Enter")
+    page.get_by_text("of 400").first.wait_for(timeout=60_000)
+    page.keyboard.press("Escape")
+    shown(page, "a slow river")
+
+
+STRANGE = [
+    "<img src=x onerror=\"document.title='broken in'\">",
+    "<script>document.title='broken in'</script>",
+    "\"><svg onload=\"document.title='broken in'\">",
+    "javascript:document.title='broken in'",
+    "{{constructor.constructor('document.title=1')()}}",
+]
+
+
+@pytest.mark.parametrize("text", STRANGE)
+def test_texts_of_strangers_are_inert(visit, text: str) -> None:
+    """In prompts, and in what is written in pictures."""
+    page = visit("create")
+    parameters = f"{text}\nNegative prompt: {text}\nSteps: 2, Sampler: Euler, CFG scale: 1, Seed: 1, Size: 64x64, Model: {text}"
+    drop(page, "Prompt", png(parameters=parameters))
+    page.get_by_text("All that is written in the file").click()
+    page.get_by_role("button", name="Use this recipe").click()
+    prompt = page.get_by_label("Prompt", exact=True)
+    prompt.press("End")
+    page.wait_for_timeout(200)
+    assert page.title() == "Create · fromnoise"
+    assert text in prompt.input_value()
+    assert page.locator("main img[src='x'], main svg[onload], main script").count() == 0

@@ -1,50 +1,118 @@
 // What will be asked for next: kept in this browser as it is typed, so that a reload loses nothing.
 import { defineStore } from 'pinia'
-import { reactive, watch } from 'vue'
+import { computed, reactive, watch } from 'vue'
 
 import { api, call, type JobView, type Recipe } from '@/api/client'
-import { keep, kept } from '@/stores/kept'
+import { defaultsOf, useCatalogue } from '@/recipe/catalogue'
+import type { Schema } from '@/recipe/schema'
 import { useJobs } from '@/stores/jobs'
+import { keep, kept } from '@/stores/kept'
 
 export const BUILTIN = 'builtin'
 const RANDOM_SEEDS = 2 ** 32
 
+export interface SentPicture {
+  sha256: string
+  width: number
+  height: number
+}
+
+/** The fields of a recipe, of which those that are not there have their defaults. */
+export type Wanted = Partial<Omit<Recipe, 'seed'>> & { width: number; height: number; steps: number; guidance_scale: number }
+
 export const NEW = {
-  prompt: '',
-  negative: '',
-  model: BUILTIN,
-  width: 128,
-  height: 128,
-  steps: 20,
-  guidance_scale: 2,
-  sampler: 'dpmpp_2m',
-  schedule: null as string | null,
+  recipe: { prompt: '', negative: '', model: BUILTIN, width: 128, height: 128, steps: 20, guidance_scale: 2, sampler: 'dpmpp_2m' } as Wanted,
   seed: '', // decimal; empty is another one each time
   count: 1,
+  styles: [] as string[],
+  start: null as SentPicture | null,
+  mask: null as SentPicture | null,
 }
 export type Draft = typeof NEW
 
+const OF_START = ['init', 'mask', 'inpaint', 'outpaint', 'inversion', 'strength', 'resize', 'init_upscaler', 'match_colours', 'exact_steps'] as const
+const NOT_OF_A_DRAFT = ['init', 'mask', 'model_hash', 'dtype']
+
 export const useDraft = defineStore('draft', () => {
-  const draft = reactive<Draft>(kept('draft', { ...NEW }))
+  const draft = reactive<Draft>(kept('draft', structuredClone(NEW)))
+  const catalogue = useCatalogue()
   watch(draft, () => keep('draft', draft))
+  const model = computed(() => catalogue.ofKind('checkpoints').find((card) => card.name === draft.recipe.model))
+
+  /** Set a field of the recipe; undefined is its default. */
+  function set<K extends keyof Recipe>(name: K, value: Recipe[K] | undefined): void {
+    const recipe = draft.recipe as Record<string, unknown>
+    if (value === undefined) delete recipe[name]
+    else recipe[name] = value
+  }
+
+  /** Take another model, with the size and guidance it was made for. */
+  function choose(name: string): void {
+    draft.recipe.model = name
+    Object.assign(draft.recipe, defaultsOf(catalogue.ofKind('checkpoints').find((card) => card.name === name)))
+  }
 
   /** The recipes that the draft stands for, with seeds side by side. */
   function recipes(): Recipe[] {
-    const { seed, count, ...recipe } = draft
-    const first = seed === '' ? BigInt(Math.floor(Math.random() * RANDOM_SEEDS)) : BigInt(seed)
-    return Array.from({ length: count }, (_, i) => ({ ...recipe, seed: written(first + BigInt(i)) }) as unknown as Recipe)
+    const first = draft.seed === '' ? BigInt(Math.floor(Math.random() * RANDOM_SEEDS)) : BigInt(draft.seed)
+    const recipe = asRecipe()
+    return Array.from({ length: draft.count }, (_, i) => ({ ...recipe, seed: written((first + BigInt(i)) % 2n ** 64n) }) as unknown as Recipe)
+  }
+
+  function asRecipe(): Record<string, unknown> {
+    const known = (catalogue.found?.recipe as Schema | undefined)?.properties
+    const fields = Object.entries(draft.recipe).filter(([name]) => !known || name in known)
+    const recipe: Record<string, unknown> = Object.fromEntries(fields)
+    if (!draft.start) for (const name of OF_START) delete recipe[name]
+    else {
+      recipe.init = named(draft.start)
+      recipe.strength ??= 0.75
+      delete recipe.hires // a second pass follows pictures made from noise
+      if (draft.mask) recipe.mask = named(draft.mask)
+    }
+    return recipe
   }
 
   /** Ask for the pictures. Throws a Problem. */
   async function submit(): Promise<JobView[]> {
     const key = crypto.randomUUID() // should the call be sent twice, it is one order
-    const made = await call(api.POST('/api/v1/jobs', { body: { recipes: recipes(), key, priority: 0, folder: '' } }))
+    const body = { recipes: recipes(), key, priority: 0, folder: '', styles: draft.styles, choices: true }
+    const made = await call(api.POST('/api/v1/jobs', { body }))
     useJobs().add(made)
     return made
   }
 
-  return { draft, recipes, submit }
+  /** Begin from a picture, in its proportions and at about the size that the model was made for. */
+  function begin(picture: SentPicture | null): void {
+    draft.start = picture
+    draft.mask = null
+    if (!picture) return
+    const { width: side } = defaultsOf(model.value)
+    const scale = side / Math.sqrt(picture.width * picture.height)
+    draft.recipe.width = Math.max(8, Math.round((picture.width * scale) / 8) * 8)
+    draft.recipe.height = Math.max(8, Math.round((picture.height * scale) / 8) * 8)
+  }
+
+  /** Take a recipe in place of the draft's. Pictures that it names are kept only where they were sent. */
+  function takeRecipe(recipe: Record<string, unknown>): void {
+    const { seed, ...rest } = recipe
+    const said = Object.entries(rest).filter(([name, value]) => value !== null && value !== undefined && !NOT_OF_A_DRAFT.includes(name))
+    draft.recipe = { ...structuredClone(NEW.recipe), ...Object.fromEntries(said) } as Wanted
+    draft.seed = seed === undefined || seed === null ? '' : String(seed)
+    draft.styles = []
+    draft.start = draft.mask = null
+  }
+
+  function clear(): void {
+    Object.assign(draft, structuredClone(NEW))
+  }
+
+  return { draft, model, set, choose, recipes, submit, begin, takeRecipe, clear }
 })
+
+function named(picture: SentPicture): { path: string; sha256: string } {
+  return { path: '', sha256: picture.sha256 }
+}
 
 /** A seed as JSON takes it: beyond what JavaScript's numbers hold, as text. */
 function written(seed: bigint): number | string {
