@@ -1,0 +1,112 @@
+"""The queue: what waits is seen, moved, paused and cancelled; and nothing is lost when the server dies."""
+
+import json
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tools.browser import Studio
+
+pytestmark = pytest.mark.studio
+
+
+@pytest.fixture(autouse=True)
+def not_held(server: "Studio") -> Iterator[None]:
+    """The queue goes on after each test, whatever became of it."""
+    yield
+    body = json.dumps({"held": False}).encode()
+    request = urllib.request.Request(
+        f"{server.address}/api/v1/queue", body, {"Content-Type": "application/json"}, method="PUT"
+    )
+    urllib.request.urlopen(request, timeout=30).close()
+
+
+def ask(page, prompts: list[str], steps: int = 4) -> None:
+    """Ask for pictures by the page's own session, without its forms."""
+    recipes = [{"prompt": text, "width": 64, "height": 64, "steps": steps, "guidance_scale": 2} for text in prompts]
+    page.evaluate(
+        """async recipes => {
+            const headers = { 'Content-Type': 'application/json' }
+            const sent = await fetch('/api/v1/jobs', { method: 'POST', headers, body: JSON.stringify({ recipes }) })
+            if (!sent.ok) throw new Error(await sent.text())
+        }""",
+        recipes,
+    )
+
+
+def words(page, title: str) -> list[str]:
+    """The prompts below a heading."""
+    return page.locator("section", has=page.get_by_role("heading", name=title)).locator(".words").all_inner_texts()
+
+
+def section(page, title: str):
+    return page.locator("section", has=page.get_by_role("heading", name=title))
+
+
+@pytest.mark.parametrize(
+    ("language", "names"),
+    [
+        ("en", ("Hold the queue", "Waiting", "What to do with it", "Earlier", "Pause", "Paused", "Go on", "Let it go on")),
+        ("zh", ("暂停队列", "等待中", "更多操作", "提前", "暂停", "已暂停", "继续", "继续")),
+    ],
+)
+def test_what_waits_is_moved_paused_and_goes_on(visit, language: str, names: tuple[str, ...]) -> None:
+    hold, waiting, more, earlier, pause, paused, resume, go = names
+    page = visit("queue", language=language)
+    page.get_by_role("button", name=hold, exact=True).click()
+    ask(page, [f"{language} one", f"{language} two", f"{language} three"])
+    section(page, waiting).get_by_text(f"{language} three").wait_for()
+    assert words(page, waiting) == [f"{language} one", f"{language} two", f"{language} three"]
+
+    row = section(page, waiting).locator("li", has_text=f"{language} three")
+    row.get_by_role("button", name=more).click()
+    page.get_by_role("menuitem", name=earlier).click()
+    section(page, waiting).locator("li").nth(1).get_by_text(f"{language} three").wait_for()
+    assert words(page, waiting) == [f"{language} one", f"{language} three", f"{language} two"]
+
+    section(page, waiting).locator("li", has_text=f"{language} one").get_by_role("button", name=more).click()
+    page.get_by_role("menuitem", name=pause).click()
+    section(page, paused).get_by_text(f"{language} one").wait_for()
+    section(page, paused).get_by_role("button", name=resume).click()
+    page.locator(".held").get_by_role("button", name=go).click()
+    for name in ("one", "two", "three"):
+        job = page.locator("li", has_text=f"{language} {name}")
+        job.locator("img").wait_for(timeout=60_000)
+
+
+def test_all_that_waits_is_cancelled_at_once(visit) -> None:
+    page = visit("queue")
+    page.get_by_role("button", name="Hold the queue").click()
+    ask(page, ["late one", "late two"])
+    page.get_by_text("late two").wait_for()
+    page.get_by_role("button", name="Cancel all that waits").click()
+    page.get_by_text("2 jobs cancelled").wait_for()
+    page.get_by_role("button", name="Let it go on").click()
+    page.locator("li", has_text="late two").get_by_text("cancelled").wait_for()
+
+
+@pytest.fixture
+def mortal(tmp_path: Path) -> "Iterator[Studio]":
+    from tools.browser import studio
+
+    with studio(tmp_path) as server:
+        yield server
+
+
+def test_a_server_that_is_killed_in_the_middle_of_a_job_loses_nothing(visit, mortal: "Studio") -> None:
+    page = visit("create", at=mortal.address)
+    page.get_by_label("Prompt", exact=True).fill("a tall tree")
+    page.get_by_role("spinbutton", name="Steps", exact=True).fill("60")
+    page.get_by_role("button", name="Generate", exact=True).click()
+    page.locator(".stage img.early").wait_for(timeout=60_000)
+    mortal.stop(kill=True)
+    page.get_by_text("The server does not answer").wait_for(timeout=30_000)
+    mortal.start()
+    page.get_by_text("The server does not answer").wait_for(state="hidden", timeout=60_000)
+    picture = page.locator(".stage img:not(.early)[alt*='a tall tree']")
+    picture.wait_for(timeout=90_000)
+    assert picture.evaluate("one => one.decode().then(() => one.naturalWidth)") == 128
