@@ -125,7 +125,8 @@ def test_a_style_is_kept_and_joins_the_prompt(visit, server) -> None:
 
 def test_a_picture_that_is_dropped_tells_its_recipe(visit) -> None:
     page = visit("create")
-    words = "a castle at dawn\nNegative prompt: people\nSteps: 7, Sampler: Euler a, CFG scale: 5, Seed: 18446744073709551615, Size: 128x128"
+    settings = "Steps: 7, Sampler: Euler a, CFG scale: 5, Seed: 18446744073709551615, Size: 128x128"
+    words = f"a castle at dawn\nNegative prompt: people\n{settings}"
     drop(page, "Prompt", png(parameters=words))
     page.get_by_role("button", name="Use this recipe").click()
     assert page.get_by_label("Prompt", exact=True).input_value() == "a castle at dawn"
@@ -186,7 +187,9 @@ def test_a_sketch_begins_on_a_blank_sheet(visit) -> None:
     page.get_by_role("combobox", name="What for").select_option(label="Sketch to picture, 0.85")
     start(page, "a tomato")
     picture = shown(page, "a tomato")
-    body = json.load(urllib.request.urlopen(picture.evaluate("one => new URL(one.src).origin") + "/api/v1/jobs?limit=1"))
+    body = json.load(
+        urllib.request.urlopen(picture.evaluate("one => new URL(one.src).origin") + "/api/v1/jobs?limit=1")
+    )
     assert body["jobs"][0]["body"]["strength"] == 0.85
 
 
@@ -204,7 +207,7 @@ def test_esc_finishes_with_what_is_there_and_the_rest_of_the_group_is_cancelled(
 STRANGE = [
     "<img src=x onerror=\"document.title='broken in'\">",
     "<script>document.title='broken in'</script>",
-    "\"><svg onload=\"document.title='broken in'\">",
+    '"><svg onload="document.title=\'broken in\'">',
     "javascript:document.title='broken in'",
     "{{constructor.constructor('document.title=1')()}}",
 ]
@@ -214,7 +217,9 @@ STRANGE = [
 def test_texts_of_strangers_are_inert(visit, text: str) -> None:
     """In prompts, and in what is written in pictures."""
     page = visit("create")
-    parameters = f"{text}\nNegative prompt: {text}\nSteps: 2, Sampler: Euler, CFG scale: 1, Seed: 1, Size: 64x64, Model: {text}"
+    parameters = (
+        f"{text}\nNegative prompt: {text}\nSteps: 2, Sampler: Euler, CFG scale: 1, Seed: 1, Size: 64x64, Model: {text}"
+    )
     drop(page, "Prompt", png(parameters=parameters))
     page.get_by_text("All that is written in the file").click()
     page.get_by_role("button", name="Use this recipe").click()

@@ -50,7 +50,10 @@ def section(page, title: str):
 @pytest.mark.parametrize(
     ("language", "names"),
     [
-        ("en", ("Hold the queue", "Waiting", "What to do with it", "Earlier", "Pause", "Paused", "Go on", "Let it go on")),
+        (
+            "en",
+            ("Hold the queue", "Waiting", "What to do with it", "Earlier", "Pause", "Paused", "Go on", "Let it go on"),
+        ),
         ("zh", ("暂停队列", "等待中", "更多操作", "提前", "暂停", "已暂停", "继续", "继续")),
     ],
 )

@@ -22,6 +22,7 @@ from fromnoise.server.guard import LOOPBACK, Policy
 from fromnoise.settings import Settings
 
 SHORTEST_TOKEN = 16  # characters
+GRACE = 2  # seconds that calls under way have once the server is stopped; those that follow events would never end
 
 
 def identities(tokens: Sequence[str]) -> dict[str, Identity]:
@@ -80,7 +81,10 @@ def serve(service: Service, settings: Settings) -> None:
     posts = stations(service, settings.database_url, context, options)
     try:
         with Upkeep(database, shelved, options.days, traces=context.traces), Supervisor(posts):
-            uvicorn.run(app, host=service.host, port=service.port, log_level="warning", server_header=False)
+            uvicorn.run(
+                app, host=service.host, port=service.port, log_level="warning", server_header=False,
+                timeout_graceful_shutdown=GRACE,
+            )  # fmt: skip
     finally:
         context.clerk.close()
 
