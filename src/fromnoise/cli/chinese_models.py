@@ -51,4 +51,18 @@ ELSEWHERE = {
     ),
     "{model} was loaded with other networks than the recipe names (unet, text_encoders, vae, ema, variant): load it "
     "with these": "{model} 载入时用的网络与生成参数所写的不同（unet、text_encoders、vae、ema、variant）：请按参数载入",
+    "{model}: {count} weights of its {what} hold NaN or infinity ({names}): the file is damaged or was merged wrongly; "
+    "get it again, or take another": (
+        "{model}：{what} 有 {count} 个权重含 NaN 或无穷大（{names}）：文件已损坏或合并有误；请重新获取，或换一个"
+    ),
+    "{model}: its {what} makes numbers that are none in {dtype}; choose --dtype float32, or lower the strengths of "
+    "LoRAs and controls": (
+        "{model}：{what} 在 {dtype} 下算出了无效的数；请用 --dtype float32，或降低 LoRA 和控制的强度"
+    ),
+    "the VAE of {model} overflows in float16: it works in float32 from now on": (
+        "{model} 的 VAE 在 float16 下溢出：之后改用 float32"
+    ),
+    "{path}: its autoencoder is {theirs}'s, which garbles pictures here; give one of {wanted} with --vae": (
+        "{path}：这个 VAE 属于 {theirs}，用在这里画面会花；请用 --vae 给出 {wanted} 的"
+    ),
 }

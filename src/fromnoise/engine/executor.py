@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor
 
+from fromnoise.engine.blame import all_finite, blamed
 from fromnoise.engine.company import Round, Seat
 from fromnoise.engine.library import Model
 from fromnoise.errors import is_out_of_memory
@@ -149,4 +150,9 @@ class Executor(Generic[Name]):
                 guidance=guidance,
             ).to(x.dtype)
         denoised, readings = out[:, : x.shape[1]], out[:, x.shape[1] :]
-        return torch.cat((to_denoised(denoised, x, scalings), readings), dim=1).to(calls[0].x.device)
+        answers = torch.cat((to_denoised(denoised, x, scalings), readings), dim=1).to(calls[0].x.device)
+        if not all_finite(answers) and all_finite(x):
+            told = all_finite(*(call.cond.context for call in calls), *(call.cond.y for call in calls))
+            weights = [model.stored(one) for one in ((model.unet,) if told else model.text)]
+            raise blamed(model.name, "U-Net" if told else "text encoder", weights, place.dtype)
+        return answers

@@ -47,3 +47,10 @@ class Kept:
     files: Recent = field(default_factory=lambda: Recent(MAX_FILES))
     answers: Recent = field(default_factory=lambda: Recent(MAX_ANSWERS))  # what encoders tell of pictures
     copies: Copies = field(default_factory=Copies)
+    wide: bool = False  # the autoencoder overflows in float16
+    remarked: bool = False
+
+    def remark(self) -> bool:
+        """Whether this is the first time that it is asked."""
+        first, self.remarked = not self.remarked, True
+        return first

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fromnoise.adapters.patched import Copies
 from fromnoise.checkpoints.detect import ModelFacts, Prediction
@@ -18,15 +18,17 @@ from fromnoise.checkpoints.hashes import hashes, model_hash
 from fromnoise.checkpoints.load import Checkpoint, convert, load_checkpoint
 from fromnoise.checkpoints.sources import files_of
 from fromnoise.engine import shelves
+from fromnoise.engine.blame import all_finite, blamed
 from fromnoise.engine.footprint import demand
 from fromnoise.engine.kept import Kept
-from fromnoise.engine.memory import Placement, Plan, free, planned, vae_dtype
+from fromnoise.engine.memory import Placement, Plan, free, planned
 from fromnoise.engine.network_files import NetworkFiles
 from fromnoise.engine.picture_files import PictureFiles
 from fromnoise.engine.recipe import Recipe
 from fromnoise.engine.recipe_files import Weights
 from fromnoise.engine.residence import Residence
 from fromnoise.engine.shelves import BUILTIN, builtin
+from fromnoise.engine.vae_family import LABELS, SPACES, space_of
 from fromnoise.errors import FileError, is_out_of_memory
 from fromnoise.nn import vae_strips
 from fromnoise.nn.clip import CLIPText
@@ -131,19 +133,26 @@ class Model:
 
     def encode(self, image: Tensor, noise: Tensor | None = None) -> Tensor:
         """Latents (b c h w) float32 of pictures (b 3 8h 8w) in [-1, 1]; a draw of the posterior if `noise` is given."""
-        dtype = vae_dtype(self.placement.dtype)
-        noise = None if noise is None else noise.to(self.placement.device, dtype)
-        image = self._image(image, dtype)
-        with self._changed_vae():
-            encode = vae_strips.encode if self._large(image.shape[-2:]) else AutoencoderKL.encode
-            return encode(self.vae, image, noise).float().cpu()
+
+        def work(dtype: torch.dtype) -> Tensor:
+            pixels = self._image(image, dtype)
+            drawn = None if noise is None else noise.to(self.placement.device, dtype)
+            with self._changed_vae():
+                encode = vae_strips.encode if self._large(image.shape[-2:]) else AutoencoderKL.encode
+                return encode(self.vae, pixels, drawn).float().cpu()
+
+        return self._finite(image, work)
 
     def decode(self, latents: Tensor) -> Tensor:
         """Pictures (b 3 8h 8w), about [-1, 1], of latents (b c h w)."""
-        latents = self._image(latents, vae_dtype(self.placement.dtype))
-        sides = [side * self.vae.config.downscale for side in latents.shape[-2:]]
         if self.residence is not None:
             self.residence.for_decoding()
+        if self.made_of is not None and self.path != builtin() and self.kept.remark():
+            self._remark_family()
+        return self._finite(latents, lambda dtype: self._decoded(self._image(latents, dtype)))
+
+    def _decoded(self, latents: Tensor) -> Tensor:
+        sides = [side * self.vae.config.downscale for side in latents.shape[-2:]]
         with self._changed_vae():
             decode = vae_strips.decode if self._large(sides) else AutoencoderKL.decode
             try:
@@ -153,6 +162,47 @@ class Model:
                     raise
             self.tighten(calls=1)
             return vae_strips.decode(self.vae, latents).float()
+
+    def _finite(self, given: Tensor, work: Callable[[torch.dtype], Tensor]) -> Tensor:
+        """What the autoencoder makes of `given`; where float16 overflows, as SDXL's does, once more in float32.
+
+        BrokenWeights where that does not help, as the weights are none.
+        """
+        dtype = torch.float32 if self.kept.wide else self.placement.dtype
+        made = work(dtype)
+        if all_finite(made) or not all_finite(given):
+            return made
+        if dtype == torch.float16:
+            dtype, self.kept.wide = torch.float32, True
+            LOG.warning("the VAE of %s overflows in float16: it works in float32 from now on", self.name)
+            made = work(dtype)
+        if not all_finite(made):
+            raise blamed(self.name, "autoencoder", [self.stored(self.vae)], dtype)
+        return made
+
+    def stored(self, network: nn.Module) -> dict[str, Tensor]:
+        """The weights of one of its networks, as the file has them where that is known."""
+        known = {} if self.residence is None else self.residence.stored
+        return {
+            f"{prefix}.{name}": known.get((layer, name), parameter.detach())
+            for prefix, layer in network.named_modules()
+            for name, parameter in layer.named_parameters(recurse=False)
+        }
+
+    @property
+    def vae_fault(self) -> str:
+        """Why the autoencoder garbles this model's latents; nothing where it is the right one as far as is known."""
+        dtype = torch.float32 if self.placement.dtype == torch.float16 else self.placement.dtype
+        with torch.inference_mode():
+            found = space_of(lambda image: self.vae.moments(self._image(image, dtype))[0], self.vae.config.downscale)
+        if found is None or found == SPACES[self.facts.family]:
+            return ""
+        wanted = LABELS[SPACES[self.facts.family]]
+        return f"its autoencoder is {LABELS[found]}'s, which garbles pictures here; give one of {wanted} with --vae"
+
+    def _remark_family(self) -> None:
+        if fault := self.vae_fault:
+            LOG.warning("%s: %s", self.name, fault)
 
     def make_room(self, recipes: Sequence[Recipe]) -> None:
         """Plan for the largest of `recipes` within the budget, and bring weights where the plan wants them."""
@@ -269,7 +319,10 @@ def load(
         wanted.model, checkpoint, digest, placement, settings, allow_unmatched=allow_unmatched, budget=budget
     )
     digests = tuple(model_hash(files_of(path, wanted.variant), settings.hashes) for path in found.elsewhere)
-    return replace(model, made_of=wanted, hashes=digests)
+    model = replace(model, made_of=wanted, hashes=digests)
+    if wanted.vae is not None and not allow_unmatched and (fault := model.vae_fault):
+        raise WrongFamily(f"{found.vae}: {fault}")
+    return model
 
 
 def assemble(

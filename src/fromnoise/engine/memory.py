@@ -86,7 +86,7 @@ def cpu_multiplies_bfloat16() -> bool:
 
 
 def vae_dtype(dtype: torch.dtype) -> torch.dtype:
-    """float16 overflows in SDXL's autoencoder: decode in float32 there."""
+    """What an autoencoder may have to work in: float16 overflows in SDXL's, which then takes float32."""
     return torch.float32 if dtype == torch.float16 else dtype
 
 

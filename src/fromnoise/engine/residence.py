@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from fromnoise.checkpoints.load import convert_layer
-from fromnoise.engine.memory import Placement, Plan, release, tighter, vae_dtype
+from fromnoise.engine.memory import Placement, Plan, release, tighter
 from fromnoise.nn.ops import Embedding, Fetching
 from fromnoise.nn.quantized import Quantized
 
@@ -40,7 +40,7 @@ class Residence:
         self.settle_unet(plan.unet)
         for encoder in self.text:
             self.keep(encoder, place.dtype, float("inf") if plan.text else 0)
-        self.keep(self.vae, vae_dtype(place.dtype), float("inf") if plan.vae else 0, place.channels_last)
+        self.keep(self.vae, place.dtype, float("inf") if plan.vae else 0, place.channels_last)
 
     def settle_unet(self, share: float) -> None:
         """Make that part of the U-Net's weights ready."""
