@@ -22,7 +22,7 @@ from fromnoise.nn.clip_vision import CLIPVision, CLIPVisionConfig
 from fromnoise.nn.unet import UNet, UNetConfig
 from fromnoise.nn.vae import AutoencoderKL, VAEConfig
 
-CHANNELS: dict[Task, int] = {"base": 4, "unclip": 4, "depth": 5, "instruct": 8, "inpaint": 9}
+CHANNELS: dict[Task, int] = {"base": 4, "unclip": 4, "depth": 5, "upscale": 7, "instruct": 8, "inpaint": 9}
 SIZES = 256  # sinusoids for each number in SDXL's y
 
 CLIP_L = CLIPConfig(dim=32, layers=2, heads=1)
@@ -42,6 +42,14 @@ def unet_config(family: Family = "sd1", task: Task = "base") -> UNetConfig:
     xl, refiner = family.startswith("sdxl"), family == "sdxl_refiner"
     numbers = 5 if refiner else 6
     pooled = OPENCLIP.dim + numbers * SIZES if xl else None
+    if task == "upscale":  # two levels with attention; on the first it reads the prompt twice
+        return replace(
+            UNetConfig.uniform(
+                in_channels=7, model_channels=32, channel_mult=(1, 2), level_depths=(1, 1), res_blocks=1,
+                context_dim=OPENCLIP.dim, heads=8, linear_proj=True,
+            ),
+            classes=1000, crossed=(True, False),
+        )  # fmt: skip
     return UNetConfig.uniform(
         in_channels=CHANNELS[task],
         model_channels=64 if family == "sd2" else 32,

@@ -35,6 +35,8 @@ def unet(config: UNetConfig) -> Any:
             "addition_time_embed_dim": SIZES,
             "projection_class_embeddings_input_dim": config.vector_dim,
         }
+    if config.classes:
+        vector = {"num_class_embeds": config.classes, "only_cross_attention": list(config.crossed) or False}
     return UNet2DConditionModel(
         in_channels=config.in_channels,
         out_channels=config.out_channels,

@@ -23,21 +23,29 @@ from fromnoise.nn.unet import UNetConfig
 from fromnoise.nn.vae import VAEConfig
 
 Family = Literal["sd1", "sd2", "sdxl", "sdxl_refiner"]
-Task = Literal["base", "inpaint", "instruct", "depth", "unclip"]
+Task = Literal["base", "inpaint", "instruct", "depth", "unclip", "upscale"]
 Prediction = Literal["eps", "v", "edm"]
 Source = Literal["caller", "metadata", "marker", "weights", "default"]
 
-TASKS: dict[int, Task] = {4: "base", 5: "depth", 8: "instruct", 9: "inpaint"}  # by the U-Net's input channels
+TASKS: dict[int, Task] = {
+    4: "base",
+    5: "depth",
+    7: "upscale",
+    8: "instruct",
+    9: "inpaint",
+}  # by the U-Net's input channels
 VAE_SCALES: dict[Family, float] = {"sd1": 0.18215, "sd2": 0.18215, "sdxl": 0.13025, "sdxl_refiner": 0.13025}
 HEAD_DIM = 64
 PICTURE_ENCODERS = {config.dim: config for config in (VIT_L, VIT_H, VIT_BIGG)}
 SD1_HEADS = 8
+UPSCALER_SCALE = 0.08333  # of the x4 upscaler's latents
 SD2_LAYERS = 24
 PLAYGROUND_SIGMAS, PLAYGROUND_SCALE = (0.002, 80.0), 0.5
 COSXL_SIGMAS = (0.002, 120.0)
 MAX_SIGMA = 1e5
 UNCLIP_DIMS = (1536, 2048)
 REFINER_CONTEXT = 1280
+CLASSES = "label_emb.weight"
 
 
 class NotDetected(FileError):
@@ -88,7 +96,8 @@ def detect(
     family = family_of(unet, parts.text, unclip=unclip)
     vae = None
     if parts.vae:
-        vae = overridden(vae_config(parts.vae, VAE_SCALES[family]), "vae", metadata)
+        scale = UPSCALER_SCALE if TASKS.get(unet.in_channels) == "upscale" else VAE_SCALES[family]
+        vae = overridden(vae_config(parts.vae, scale), "vae", metadata)
     text = tuple(overridden(clip_config(part), f"text{i}", metadata) for i, part in enumerate(parts.text))
     found, source = prediction_of(parts, metadata, family, unet) if prediction is None else (prediction, "caller")
     zero_snr = "ztsnr" in parts.rest or metadata.get("fromnoise.zero_snr") == "true"
@@ -128,6 +137,8 @@ def prediction_of(
         return "edm", "marker"
     if "v_pred" in parts.rest or "edm_vpred.sigma_max" in parts.rest:
         return "v", "marker"
+    if TASKS.get(unet.in_channels) == "upscale":
+        return "v", "default"
     if family == "sd2" and unet.in_channels == 4:
         if metadata.get("global_step") == "875000":
             return "eps", "metadata"
@@ -239,6 +250,7 @@ def way_down(unet: State) -> UNetConfig:
     widths = [shape(unet, f"input_blocks.{i}.0.out_layers.3.weight", 4)[0] for i in firsts]
     context = next((name for name in unet if name.endswith(".transformer_blocks.0.attn2.to_k.weight")), None)
     linear = context is None or unet[context.split(".transformer_blocks.")[0] + ".proj_in.weight"].ndim == 2
+    classes = shape(unet, CLASSES, 2)[0] if CLASSES in unet else None
     vector, told = "label_emb.0.0.weight", "time_embed.cond_proj.weight"
     downs = [i for i in range(1, blocks) if f"input_blocks.{i}.0.op.weight" not in unet]
     return UNetConfig(
@@ -250,12 +262,27 @@ def way_down(unet: State) -> UNetConfig:
         middle_depth=middle_depth(unet),
         output_depths=(0,) * (levels * (res_blocks + 1)),
         context_dim=shape(unet, context, 2)[1] if context else 0,
-        heads=None if linear else SD1_HEADS,  # not in the shapes: SD 1.x has 8 heads, its successors heads of 64
+        heads=None
+        if linear and classes is None
+        else SD1_HEADS,  # not in the shapes: SD 1.x has 8 heads, its successors heads of 64
         head_dim=HEAD_DIM,
         vector_dim=shape(unet, vector, 2)[1] if vector in unet else None,
         linear_proj=linear,
+        classes=classes,
+        crossed=crossed_levels(unet, [range(first, first + res_blocks) for first in firsts]),
         guidance_dim=shape(unet, told, 2)[1] if told in unet else None,
     )
+
+
+def crossed_levels(unet: State, levels: Iterable[range]) -> tuple[bool, ...]:
+    """Whether self-attention reads the prompt, too, on each level; nothing where it does so nowhere."""
+    attention = "input_blocks.{}.1.transformer_blocks.0.attn1"
+    crossed = []
+    for level in levels:
+        names = [attention.format(i) for i in level if f"{attention.format(i)}.to_k.weight" in unet]
+        widths = [shape(unet, f"{name}.{end}.weight", 2)[1] for name in names[:1] for end in ("to_q", "to_k")]
+        crossed.append(len(set(widths)) > 1)
+    return tuple(crossed) if any(crossed) else ()
 
 
 def middle_depth(unet: State) -> int:

@@ -22,7 +22,8 @@ def unet_from_diffusers(state: State) -> dict[str, Tensor]:
     rename = diffusers_unet(outline(state)).inverse
     ours = {}
     for name, tensor in state.items():
-        theirs = name.replace(CLASS_EMBEDDING, ADD_EMBEDDING) if name.startswith(CLASS_EMBEDDING) else name
+        vector = name.startswith(CLASS_EMBEDDING) and name != f"{CLASS_EMBEDDING}weight"  # which is a table
+        theirs = name.replace(CLASS_EMBEDDING, ADD_EMBEDDING) if vector else name
         try:
             ours[rename(theirs)] = tensor
         except KeyError:

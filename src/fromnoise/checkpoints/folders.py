@@ -46,6 +46,8 @@ EXPECTED: dict[str, dict[str, object]] = {  # what our networks are built for; a
     "vae": {"act_fn": "silu", "shift_factor": None, "use_quant_conv": True, "use_post_quant_conv": True},
     "scheduler": {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"},
 }
+EXPECTED["upscaling scheduler"] = {**EXPECTED["scheduler"], "beta_start": 0.0001, "beta_end": 0.02}
+UPSCALER_CHANNELS = 7
 PREDICTIONS = {"epsilon": "epsilon", "v_prediction": "v"}
 
 
@@ -92,7 +94,8 @@ def read_folder(path: Path, variant: str | None = None) -> Folder:
     if IMAGE_ENCODER in found:
         told |= encoder_facts(configs[IMAGE_ENCODER], "vision")
     if is_used(index.get("scheduler")):
-        told |= scheduler_facts(read_json(path / "scheduler" / "scheduler_config.json"), path)
+        upscales = configs.get("unet", {}).get("in_channels") == UPSCALER_CHANNELS
+        told |= scheduler_facts(read_json(path / "scheduler" / "scheduler_config.json"), path, upscales=upscales)
     empty = Found({}, ())
     return Folder(
         found.get("unet", empty).state,
@@ -219,7 +222,7 @@ def encoder_facts(config: Mapping[str, Any], network: str) -> dict[str, str]:
     return {f"fromnoise.{network}.{name}": str(value) for name, value in told.items() if value is not None}
 
 
-def scheduler_facts(config: Mapping[str, Any], path: Path) -> dict[str, str]:
+def scheduler_facts(config: Mapping[str, Any], path: Path, *, upscales: bool = False) -> dict[str, str]:
     """What the network predicts, and up to which noise."""
     predicts = config.get("prediction_type", "epsilon")
     if predicts not in PREDICTIONS:
@@ -228,7 +231,7 @@ def scheduler_facts(config: Mapping[str, Any], path: Path) -> dict[str, str]:
         sigmas = [config.get("sigma_min", 0.002), config.get("sigma_max", 80.0)]
         kind = "v" if predicts == "v_prediction" else "edm"
         return {"modelspec.prediction_type": kind, "fromnoise.sigmas": json.dumps(sigmas)}
-    check_expected("scheduler", config, path)
+    check_expected("upscaling scheduler" if upscales else "scheduler", config, path)
     told = {"modelspec.prediction_type": PREDICTIONS[predicts]}
     if made_quick := quick(config):
         told[DISTILLED] = made_quick

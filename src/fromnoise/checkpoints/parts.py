@@ -63,7 +63,7 @@ HARMLESS = re.compile(  # what checkpoints carry beside the networks, and no pic
     r"|(model_ema|loss|first_stage_model\.(loss|model_ema)|embedding_manager|denoiser)\."
     r"|(betas|alphas_cumprod|alphas_cumprod_prev|sqrt_\w+|log_one_minus_\w+|posterior_\w+|lvlb_weights|logvar)$"
     r"|(v_pred|ztsnr|edm_mean|edm_std|edm_vpred\.sigma_(min|max)|scale_factor|global_step|iteration)$"
-    r"|(noise_augmentor|depth_model)\."  # known numbers; MiDaS
+    r"|(noise_augmentor|low_scale_model|depth_model)\."  # known numbers; MiDaS
 )
 
 

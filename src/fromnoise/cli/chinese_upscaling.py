@@ -1,6 +1,9 @@
 """The catalogue's part about enlarging, controls and faces."""
 
 OURS = {
+    'A small picture for upscaling models (x4): "small.png", or "small.png, noise_level=20".': (
+        '给放大模型（x4）的小图： "small.png" 或 "small.png, noise_level=20"。'
+    ),
     'Faces made clear in the finished picture: on, gfpgan, or "codeformer, weight=0.7".': (
         '在完成的图片上修复人脸： on、 gfpgan 或 "codeformer, weight=0.7"。'
     ),

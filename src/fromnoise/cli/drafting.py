@@ -26,6 +26,7 @@ from fromnoise.sampling.schedules import SCHEDULES
 
 RANDOM_SEEDS = 2**32
 IMG2IMG_STRENGTH = 0.75
+TIMES = 4  # as large as the small picture that an upscaling model is shown
 BOX = re.compile(r"^\s*(\d+\s*,\s*\d+\s*,\s*\d+\s*,\s*\d+)\s*:\s*(.*\S)\s*$", re.DOTALL)  # "8,8,64,64: a cat"
 PREPROCESSED = re.compile(r"\s*(?P<picture>(?P<name>[^:,=\"]+):[^,]*)")  # "canny:photo.png"
 SIZE = re.compile(r"\s*(\d{1,6})\s*(?:[xX×*]\s*(\d{1,6})\s*)?")
@@ -259,6 +260,9 @@ def fitted(draft: Recipe, order: Order, model: Model) -> Recipe:
 
 def fitting_size(draft: Recipe, order: Order, side: int) -> tuple[int, int]:
     """Width and height where none are given: the model's own, or the start picture's proportions or larger canvas."""
+    if draft.enlarge is not None:
+        across, down = open_image(Path(draft.enlarge.image.path)).size
+        return max(8, round(across * TIMES / 8) * 8), max(8, round(down * TIMES / 8) * 8)
     if order.init is None or draft.redraw is not None:
         return side, side
     width, height = open_image(order.init).size

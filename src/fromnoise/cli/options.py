@@ -125,6 +125,14 @@ class Order:
             metavar="SETTINGS",
         ),
     ] = None
+    enlarge: Annotated[
+        str | None,
+        option(
+            START,
+            say('A small picture for upscaling models (x4): "small.png", or "small.png, noise_level=20".'),
+            metavar="SETTINGS",
+        ),
+    ] = None
     redraw: Annotated[
         str | None,
         option(

@@ -15,6 +15,7 @@ from fromnoise.checkpoints.adapter_files.embedding import EmbeddingFile
 from fromnoise.engine.embeddings import embeddings_in, for_encoders
 from fromnoise.engine.image_vectors import image_vector
 from fromnoise.engine.library import Model
+from fromnoise.engine.low_res import level_vector
 from fromnoise.engine.networks import encoding
 from fromnoise.engine.profiles import PROFILES, Profile
 from fromnoise.engine.recipe import Recipe
@@ -103,9 +104,10 @@ def spoken(
     told, told_not = (encoder.parts(prompt, timing, starts) for prompt in (positive, negative))
     sizes = recipe.sizes or Sizes()
     picture = None if refiner else image_vector(model, recipe)
+    level = level_vector(model, recipe) if model.unet.config.classes else None
 
     def cond(encoded: Encoded, score: float, picture: Tensor | None = None) -> Cond:
-        y = vector(model, encoded, words, sizes, score, picture)
+        y = level if model.unet.config.classes else vector(model, encoded, words, sizes, score, picture)
         return Cond(encoded.context, y, timestep=profile.timestep, refiner=refiner)
 
     found = []

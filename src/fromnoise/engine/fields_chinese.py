@@ -154,6 +154,9 @@ CHINESE = {
     "tiles.width": "块的宽度，以潜变量计（每个 8 像素）。",
     "tiles.height": "块的高度，以潜变量计。",
     "tiles.overlap": "相邻块重叠的潜变量数。",
+    "enlarge": "给放大模型（Stable Diffusion x4）的小图。",
+    "enlarge.image": "小图。",
+    "enlarge.noise_level": "小图所带的噪声；越大模型发挥越多。",
     "redraw": "起始图片放大后分块重绘。",
     "redraw.method": "tiles：各块独立成图并相互淡入（SD upscale）；linear、chess：在同一画布上依次或按棋盘"
     "重绘方块（Ultimate SD upscale）；none：只修接缝。",

@@ -36,7 +36,8 @@ def demand(facts: ModelFacts, placement: Placement, width: int, height: int) -> 
         x = torch.empty(1, facts.unet.in_channels, height // vae.config.downscale, width // vae.config.downscale)
         latents = x.new_empty(1, vae.config.latent_channels, *x.shape[2:])
         context, time = torch.empty(1, TOKENS, facts.unet.context_dim), torch.empty(1)
-        y = None if facts.unet.vector_dim is None else torch.empty(1, facts.unet.vector_dim)
+        told = facts.unet.vector_dim or (facts.unet.classes and 4 * facts.unet.model_channels)
+        y = None if not told else torch.empty(1, told)
         return Demand(
             unet=numbers(unet) * size,
             text=sum(numbers(encoder) for encoder in encoders) * size,

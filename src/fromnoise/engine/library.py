@@ -46,6 +46,7 @@ DEFAULTS = Settings()
 ROOM = 1 << 31  # bytes: with as much beside the weights, nothing needs a plan
 WAITING = Plan(unet=0.0, text=False, vae=False)  # until it is known for what
 MOST_CALLS = 8  # side by side
+UPSCALER_BETAS = (0.0001, 0.02)
 MOST_AT_ONCE = 1 << 21  # pixels that the autoencoder takes whole
 SCALINGS: dict[Prediction, Callable[[Tensor], Scalings]] = {"eps": eps_scalings, "v": v_scalings, "edm": edm_scalings}
 
@@ -325,6 +326,13 @@ def load(
     return model
 
 
+def noise_table(facts: ModelFacts) -> NoiseTable:
+    """The noise levels of its timesteps."""
+    if facts.task == "upscale":
+        return NoiseTable.ldm(*UPSCALER_BETAS)
+    return NoiseTable.ldm(zero_snr=facts.zero_snr)
+
+
 def assemble(
     name: str,
     checkpoint: Checkpoint,
@@ -354,7 +362,7 @@ def assemble(
         unet=checkpoint.unet,
         vae=vae,
         text=checkpoint.text,
-        table=ContinuousTable(*facts.sigmas) if facts.sigmas else NoiseTable.ldm(zero_snr=facts.zero_snr),
+        table=ContinuousTable(*facts.sigmas) if facts.sigmas else noise_table(facts),
         scalings=SCALINGS[facts.prediction],
         placement=placement,
         settings=settings,

@@ -17,6 +17,7 @@ from fromnoise.engine.image_vectors import image_noise
 from fromnoise.engine.images import to_tensor
 from fromnoise.engine.inverting import Inverting
 from fromnoise.engine.library import Model
+from fromnoise.engine.low_res import low_res_channels
 from fromnoise.engine.networks import unet_variants, with_networks
 from fromnoise.engine.passes import Order, Pass, Progress, evaluations
 from fromnoise.engine.plan import Plan, chosen_schedule, make_plan, single_precision, start_scale
@@ -61,7 +62,9 @@ class Preparation:
     def seeding(self, order: Order) -> Seeding:
         """The noise of a pass."""
         recipe = self.recipe
-        earlier = image_noise(self.model, recipe)
+        earlier: tuple[int, ...] | None = image_noise(self.model, recipe)
+        if self.model.facts.task == "upscale" and self.profile.name == "diffusers":
+            earlier = (1, 3, *self.shape(order.words)[2:])
         return Seeding(
             self.profile,
             recipe.seed,
@@ -185,6 +188,9 @@ class Preparation:
         more = self.model.unet.config.in_channels - latents
         if more == latents and start is not None:
             return Channels(self.model.vae.unscaled(start.latents), unseen=True)
+        if self.model.facts.task == "upscale":
+            _, _, height, width = self.shape(words)
+            return Channels(low_res_channels(self.model, self.recipe, (height, width)), unseen=False)
         if more == 1:
             return Channels(self.depth_channel(words), unseen=False)
         return Channels(self.inpaint_channels(words, start), unseen=False) if more == latents + 1 else None

@@ -38,7 +38,7 @@ from fromnoise.engine.recipe_parts import (
     in_eights,
 )
 from fromnoise.engine.recipe_pictures import MAX_BOXES, MAX_PICTURES, Box, Depth, Gligen, ImagePrompt
-from fromnoise.engine.recipe_upscale import FaceRestoration, Redraw, TiledDiffusion
+from fromnoise.engine.recipe_upscale import Enlarge, FaceRestoration, Redraw, TiledDiffusion
 from fromnoise.engine.references import ImageRef
 from fromnoise.engine.shelves import BUILTIN
 from fromnoise.errors import UserError
@@ -108,6 +108,7 @@ class Recipe(BaseModel):
         None, description="What enlarges a start picture that is too small; None: Lanczos: see fromnoise upscalers."
     )
     redraw: Redraw | None = Field(None, description="The start picture is enlarged and painted anew in tiles.")
+    enlarge: Enlarge | None = Field(None, description="A small picture for models that upscale.")
     match_colours: bool = Field(False, description="Give the result the colours of the start picture.")
     mask: ImageRef | None = Field(None, description="White where the start picture may change.")
     inpaint: Inpaint | None = Field(None, description="How the mask is used.")

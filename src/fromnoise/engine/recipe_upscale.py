@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from fromnoise.engine.recipe_parts import MAX_SIDE, Part, Share, Side
+from fromnoise.engine.references import ImageRef
 
 BUILTIN_UPSCALER = "R-ESRGAN AnimeVideo"
 
@@ -47,6 +48,15 @@ class Redraw(Part):
     seam_width: int = Field(default=64, ge=8, le=1024, description="Pixels across a strip.")
     seam_padding: int = Field(default=16, ge=0, le=1024, description="Pixels about it that are looked at.")
     seam_blur: float = Field(default=4.0, ge=0, le=256, description="Of the edges of tiles half a tile off.")
+
+
+class Enlarge(Part):
+    """A small picture for upscaling models (Stable Diffusion x4), which paint it four times as large."""
+
+    image: ImageRef = Field(description="The small picture.")
+    noise_level: int = Field(
+        default=20, ge=0, le=350, description="How much noise it is shown with: more lets the model invent more."
+    )
 
 
 class FaceRestoration(Part):

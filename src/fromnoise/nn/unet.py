@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fromnoise.nn.ops import Conv2d, GroupNorm, LayerNorm, Linear, attention, image_from, tokens_from
+from fromnoise.nn.ops import Conv2d, Embedding, GroupNorm, LayerNorm, Linear, attention, image_from, tokens_from
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,8 @@ class UNetConfig:
     head_dim: int = 64
     vector_dim: int | None = None  # length of the pooled conditioning vector y (SDXL, unCLIP)
     linear_proj: bool = False  # the transformer's projections are linear layers, not 1x1 convolutions
+    classes: int | None = None  # it is told one of so many numbers: the noise level of x4 upscalers
+    crossed: tuple[bool, ...] = ()  # of each level: what would be self-attention reads the prompt, too
     guidance_dim: int | None = None  # length of the embedded guidance scale that a distilled network is told (LCM)
 
     @classmethod
@@ -179,30 +181,31 @@ class FeedForward(nn.Module):
 
 
 class TransformerBlock(nn.Module):
-    def __init__(self, dim: int, context_dim: int, heads: int) -> None:
+    def __init__(self, dim: int, context_dim: int, heads: int, crossed: bool = False) -> None:
         super().__init__()
-        self.attn1 = CrossAttention(dim, dim, heads)  # of the picture with itself
+        self.crossed = crossed
+        self.attn1 = CrossAttention(dim, context_dim if crossed else dim, heads)  # of the picture with itself
         self.ff = FeedForward(dim)
         self.attn2 = CrossAttention(dim, context_dim, heads)  # of the picture with the prompt
         self.norm1, self.norm2, self.norm3 = LayerNorm(dim), LayerNorm(dim), LayerNorm(dim)
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
         h = self.norm1(x)
-        x = x + self.attn1(h, h)
+        x = x + self.attn1(h, context if self.crossed else h)
         x = x + self.attn2(self.norm2(x), context)
         out: Tensor = x + self.ff(self.norm3(x))
         return out
 
 
 class SpatialTransformer(nn.Module):
-    def __init__(self, channels: int, depth: int, config: UNetConfig) -> None:
+    def __init__(self, channels: int, depth: int, config: UNetConfig, crossed: bool = False) -> None:
         super().__init__()
         heads = config.heads or channels // config.head_dim
         self.linear_proj = config.linear_proj
         self.norm = GroupNorm(32, channels, eps=1e-6)
         self.proj_in = Linear(channels, channels) if config.linear_proj else Conv2d(channels, channels, 1)
         self.transformer_blocks = nn.ModuleList(
-            TransformerBlock(channels, config.context_dim, heads) for _ in range(depth)
+            TransformerBlock(channels, config.context_dim, heads, crossed) for _ in range(depth)
         )
         self.proj_out = Linear(channels, channels) if config.linear_proj else Conv2d(channels, channels, 1)
 
@@ -266,9 +269,12 @@ def skip_widths(config: UNetConfig) -> list[int]:
     return widths
 
 
-def residual_layers(config: UNetConfig, channels_in: int, channels: int, depth: int) -> list[nn.Module]:
-    """A residual block and, where `depth` is not 0, a transformer."""
-    transformer = [SpatialTransformer(channels, depth, config)] if depth else []
+def residual_layers(
+    config: UNetConfig, channels_in: int, channels: int, depth: int, level: int | None = None
+) -> list[nn.Module]:
+    """A residual block and, where `depth` is not 0, a transformer; `level` is None in the middle."""
+    crossed = level is not None and level < len(config.crossed) and config.crossed[level]
+    transformer = [SpatialTransformer(channels, depth, config, crossed)] if depth else []
     return [ResBlock(channels_in, config.model_channels * 4, channels), *transformer]
 
 
@@ -290,7 +296,7 @@ def input_blocks(config: UNetConfig) -> nn.ModuleList:
     ch = width
     for level, mult in enumerate(config.channel_mult):
         for _ in range(config.res_blocks):
-            blocks.append(Block(*residual_layers(config, ch, width * mult, next(depths))))
+            blocks.append(Block(*residual_layers(config, ch, width * mult, next(depths), level)))
             ch = width * mult
         if level != len(config.channel_mult) - 1:
             blocks.append(Block(Downsample(ch)))
@@ -312,7 +318,9 @@ class UNet(nn.Module):
         self.config = config
         self.time_embed = time_embedding(config)
         if config.vector_dim:
-            self.label_emb = label_embedding(config)
+            self.label_emb: nn.Module = label_embedding(config)
+        elif config.classes:
+            self.label_emb = Embedding(config.classes, config.model_channels * 4)
         self.input_blocks = input_blocks(config)
         self.middle_block = middle_block(config)
 
@@ -321,7 +329,7 @@ class UNet(nn.Module):
         self.output_blocks = nn.ModuleList()
         for level, channels in reversed(list(enumerate(levels))):
             for i in range(config.res_blocks + 1):
-                block = residual_layers(config, ch + skips.pop(), channels, next(output_depths))
+                block = residual_layers(config, ch + skips.pop(), channels, next(output_depths), level)
                 ch = channels
                 if level and i == config.res_blocks:
                     block.append(Upsample(ch))
@@ -340,6 +348,7 @@ class UNet(nn.Module):
         guidance: Tensor | None = None,
     ) -> Tensor:
         """x (b in_channels h w), timesteps (b), context (b n context_dim), y (b vector_dim) -> (b out_channels h w).
+        Where there are classes, y is what `label_emb` has for one of them.
 
         `control` holds one residual for each skip connection, in the order of `input_blocks`, then one for the
         middle (ControlNet; Zhang et al., 2023). `features` are added to what blocks put out, so that later blocks see
@@ -350,6 +359,8 @@ class UNet(nn.Module):
         emb = self.time_embed(timestep_embedding(timesteps, self.config.model_channels).to(x.dtype), guidance)
         if self.config.vector_dim:
             emb = emb + self.label_emb(y)
+        elif self.config.classes and y is not None:
+            emb = emb + y
 
         skips: list[Tensor] = []
         for index, block in enumerate(self.input_blocks):

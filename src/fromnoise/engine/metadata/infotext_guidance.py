@@ -33,6 +33,7 @@ PATHS = (  # parts that are written here
     "seamless",
     "outpaint",
     "inversion",
+    "enlarge",
     "redraw",
     "restore_faces",
 )
