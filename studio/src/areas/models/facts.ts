@@ -1,0 +1,50 @@
+// What a card of a model file says of it, as lines; what is not known is left out.
+import type { Schemas } from '@/api/client'
+
+type Card = Schemas['ModelCard']
+type Key = 'family' | 'holds' | 'prediction' | 'parameters' | 'dtypes' | 'size' | 'base' | 'author' | 'file' | 'hash' | 'short' | 'tensors' | 'old'
+
+export interface Fact {
+  key: Key
+  value: string
+}
+
+export function facts(card: Card): Fact[] {
+  const all: [Key, string | null | undefined][] = [
+    ['family', card.family],
+    ['holds', card.holds],
+    ['prediction', card.prediction],
+    ['parameters', card.parameters ? many(card.parameters) : ''],
+    ['dtypes', card.dtypes.join(', ')],
+    ['size', size(card.size)],
+    ['base', card.base],
+    ['author', card.author],
+    ['file', `${card.kind}/${card.file}`],
+    ['short', card.short_hash],
+    ['tensors', card.tensors_hash],
+    ['old', card.old_hash],
+    ['hash', card.sha256],
+  ]
+  return all.flatMap(([key, value]) => (value ? [{ key, value }] : []))
+}
+
+const UNITS = ['bytes', 'kB', 'MB', 'GB', 'TB']
+
+/** Bytes as people say them. */
+export function size(bytes: number): string {
+  const power = bytes < 1000 ? 0 : Math.min(UNITS.length - 1, Math.floor(Math.log10(bytes) / 3))
+  const number = bytes / 1000 ** power
+  return `${power && number < 10 ? number.toFixed(1) : Math.round(number)} ${UNITS[power]}`
+}
+
+/** Numbers as people say them: 860 million. */
+function many(count: number): string {
+  return new Intl.NumberFormat('en', { notation: 'compact', maximumSignificantDigits: 3 }).format(count)
+}
+
+/** What puts it into a prompt, if anything does. */
+export function tagOf(card: Card): string {
+  if (card.kind === 'loras') return `<lora:${card.name}:${card.weight ?? 1}>`
+  if (card.kind === 'hypernetworks') return `<hypernet:${card.name}:${card.weight ?? 1}>`
+  return card.kind === 'embeddings' ? card.name : ''
+}
