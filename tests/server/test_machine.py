@@ -1,6 +1,9 @@
 """The machine, the service's settings, everyone's preferences, and errands over HTTP."""
 
+import json
 from pathlib import Path
+
+import pytest
 
 from .conftest import Served, png
 from .test_gallery import hang
@@ -71,3 +74,47 @@ def test_users_have_folders_of_their_own(served: Served) -> None:
     assert served.context.queue.get(job["id"]).work.folder == "ann/cats"
     mine = served.client.post("/api/v1/jobs", json=body, headers=served.token("local", admin=True)).json()[0]
     assert served.context.queue.get(mine["id"]).work.folder == "cats"
+
+
+TOLD = {
+    "kinds": ["shout"],
+    "panels": [{"title": "Shout", "title_zh": "", "work": "shout",
+                "inputs": [{"name": "words", "label": "Words", "label_zh": "", "kind": "text", "choices": [],
+                            "default": None}]}],
+    "catalogue": {"samplers": [{"name": "euler_twin", "label": "Euler twin"}], "schedules": [], "others": {}},
+    "faults": ["kinds: ValueError: no"],
+}  # fmt: skip
+
+
+def test_extensions_are_known_by_what_workers_tell(served: Served) -> None:
+    recipe = {"prompt": "x", "width": 64, "height": 64, "sampler": "euler_twin"}
+    assert served.client.post("/api/v1/jobs", json={"recipes": [recipe]}).status_code == 422
+    served.leases.beat("w", {"extensions": TOLD})
+    assert served.client.post("/api/v1/jobs", json={"recipes": [recipe]}).status_code == 202
+    assert "euler_twin" in [one["name"] for one in served.client.get("/api/v1/catalogue").json()["samplers"]]
+    found = served.client.get("/api/v1/extensions").json()
+    assert (found["kinds"], found["panels"][0]["inputs"][0]["name"]) == (["shout"], "words")
+    job = served.client.post("/api/v1/extensions/shout", json={"body": {"words": "hi"}}).json()
+    assert (job["kind"], job["body"]) == ("shout", {"words": "hi"})
+    assert served.client.post("/api/v1/extensions/import", json={"body": {"folder": "/"}}).status_code == 404
+    ann = served.token("ann")
+    assert served.client.get("/api/v1/extensions", headers=ann).json()["faults"] == []
+
+
+def test_figures_tell_of_calls_and_jobs(served: Served, capsys: pytest.CaptureFixture[str],
+                                        monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    monkeypatch.setenv("FROMNOISE_LOG", "json")
+    body = {"recipes": [{"prompt": "x", "width": 64, "height": 64}]}
+    (job,) = served.client.post("/api/v1/jobs", json=body).json()
+    served.work()
+    served.leases.beat("w", {"used": 7})
+    served.client.get(f"/api/v1/jobs/{job['id']}")
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert lines[-1]["job"] == job["id"]
+    assert (lines[-1]["route"], lines[-1]["status"]) == ("/api/v1/jobs/{job}", 200)
+    figures = served.client.get("/metrics").text
+    assert 'fromnoise_http_requests_total{method="POST",route="/api/v1/jobs",status="202"} 1.0' in figures
+    assert 'fromnoise_worker_memory_bytes{device="cpu"} 7.0' in figures
+    assert 'fromnoise_job_seconds{quantile="0.5"}' in figures
+    served.client.get("/nothing/made/up")
+    assert "made/up" not in served.client.get("/metrics").text

@@ -180,3 +180,29 @@ def gathered() -> dict[str, Any]:
     fields = [{"path": told.path, "explanation": told.explanation, "explanation_zh": told.explanation_zh}
               for told in explained()]  # fmt: skip
     return {"samplers": samplers, "schedules": schedules, "others": others, "fields": fields}
+
+
+def beyond_shipped() -> dict[str, Any]:
+    """What is registered in this process besides what comes with the package; loads torch."""
+    found, shipped = gathered(), Catalogue.shipped()
+    known = {"samplers": shipped.samplers, "schedules": shipped.schedules, **shipped.others}
+
+    def more(kind: str, choices: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        names = {choice.name for choice in known.get(kind, ())}
+        return [
+            {**choice, "options": finite(choice.get("options", {}))}
+            for choice in choices
+            if choice["name"] not in names
+        ]
+
+    others = {kind: more(kind, choices) for kind, choices in found["others"].items()}
+    return {
+        "samplers": more("samplers", found["samplers"]),
+        "schedules": more("schedules", found["schedules"]),
+        "others": {kind: choices for kind, choices in others.items() if choices},
+    }
+
+
+def finite(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what JSON can't tell."""
+    return {name: value for name, value in options.items() if value not in (float("inf"), float("-inf"))}

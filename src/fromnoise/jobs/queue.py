@@ -201,6 +201,16 @@ class Queue:
             rows = connection.execute(select(RESULTS).where(RESULTS.c.job == job).order_by(RESULTS.c.number)).all()
         return [Result(row.path, row.sha256, row.media, row.data) for row in rows]
 
+    def times(self, count: int) -> dict[str, list[float]]:
+        """Seconds of work, and of waiting before, of the jobs that were done last."""
+        query = select(JOBS.c.created, JOBS.c.started, JOBS.c.finished).where(JOBS.c.state == "done")
+        with self.database.reading() as connection:
+            rows = connection.execute(query.order_by(JOBS.c.finished.desc()).limit(count)).all()
+        known = [row for row in rows if row.started is not None and row.finished is not None]
+        return {
+            "work": [row.finished - row.started for row in known], "wait": [row.started - row.created for row in known]
+        }  # fmt: skip
+
     def made(self, sha256: str, owner: str | None = None) -> Result | None:
         """A file of that SHA-256 that one of the owner's jobs has made, if there is one."""
         query = select(RESULTS).join(JOBS, JOBS.c.id == RESULTS.c.job)

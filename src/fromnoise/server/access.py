@@ -11,6 +11,7 @@ import hashlib
 import ipaddress
 import secrets
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal, Protocol
 
 from argon2 import PasswordHasher
@@ -28,7 +29,6 @@ TOKEN_BYTES = 32
 FAILURES = Rate(10, 300.0)  # wrong passwords of one address
 HASHER = PasswordHasher()  # argon2id with the parameters of RFC 9106's second recommendation
 SHORTEST_PASSWORD = 8
-NOBODYS = HASHER.hash(secrets.token_hex())  # checked where a name is unknown, so that names can't be found out by time
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,12 @@ class Accounts(Protocol):
     def any(self) -> bool:
         """Whether there is a user or a token at all."""
         ...
+
+
+@cache
+def nobodys() -> str:
+    """A hash that is checked where a name is unknown, so that names can't be found out by time."""
+    return HASHER.hash(secrets.token_hex())
 
 
 def new_token() -> str:
@@ -120,10 +126,10 @@ class Access:
             raise ApiError(429, "rate", "too many wrong passwords; wait some minutes", retry_after=FAILURES.seconds)
         account = self.accounts.account(name)
         try:
-            HASHER.verify(account.password if account else NOBODYS, password)
+            HASHER.verify(account.password if account else nobodys(), password)
         except (VerificationError, InvalidHashError):
             raise self.refused(address) from None
-        assert account is not None  # nobody knows the password of NOBODYS
+        assert account is not None  # nobody knows that of nobodys()
         return Identity(account.name, account.role)
 
     def refused(self, address: str) -> ApiError:

@@ -2,13 +2,14 @@
 
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse, PlainTextResponse
-from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
 from fromnoise import __version__
 from fromnoise.server import errors, native, openai, page
 from fromnoise.server.context import Context
 from fromnoise.server.guard import Guard, Policy
+from fromnoise.server.metrics import Metrics, figures
 from fromnoise.server.sdapi import routes as sdapi
 
 
@@ -21,7 +22,9 @@ def inner_app(context: Context) -> FastAPI:
     """Everything but the guard."""
     app = with_routes()
     app.state.context = context
-    add_health(app, context)
+    calls = CollectorRegistry()
+    app.add_middleware(Metrics, registry=calls)
+    add_health(app, context, calls)
     page.add_to(app)
     return app
 
@@ -36,7 +39,7 @@ def with_routes() -> FastAPI:
     return app
 
 
-def add_health(app: FastAPI, context: Context) -> None:
+def add_health(app: FastAPI, context: Context, calls: CollectorRegistry) -> None:
     """What operators' programs ask: alive, ready, how much waits."""
 
     @app.get("/healthz", include_in_schema=False)
@@ -52,9 +55,4 @@ def add_health(app: FastAPI, context: Context) -> None:
 
     @app.get("/metrics", include_in_schema=False, response_class=PlainTextResponse)
     def metrics() -> PlainTextResponse:
-        registry = CollectorRegistry()
-        jobs = Gauge("fromnoise_jobs", "Jobs by state.", ["state"], registry=registry)
-        for state, count in context.queue.counts().items():
-            jobs.labels(state).set(count)
-        Gauge("fromnoise_workers", "Workers that are alive.", registry=registry).set(len(context.queue.workers()))
-        return PlainTextResponse(generate_latest(registry), media_type="text/plain; version=0.0.4")
+        return PlainTextResponse(figures(context, calls), media_type="text/plain; version=0.0.4")

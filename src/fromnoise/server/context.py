@@ -1,5 +1,6 @@
 """What the routes work with; one for each server."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -32,11 +33,22 @@ class Context:
     access: Access
     outputs: Path  # where results' paths begin
     uploads: Path  # what clients sent, by the SHA-256 of its bytes
-    catalogue: Catalogue = field(default_factory=Catalogue.shipped)
+    shipped: Catalogue = field(default_factory=Catalogue.shipped)
     settings: Settings = field(default_factory=Settings)  # where models are
     options: dict[str, Any] = field(default_factory=dict)  # AUTOMATIC1111's, as its clients have set them
     submissions: Limiter = field(default_factory=lambda: Limiter(SUBMISSIONS))
     clerk: Clerk = field(default_factory=Clerk)
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """What can be chosen, with what extensions add as workers tell it."""
+        found = self.shipped
+        for worker in self.queue.workers():
+            more = ((worker["info"] or {}).get("extensions") or {}).get("catalogue")
+            if more and (more["samplers"] or more["schedules"] or more["others"]):
+                with suppress(ValueError, KeyError, TypeError):  # a worker of another version
+                    found = found.with_more(Catalogue.of(more))
+        return found
 
     @property
     def gallery(self) -> Gallery:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from fromnoise.engine.memory import Placement
+from fromnoise.jobs.worker import extensions
 from fromnoise.jobs.worker.easel import Easel
 
 
@@ -17,6 +18,7 @@ def told(placement: Placement, easel: Easel | None = None) -> dict[str, Any]:
     return {
         "dtype": placement.dtype_name, "name": name(placement.device), "torch": torch.__version__,
         "threads": torch.get_num_threads() if placement.device.type == "cpu" else None,
+        "extensions": extensions.told() if easel is not None else None,
         "models": [Path(model).name for model in models if model], **memory(placement.device),
     }  # fmt: skip
 

@@ -24,6 +24,7 @@ from fromnoise.jobs import thumbnails
 from fromnoise.jobs.gallery import Gallery
 from fromnoise.jobs.job import PICTURE, Buried, Job, Result, State, Wish
 from fromnoise.jobs.leases import Leases, Update
+from fromnoise.jobs.logs import log
 from fromnoise.jobs.naming import Named, free_name, name
 from fromnoise.jobs.picture import New
 from fromnoise.jobs.station import Station
@@ -31,6 +32,7 @@ from fromnoise.jobs.worker import finishing as finishing  # registers its tasks
 from fromnoise.jobs.worker import importing as importing
 from fromnoise.jobs.worker import sheets as sheets
 from fromnoise.jobs.worker.easel import Drawing, Easel
+from fromnoise.jobs.worker.extensions import examine
 from fromnoise.jobs.worker.tasks import TASKS, Desk, Task
 
 IDLE = 0.1  # seconds between looks at an empty queue
@@ -89,6 +91,7 @@ class Worker:
 
     def begin(self, job: Job) -> None:
         """Start a job, or say why it can't be done."""
+        log("worker", "start", job=job.id, kind=job.work.kind, owner=job.work.owner, worker=self.id)
         with self.told_of(job):
             if job.work.kind == PICTURE:
                 self.easel.start(job)
@@ -102,7 +105,11 @@ class Worker:
         )
 
     def told_of(self, job: Job) -> "Told":
-        return Told(partial(self.leases.fail, self.id, job.id))
+        return Told(partial(self.fail, job))
+
+    def fail(self, job: Job, why: str) -> None:
+        self.leases.fail(self.id, job.id, why)
+        log("worker", "failed", job=job.id, owner=job.work.owner, worker=self.id, why=why)
 
     # pictures
 
@@ -162,6 +169,7 @@ class Worker:
         with self.told_of(drawing.job):
             drawing, image = self.easel.finish(job, latents)
             recipe = drawing.maker.recipe
+            examine(image, recipe)
             named = Named(recipe, datetime.now(), drawing.job.work.owner, hashlib.sha256(image.tobytes()).hexdigest())
             pattern = "/".join(part for part in (drawing.job.work.folder, name(self.station.pattern, named)) if part)
             outputs = self.station.outputs
@@ -178,6 +186,7 @@ class Worker:
             }
             result = Result(file, file_digest(outputs / file), "image/png", data)
             self.leases.finish(self.id, job, [result], [self.entry(drawing.job, result, outputs / file, image)])
+            log("worker", "done", job=job, owner=drawing.job.work.owner, worker=self.id, steps=drawing.step)
         self.easel.kept.forget(job)
 
     def entry(self, job: Job, result: Result, path: Path, image: Image.Image) -> New:
@@ -222,6 +231,7 @@ class Worker:
             self.errand = None
             results = stop.value or []
             self.leases.finish(self.id, job, results, self.entries(errand.job, results))
+            log("worker", "done", job=job, owner=errand.job.work.owner, worker=self.id)
             shutil.rmtree(self.place_of(errand.job), ignore_errors=True)
             return
         except Exception as error:

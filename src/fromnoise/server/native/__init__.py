@@ -9,6 +9,7 @@ from fromnoise.server.native import (
     accounts,
     errands,
     events,
+    extensions,
     gallery,
     gallery_changes,
     jobs,
@@ -24,7 +25,7 @@ from fromnoise.server.native import (
 
 PARTS = (
     about, orders, errands, jobs, traces, events, sending, gallery, gallery_changes, models, tokens, styles, machine,
-    settings, accounts,
+    settings, accounts, extensions,
 )  # fmt: skip
 
 

@@ -1,0 +1,77 @@
+"""What packages outside add to a worker: kinds of work, panels for the studio, and checks of finished pictures.
+
+Packages name theirs in entry points; all of it is loaded here, in the worker, and nowhere else. The server is told of
+it as data, with the worker's other news.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field
+
+from fromnoise.engine.catalogue import beyond_shipped
+from fromnoise.engine.recipe import Recipe
+from fromnoise.errors import FromnoiseError, UserError
+from fromnoise.jobs.worker.tasks import TASKS
+from fromnoise.registry import Registry
+
+
+class Input(BaseModel):
+    """Something that a panel asks for."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(max_length=100)
+    label: str = Field(max_length=200)
+    label_zh: str = Field(default="", max_length=200)
+    kind: str = Field(default="text", pattern="^(text|number|switch|choice|picture)$")
+    choices: tuple[str, ...] = Field(default=(), max_length=200)
+    default: str | float | bool | None = None
+
+
+class Panel(BaseModel):
+    """A form of the studio's that asks for a kind of work."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str = Field(max_length=200)
+    title_zh: str = Field(default="", max_length=200)
+    work: str = Field(max_length=100, description="The kind of work that it asks for.")
+    inputs: tuple[Input, ...] = Field(default=(), max_length=100)
+
+
+PANELS: Registry[Panel] = Registry("panel", entry_points="fromnoise.panels")
+Check = Callable[[Image.Image, Recipe], str | None]
+CHECKS: Registry[Check] = Registry("check of pictures", entry_points="fromnoise.picture_checks")
+
+
+@cache
+def told() -> dict[str, Any]:
+    """What the server is told, once for each process; what can't be loaded is said, and does without."""
+    found: dict[str, Any] = {}
+    parts: dict[str, Callable[[], Any]] = {
+        "catalogue": beyond_shipped,
+        "kinds": lambda: [name for name, run in TASKS.items() if not run.__module__.startswith("fromnoise.")],
+        "panels": lambda: [panel.model_dump(mode="json") for panel in PANELS.values()],
+    }
+    for name, tell in parts.items():
+        try:
+            found[name] = tell()
+        except Exception as error:  # of a stranger's package
+            found.setdefault("faults", []).append(f"{name}: {type(error).__name__}: {error}"[:500])
+    return found
+
+
+def examine(image: Image.Image, recipe: Recipe) -> None:
+    """UserError where a check of an operator's does not let a picture out; FromnoiseError where a check fails."""
+    for name, check in CHECKS.items():
+        try:
+            reason = check(image, recipe)
+        except Exception as error:
+            raise FromnoiseError(
+                f"the check {name} failed ({type(error).__name__}): no picture leaves unchecked"
+            ) from error
+        if reason:
+            raise UserError(f"not given out: {reason}"[:500])
