@@ -1,5 +1,6 @@
 """`fromnoise upscale` and `fromnoise upscalers`."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from PIL import Image, PngImagePlugin
 
 from fromnoise.cli import upscale as module
 from fromnoise.engine.metadata import own
+from tests import tiny
 from tests.upscalers.test_tiles import picture
 from tests.upscalers.tiny import compact, saved
 
@@ -156,6 +158,19 @@ def test_pictures_are_painted_anew_by_what_they_say(draw: Run, run: Run) -> None
     assert Image.open(other).size == (96, 72)
     [again] = run("again", other).paths
     assert Image.open(again).tobytes() == Image.open(other).tobytes()
+
+
+def test_an_upscaling_model_paints_it_four_times_as_large(draw: Run, run: Run, folder: Path) -> None:
+    vae = replace(tiny.VAE, channel_mult=(1, 1, 1), scale_factor=0.08333)
+    model = tiny.checkpoint(folder / "x4.safetensors", "sd2", task="upscale", vae=vae)
+    picture(20, 12).save("small.png")
+    [path] = run("upscale", "small.png", "--model", model, "--prompt", "a cat", "--steps", 1, "--seed", 4).paths
+    assert Image.open(path).size == (80, 48)
+    recipe = own.recipe_in(path)
+    assert recipe.enlarge is not None
+    assert (recipe.prompt, recipe.seed, recipe.steps, recipe.init) == ("a cat", 4, 1, None)
+    assert "has its own scale" in run("upscale", "small.png", "--model", model, "--scale", 2).err
+    assert "is no upscaling model" in draw("a cat", "--enlarge", "small.png").err
 
 
 def test_options_that_do_not_go_together(run: Run, photo: Path) -> None:

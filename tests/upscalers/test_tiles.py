@@ -1,7 +1,10 @@
 """Tiles: the result is that of the whole picture, whatever they are, and memory is a tile's."""
 
+from importlib.resources import files
 from itertools import pairwise
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -11,7 +14,7 @@ from torch import Tensor
 
 from fromnoise.nn.rrdb import RRDBConfig
 from fromnoise.nn.srvgg import CompactConfig
-from fromnoise.upscalers.files import applied, described
+from fromnoise.upscalers.files import applied, described, loaded, stamp
 from fromnoise.upscalers.network import Network
 from fromnoise.upscalers.tiles import fitting_overlap, pieces, tiled
 from fromnoise.upscalers.work import Work, unseen
@@ -103,6 +106,24 @@ def test_esrgan_in_tiles_is_the_whole_picture(unshuffle: int) -> None:
     for overlap in (24, 32):  # far less than it reaches, but what is far away counts for little
         made = applied(network, picture(170, 133), Work(tile=3 * overlap, overlap=overlap))
         assert largest_difference(made, whole) <= 1
+
+
+def test_the_built_in_network_in_tiles_is_the_whole_picture() -> None:
+    """Real weights. Before levels are rounded a tile's inside differs by far less than one of 255."""
+    path = Path(str(files("fromnoise.assets").joinpath("upscaler.safetensors")))
+    network = loaded(path, stamp(path), torch.device("cpu"), torch.float32)
+    image = picture(160, 110)
+    whole = applied(network, image, Work(tile=0))
+    for tile, overlap in ((96, None), (114, 38)):
+        made = applied(network, image, Work(tile=tile, overlap=overlap))
+        assert tile < 112 or same(made, whole)
+        assert largest_difference(made, whole) <= 1
+    shown = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float() / 255
+    with torch.inference_mode():
+        part, all_of_it = network.run(shown[..., :100]), network.run(shown)
+    inside = network.scale * (100 - network.reach)
+    assert float((part[..., :inside] - all_of_it[..., :inside]).abs().max()) < 1 / 255 / 100
+    assert float((part - all_of_it[..., : part.shape[-1]]).abs().max()) > 1 / 255
 
 
 def test_where_the_overlap_is_too_small_seams_fade() -> None:

@@ -38,7 +38,12 @@ OURS = {
         '用模型分块重绘： on 或设置， 如 "chess, overlap=64, seams=half"。'
     ),
     "What to see; by default what the picture itself says.": "画面内容； 默认取自图片自身。",
-    "Name or path of the checkpoint; by default the picture's own.": "模型的名字或路径； 默认取自图片自身。",
+    "The checkpoint, by default the picture's own; or, without --redraw, one that upscales (x4).": (
+        "模型， 默认取自图片自身； 不用 --redraw 时为放大模型（x4）。"
+    ),
+    "an upscaling model has its own scale and takes no strength; or add --redraw on": (
+        "放大模型有固定倍数， 也没有重绘幅度； 或加上 --redraw on"
+    ),
     "How much is replaced; 0.3 if not given.": "重绘幅度； 默认 0.3。",
     "Steps; by default the picture's own.": "步数； 默认取自图片自身。",
     "Of the first tile; by default the picture's own.": "第一块的种子； 默认取自图片自身。",

@@ -261,8 +261,7 @@ def fitted(draft: Recipe, order: Order, model: Model) -> Recipe:
 def fitting_size(draft: Recipe, order: Order, side: int) -> tuple[int, int]:
     """Width and height where none are given: the model's own, or the start picture's proportions or larger canvas."""
     if draft.enlarge is not None:
-        across, down = open_image(Path(draft.enlarge.image.path)).size
-        return max(8, round(across * TIMES / 8) * 8), max(8, round(down * TIMES / 8) * 8)
+        return times_four(Path(draft.enlarge.image.path))
     if order.init is None or draft.redraw is not None:
         return side, side
     width, height = open_image(order.init).size
@@ -270,6 +269,12 @@ def fitting_size(draft: Recipe, order: Order, side: int) -> tuple[int, int]:
         return native_size((width, height), side)
     canvas = width + grown.left + grown.right, height + grown.top + grown.bottom
     return max(8, round(canvas[0] / 8) * 8), max(8, round(canvas[1] / 8) * 8)
+
+
+def times_four(path: Path) -> tuple[int, int]:
+    """Width and height, in eights, of what an upscaling model makes of a picture."""
+    width, height = (max(8, round(side * TIMES / 8) * 8) for side in open_image(path).size)
+    return width, height
 
 
 def native_size(shape: tuple[int, int], side: int) -> tuple[int, int]:

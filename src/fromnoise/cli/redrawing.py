@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fromnoise.cli import compact
-from fromnoise.cli.drafting import RANDOM_SEEDS
+from fromnoise.cli.drafting import RANDOM_SEEDS, times_four
 from fromnoise.cli.make import Observer
 from fromnoise.cli.messages import say
 from fromnoise.cli.models import Models
@@ -32,7 +32,7 @@ CARRIED = (  # fields that mean the same in a tile as in the picture
 class Painting:
     """How pictures are painted anew; what is None is as in each picture's own recipe."""
 
-    settings: str  # of `Redraw`
+    settings: str | None  # of `Redraw`; None: the model is one that upscales by itself
     size: tuple[int, int] | None
     scale: float | None
     upscaler: str
@@ -46,6 +46,7 @@ class Painting:
 
 def redraw_settings(painting: Painting) -> dict[str, object]:
     """The part of the recipe. UserError where it is mistyped."""
+    assert painting.settings is not None
     given = compact.read_part("--redraw", painting.settings, Redraw)
     if given is None:
         raise UserError(say("--redraw off: leave the option out instead"))
@@ -73,10 +74,14 @@ def recipe_of(path: Path, painting: Painting) -> Recipe:
         known.pop("networks", None)
     if painting.seed == -1:
         known["seed"] = secrets.randbelow(RANDOM_SEEDS)
+    image = ImageRef.of(path).model_dump()
+    if painting.settings is None:
+        face = None if painting.face is None else painting.face.model_dump()
+        return Recipe.make(**known, enlarge={"image": image}, restore_faces=face)
     strength = STRENGTH if painting.strength is None else painting.strength
     return Recipe.make(
         **known,
-        init=ImageRef.of(path).model_dump(),
+        init=image,
         strength=strength,
         redraw=redraw_settings(painting),
         init_upscaler=painting.upscaler,
@@ -96,8 +101,10 @@ def repainted(
         observer = Observer(report, len(drafts), keep=False)
         for index, (path, draft) in enumerate(zip(pictures, drafts, strict=True)):
             model, refiner = models.of(draft)
-            side = model.defaults.size
-            (made,) = generate(model, [draft.but(width=side, height=side)], refiner=refiner, watch=observer)
+            width = height = model.defaults.size
+            if draft.enlarge is not None:
+                width, height = times_four(path)
+            (made,) = generate(model, [draft.but(width=width, height=height)], refiner=refiner, watch=observer)
             note(say("{path}: {width}x{height}", path=path, width=made.image.width, height=made.image.height), quiet)
             number = None if len(pictures) == 1 else index + 1
             with destination.claimed(destination.beside(f"{path.stem}-upscaled", number)) as target:

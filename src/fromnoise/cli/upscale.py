@@ -92,7 +92,10 @@ def upscale_pictures(wanted: Wanted) -> None:
 def painted_anew(wanted: Wanted) -> Painting | None:
     """How pictures are painted anew, if they are. UserError where options don't go together."""
     with_it = ("prompt", "model", "strength", "steps", "seed")
-    if wanted.redraw is None:
+    if wanted.redraw is None and wanted.model is not None:
+        if wanted.strength is not None or wanted.size or wanted.scale is not None:
+            raise UserError(say("an upscaling model has its own scale and takes no strength; or add --redraw on"))
+    elif wanted.redraw is None:
         if given := next((name for name in with_it if getattr(wanted, name) is not None), None):
             raise UserError(say("--{name} goes with --redraw on", name=given))
         return None

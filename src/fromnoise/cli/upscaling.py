@@ -90,7 +90,12 @@ def upscale(
         str | None, option(ANEW, say("What to see; by default what the picture itself says."), metavar="TEXT")
     ] = None,
     model: Annotated[
-        str | None, option(ANEW, say("Name or path of the checkpoint; by default the picture's own."), metavar="NAME")
+        str | None,
+        option(
+            ANEW,
+            say("The checkpoint, by default the picture's own; or, without --redraw, one that upscales (x4)."),
+            metavar="NAME",
+        ),
     ] = None,
     strength: Annotated[
         float | None, option(ANEW, say("How much is replaced; 0.3 if not given."), metavar="N", min=0, max=1)

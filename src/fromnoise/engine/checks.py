@@ -30,6 +30,8 @@ def check(model: Model, recipe: Recipe, refiner: Model | None = None) -> None:
     check_regions(recipe)
     if recipe.init_upscaler is not None:
         check_upscaler(recipe.init_upscaler, model.settings, latent=False)
+    if recipe.enlarge is not None and model.facts.task != "upscale":
+        raise UserError(f"{recipe.model} is no upscaling model, such as x4-upscaler-ema: leave out enlarge")
     if recipe.restore_faces is not None:
         check_faces(recipe.restore_faces, model.settings)
     if recipe.hires is not None:
