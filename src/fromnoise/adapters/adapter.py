@@ -6,6 +6,7 @@
 The patches are pure functions: `nn.ops.patching` applies them as they are used, `nn.ops.merged` bakes them in.
 """
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,12 +20,14 @@ from fromnoise.checkpoints.adapter_files.embedding import EmbeddingFile
 from fromnoise.checkpoints.adapter_files.family import CONTEXTS, LABELS, base_family
 from fromnoise.checkpoints.adapter_files.layers import TEXT, UNET, LayerNames, Place
 from fromnoise.checkpoints.adapter_files.lora import LoRAFile, read_lora
+from fromnoise.checkpoints.load import remark_unmatched
 from fromnoise.errors import FileError
 from fromnoise.nn.clip import CLIPText
 from fromnoise.nn.ops import Patch
 from fromnoise.nn.unet import UNet
 from fromnoise.text.block_weights import ALL
 
+LOG = logging.getLogger(__name__)
 SHOWN = 3  # names in a message
 BIAS = "diff_b"
 PARTS = {"input_blocks": "IN", "output_blocks": "OUT"}
@@ -120,6 +123,7 @@ def fitted(file: LoRAFile, networks: Networks, *, allow_unmatched: bool = False)
                 misshapen.append(f"{layer} ({parameter})")
     if (unknown or misshapen) and not (allow_unmatched and changes):
         raise UnmatchedLoRA(file, unknown, misshapen, remedy(file, unet))
+    remark_unmatched(LOG, file.path, [*unknown, *misshapen])
     return Adapter(file.path, changes, file.embeddings, (*unknown, *misshapen))
 
 

@@ -4,6 +4,7 @@ model = load_checkpoint("v1-5-pruned.safetensors", dtype=torch.bfloat16)
 model.unet, model.vae, model.text, model.facts.family
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -34,6 +35,7 @@ from fromnoise.nn.quantized import Quantized
 from fromnoise.nn.unet import UNet
 from fromnoise.nn.vae import AutoencoderKL
 
+LOG = logging.getLogger(__name__)
 SHOWN = 5  # names in a message
 
 
@@ -234,6 +236,15 @@ class Faults:
         """Raise UnmatchedKeys; `allow_unmatched` forgives weights too many, but none too few."""
         if self.missing or self.misshapen or (self.unknown and not allow_unmatched):
             raise UnmatchedKeys(path, self.unknown, self.missing, self.misshapen)
+        remark_unmatched(LOG, path, self.unknown)
+
+
+def remark_unmatched(log: logging.Logger, path: Path, names: list[str]) -> None:
+    """Say what a file holds that is passed over because the caller allowed it; nothing where that is nothing."""
+    if names:
+        log.warning(
+            "%s: %s of its keys match nothing (%s): done without them", path, f"{len(names):,}", shortened(names)
+        )
 
 
 def convert(

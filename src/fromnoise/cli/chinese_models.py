@@ -65,4 +65,17 @@ ELSEWHERE = {
     "{path}: its autoencoder is {theirs}'s, which garbles pictures here; give one of {wanted} with --vae": (
         "{path}：这个 VAE 属于 {theirs}，用在这里画面会花；请用 --vae 给出 {wanted} 的"
     ),
+    "{path}: {count} of its keys match nothing ({names}): done without them": (
+        "{path}：有 {count} 个键对不上（{names}）：没有使用它们"
+    ),
+    "{path}: {name} holds no numbers: its rank is 0; get the file again": (
+        "{path}：{name} 里没有数：秩为 0；请重新获取文件"
+    ),
+    "{path}: {name} is no single number; get the file again": "{path}：{name} 不是单个的数；请重新获取文件",
+    "{path}: {name} is {number}, which no model stands; get the file again": (
+        "{path}：{name} 为 {number}，任何模型都承受不了；请重新获取文件"
+    ),
+    "{path}: {layer} has a rank of {rank}, more than any layer; get the file again": (
+        "{path}：{layer} 的秩为 {rank}，比任何一层都大；请重新获取文件"
+    ),
 }

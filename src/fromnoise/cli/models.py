@@ -7,10 +7,14 @@ from fromnoise.cli.messages import say
 from fromnoise.cli.options import Order
 from fromnoise.cli.progress import note
 from fromnoise.engine import library
+from fromnoise.engine.choices import has_choices
 from fromnoise.engine.library import Model
 from fromnoise.engine.memory import Placement, parsed, place
+from fromnoise.engine.network_files import SHELVES, network_path
+from fromnoise.engine.profiles import PROFILES
 from fromnoise.engine.recipe import Recipe
 from fromnoise.engine.recipe_files import Weights
+from fromnoise.engine.recipe_networks import named
 
 
 def names(recipe: Recipe) -> list[Weights]:
@@ -35,10 +39,13 @@ class Models:
         return cls(place(order.device, order.dtype), order.quiet, order.allow_unmatched, budget)
 
     def check(self, recipe: Recipe) -> None:
-        """FileError where a model is not there."""
+        """FileError where a model, a LoRA or a hypernetwork is not there."""
         here = settings.read()
         for wanted in names(recipe):
             library.Found.of(wanted, here)
+        prompt = "" if has_choices(recipe) else recipe.prompt  # what is chosen there is not known yet
+        for use in named(recipe.networks, prompt, PROFILES[recipe.profile].dialect, recipe.steps):
+            network_path(SHELVES[use.kind], use.name, here)
 
     def of(self, recipe: Recipe) -> tuple[Model, Model | None]:
         """The model of a recipe, and its refiner."""

@@ -27,6 +27,9 @@ FOLDER = (
     "pytorch_lora_weights.bin",
 )
 BUNDLE = "bundle_emb."
+SINGLE = ("alpha", "scale")
+RANKED = ("lora_down", "hada_w1_b", "hada_w2_b", "lokr_w1_b", "lokr_w2_b")  # factors that are as long as the rank
+MAX_ALPHA, MAX_RANK = 1e6, 16384
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,22 @@ def read_lora(path: Path | str) -> LoRAFile:
         scale = config.scale(layer)
         if scale is not None and "alpha" not in factors:
             factors["scale"] = torch.tensor(scale)
+    for layer, factors in layers.items():
+        check_factors(path, layer, factors)
     return LoRAFile(path, layers, keys, tuple(unknown), bundled(weights, BUNDLE), weights.metadata)
+
+
+def check_factors(path: Path, layer: str, factors: Mapping[str, Tensor]) -> None:
+    """FileError where a layer's factors are nonsense whatever they are for."""
+    for name, tensor in factors.items():
+        if not tensor.numel():
+            raise FileError(f"{path}: {layer}.{name} holds no numbers: its rank is 0; get the file again")
+        if name in SINGLE and tensor.numel() != 1:
+            raise FileError(f"{path}: {layer}.{name} is no single number; get the file again")
+        if name in SINGLE and abs(float(tensor)) > MAX_ALPHA:
+            raise FileError(f"{path}: {layer}.{name} is {float(tensor):g}, which no model stands; get the file again")
+        if name in RANKED and len(tensor) > MAX_RANK:
+            raise FileError(f"{path}: {layer} has a rank of {len(tensor):,}, more than any layer; get the file again")
 
 
 def weights_of(path: Path) -> Path:
