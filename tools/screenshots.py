@@ -88,8 +88,23 @@ def create(page: Page) -> None:
     page.wait_for_timeout(900)
 
 
+def queue(page: Page) -> None:
+    """A line that is held, so that there is something in it."""
+    page.evaluate(
+        """async () => {
+            const headers = { 'Content-Type': 'application/json' }
+            const call = (method, path, body) => fetch(path, { method, headers, body: JSON.stringify(body) })
+            await call('DELETE', '/api/v1/line')
+            await call('PUT', '/api/v1/queue', { held: true })
+            const prompts = ['a lighthouse in the storm', '水墨山水', 'a very long prompt, '.repeat(12)]
+            await call('POST', '/api/v1/jobs', { recipes: prompts.map(prompt => ({ prompt })) })
+        }"""
+    )
+    page.wait_for_timeout(1200)
+
+
 # What an area shows besides its first sight: dialogs to open, texts to type, ...
-SCENES: dict[str, Callable[[Page], None]] = {"create": create}
+SCENES: dict[str, Callable[[Page], None]] = {"create": create, "queue": queue}
 
 
 def main(arguments: list[str]) -> int:

@@ -22,6 +22,7 @@ test.each(files)('%s can be said', (path) => {
   texts(path, found[path]!, found[path]!)
   for (const key of Object.keys(found[path]!)) {
     const named = Object.fromEntries(values(found[path]![key]!).map((name) => [name.slice(1, -1), 2]))
-    expect(i18n.global.t(`${path}.${key}`, named), key).not.toMatch(/[{}]|^$/)
+    const literal = found[path]![key]!.includes("{'{'}") // braces that are meant
+    expect(i18n.global.t(`${path}.${key}`, named), key).not.toMatch(literal ? /^$/ : /[{}]|^$/)
   }
 })

@@ -15,6 +15,11 @@ test('a text is said in the language of the moment', () => {
   expect(t('hello', { name: 'A' })).toBe(`Hello A${BETWEEN}你好 A`)
 })
 
+test('a bilingual text within another gives each language its own', () => {
+  preferences.language = 'both'
+  expect(t('hello', { name: either('A', '甲') })).toBe(`Hello A${BETWEEN}你好 甲`)
+})
+
 test('counts choose the plural', () => {
   expect([t('jobs', { n: 1 }), t('jobs', { n: 3 })]).toEqual(['1 job', '3 jobs'])
 })

@@ -27,7 +27,13 @@ export function texts<const E extends Texts>(area: string, en: E, zh: { [K in ke
 
 function said(key: string, values: Values): string {
   if (preferences.language !== 'both') return inOne(preferences.language, key, values)
-  return inBoth(inOne('en', key, values), inOne('zh', key, values))
+  return inBoth(inOne('en', key, halves(values, 0)), inOne('zh', key, halves(values, 1)))
+}
+
+/** Of values that are bilingual texts themselves the part in one of the languages. */
+function halves(values: Values, which: 0 | 1): Values {
+  const half = (value: string | number) => (typeof value === 'string' && value.includes(BETWEEN) ? value.split(BETWEEN)[which]! : value)
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, half(value)]))
 }
 
 function inOne(locale: 'en' | 'zh', key: string, values: Values): string {
