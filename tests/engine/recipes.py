@@ -1,10 +1,12 @@
 """Recipes of every kind for hypothesis, made from the types of their fields: a new field takes part by itself."""
 
+import random
 import types
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt
-from hypothesis import assume
+from hypothesis import HealthCheck, Phase, assume, given, seed, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -12,6 +14,8 @@ from pydantic.fields import FieldInfo
 from fromnoise.engine.profiles import PROFILES
 from fromnoise.engine.recipe import ImageRef, Recipe
 from fromnoise.engine.recipe_control import TYPES, Control
+from fromnoise.engine.recipe_upscale import Redraw
+from fromnoise.errors import UserError
 from fromnoise.preprocessors import PREPROCESSORS
 from fromnoise.sampling.samplers import SAMPLERS
 from fromnoise.sampling.schedules import SCHEDULES
@@ -119,4 +123,45 @@ FROM_NOISE: st.SearchStrategy[Recipe] = parts(
     Recipe, init=st.none(), mask=st.none(), outpaint=st.none(), inversion=st.none(), redraw=st.none()
 )
 FROM_PICTURES: st.SearchStrategy[Recipe] = parts(Recipe, init=IMAGES, hires=st.none())
-RECIPES = FROM_NOISE | FROM_PICTURES
+REDRAWN: st.SearchStrategy[Recipe] = parts(
+    Recipe, init=IMAGES, redraw=parts(Redraw), hires=st.none(), mask=st.none(), outpaint=st.none(), inversion=st.none()
+)
+RECIPES = FROM_NOISE | FROM_PICTURES | REDRAWN
+
+TOGETHER = (  # fields that depend on each other
+    ("sampler", "sampler_options"),
+    ("init", "mask", "hires", "redraw", "outpaint", "inversion"),
+    ("gligen", "boxes"),
+)
+
+
+def mixed(strategy: st.SearchStrategy[Recipe], count: int, pool: int = 200) -> Iterator[Recipe]:
+    """So many recipes, quickly and always the same: each takes its fields from some of a pool of generated ones."""
+    found: list[Recipe] = []
+
+    @seed(7)
+    @given(strategy)
+    @settings(
+        max_examples=pool,
+        phases=[Phase.generate],
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    def collect(recipe: Recipe) -> None:
+        found.append(recipe)
+
+    collect()
+    rng = random.Random(7)
+    alone = [(name,) for name in Recipe.model_fields if not any(name in group for group in TOGETHER)]
+    while count:
+        fields: dict[str, Any] = {}
+        for group in (*TOGETHER, *alone):
+            donor = rng.choice(found)
+            fields |= {name: getattr(donor, name) for name in group}
+        try:
+            recipe = Recipe.make(**fields)
+        except UserError:  # what contradicts itself
+            continue
+        count -= 1
+        yield recipe

@@ -2,9 +2,10 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -24,11 +25,12 @@ from fromnoise.engine.recipe_guidance import (
     Seamless,
     TokenMerging,
 )
+from fromnoise.engine.recipe_networks import NetworkUse
 from fromnoise.engine.recipe_parts import Hires, Inpaint, Noise, Refiner, Sizes, SoftInpaint, Variation
 from fromnoise.errors import FileError
 from fromnoise.sampling.samplers import SAMPLERS
 from fromnoise.sampling.schedules import SCHEDULES
-from tests.engine.recipes import parts
+from tests.engine.recipes import NAMED, RECIPES, mixed, parts, values
 
 WORDS = st.sampled_from(
     ["a cat", "(red:1.2)", "[a:b:0.5]", "<lora:x:0.8>", "BREAK", "\n", ", ", '"', "\\", "Template: x",
@@ -83,6 +85,16 @@ INPAINTS = st.builds(
     soft=st.none() | st.builds(SoftInpaint, bias=st.floats(0, 8), preservation=st.floats(0, 8)),
     masked_image_weight=UNIT,
 )
+NETWORKS = st.lists(
+    st.builds(
+        NetworkUse,
+        name=st.sampled_from(["ink", "wash 2", "图"]),
+        strength=st.sampled_from([1, 0.5, -0.25]),
+        text_strength=st.sampled_from([None, 0.8]),
+        blocks=st.sampled_from([None, "OUTALL"]),
+    ),
+    max_size=3,
+).map(tuple)
 REFINERS = st.builds(
     Refiner, model=st.sampled_from(["refiner", "x: y, z"]), model_hash=HASHES, switch_at=UNIT.filter(lambda x: x != 1)
 )
@@ -104,6 +116,11 @@ def second_passes(draw: st.DrawFn, text: st.SearchStrategy[str]) -> Hires:
         prompt=draw(st.none() | text),
         negative=draw(st.none() | text),
     )
+
+
+def field(name: str) -> st.SearchStrategy[Any]:
+    """Values of a field of recipes."""
+    return values(Recipe.model_fields[name].annotation, tuple(Recipe.model_fields[name].metadata), name)
 
 
 @st.composite
@@ -146,6 +163,13 @@ def recipes(draw: st.DrawFn, text: st.SearchStrategy[str] = TEXT) -> Recipe:
         outpaint=draw(st.none() | parts(Outpaint)),
         inversion=draw(st.none() | parts(Inversion)),
         exact_steps=draw(st.booleans()),
+        networks=draw(NETWORKS),
+        controls=draw(NAMED["controls"]),
+        image_prompts=draw(field("image_prompts")),
+        gligen=(gligen := draw(field("gligen"))),
+        boxes=draw(field("boxes")) if gligen else (),
+        depth=draw(field("depth")),
+        tiles=draw(field("tiles")),
         sizes=draw(st.none() | st.builds(Sizes, crop=st.tuples(st.integers(0, 99), st.integers(0, 99)))),
     )
 
@@ -185,16 +209,44 @@ def check_infotext(recipe: Recipe) -> None:
 
 
 @given(recipes(CARRIED_TEXT))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_infotext_keeps_all_that_it_has_a_place_for(recipe: Recipe) -> None:
     check_infotext(recipe)
 
 
-@pytest.mark.slow
-@given(recipes(CARRIED_TEXT))
-@settings(max_examples=10_000, deadline=None, suppress_health_check=list(HealthCheck))
-def test_infotext_keeps_ten_thousand_recipes(recipe: Recipe) -> None:
-    check_infotext(recipe)
+COUNTS = pytest.mark.parametrize("count", [150, pytest.param(10_000, marks=pytest.mark.slow)])
+
+
+@COUNTS
+def test_infotext_keeps_thousands_of_recipes(count: int) -> None:
+    used: set[str] = set()
+    for recipe in mixed(recipes(CARRIED_TEXT), count, pool=min(count // 2, 400)):
+        check_infotext(recipe)
+        used |= {name for name in Recipe.model_fields if getattr(recipe, name)}
+    assert used > {
+        "controls",
+        "image_prompts",
+        "boxes",
+        "depth",
+        "networks",
+        "guidance",
+        "regional",
+        "tiles",
+        "refiner",
+    }
+
+
+@COUNTS
+def test_pngs_keep_thousands_of_recipes(tmp_path: Path, count: int) -> None:
+    """Whatever fields there are."""
+    path, picture = tmp_path / "a.png", Image.new("RGB", (8, 8))
+    used: set[str] = set()
+    for recipe in mixed(RECIPES, count, pool=min(count // 2, 400)):
+        save_picture(picture, path, own.texts(recipe))
+        read = read_any(path)
+        assert (read.recipe, dict(read.not_understood), read.warnings) == (recipe, {}, ())
+        used |= {name for name in Recipe.model_fields if getattr(recipe, name)}
+    assert used == set(Recipe.model_fields)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])

@@ -150,15 +150,19 @@ def texts_of_strangers() -> Iterator[tuple[str, str]]:
     yield "Description", "Steps: "
 
 
+LINEAR = 20  # seconds of computing: twenty times what two million characters take; the square of them would take hours
+
+
 @pytest.mark.parametrize("case", range(sum(1 for _ in texts_of_strangers())))
 def test_nothing_takes_long(tmp_path: Path, case: int) -> None:
     key, text = list(texts_of_strangers())[case]
     info = PngImagePlugin.PngInfo()
     info.add_text(key, text)
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png", pnginfo=info)
-    began = time.perf_counter()
+    began = time.process_time()
     tried(lambda: read_any(tmp_path / "a.png"))
-    assert time.perf_counter() - began < 3
+    spent = time.process_time() - began  # of this process, however busy the machine is
+    assert spent < LINEAR, f"{spent:.1f} s"
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:

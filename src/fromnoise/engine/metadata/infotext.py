@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from fromnoise import __version__
+from fromnoise.engine.metadata.infotext_controls import control_fields
 from fromnoise.engine.metadata.infotext_files import file_fields
 from fromnoise.engine.metadata.infotext_guidance import guidance_fields, soft_fields
 from fromnoise.engine.metadata.infotext_parse import NEGATIVE as NEGATIVE
@@ -85,6 +86,7 @@ def written_fields(recipe: Recipe) -> Iterator[tuple[str, str]]:
     if recipe.mask and recipe.inpaint:
         yield from inpaint_fields(recipe.inpaint)
     yield from guidance_fields(recipe)
+    yield from control_fields(recipe)
     if recipe.hires:
         yield from hires_fields(recipe.hires)
     yield from upscale_fields(recipe)

@@ -13,6 +13,7 @@ from fromnoise.engine.metadata.infotext import (
     Parsed,
     parse,
 )
+from fromnoise.engine.metadata.infotext_controls import take_controls
 from fromnoise.engine.metadata.infotext_files import take_files
 from fromnoise.engine.metadata.infotext_guidance import SOFT, take_guidance
 from fromnoise.engine.metadata.infotext_upscale import take_upscale
@@ -126,6 +127,7 @@ def understood(parsed: Parsed, tool: str) -> Imported:
     take_refiner(draft, fields)
     take_words(draft, fields, tool)
     take_guidance(draft, fields)
+    take_controls(draft, fields)
     if "Steps" in fields:
         draft.set("steps", fields.pop("Steps"), "Steps")
     take_networks(draft, fields, ours=tool == OURS)
