@@ -122,7 +122,7 @@ NAMED["controls"] = st.lists(
 FROM_NOISE: st.SearchStrategy[Recipe] = parts(
     Recipe, init=st.none(), mask=st.none(), outpaint=st.none(), inversion=st.none(), redraw=st.none()
 )
-FROM_PICTURES: st.SearchStrategy[Recipe] = parts(Recipe, init=IMAGES, hires=st.none())
+FROM_PICTURES: st.SearchStrategy[Recipe] = parts(Recipe, init=IMAGES, hires=st.none(), redraw=st.none())
 REDRAWN: st.SearchStrategy[Recipe] = parts(
     Recipe, init=IMAGES, redraw=parts(Redraw), hires=st.none(), mask=st.none(), outpaint=st.none(), inversion=st.none()
 )
