@@ -137,7 +137,7 @@ def test_a_failure_leaves_no_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_numbers_that_do_not_fit(tmp_path: Path) -> None:
-    with pytest.raises(FileError, match=r"a does not fit into float16; .*bfloat16"):
+    with pytest.raises(FileError, match=r"a has numbers that are too large for float16; choose bfloat16"):
         save_checkpoint(tmp_path / "model", {"a": torch.tensor([1e6])})
     assert list(tmp_path.iterdir()) == []
     save_checkpoint(tmp_path / "model", {"a": torch.tensor([1e6])}, dtype=torch.bfloat16)

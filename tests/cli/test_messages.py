@@ -23,6 +23,8 @@ MORE = (
     "from-file ",
     "loopback ",
     "hash ",
+    "convert ",
+    "prune ",
     "serve ",
     "studio ",
     "caption ",

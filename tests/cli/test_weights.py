@@ -32,3 +32,22 @@ def test_hash_of_nothing(run: Run, folder: Path) -> None:
     ran = run("hash", "nothing.safetensors")
     assert (ran.status, ran.out) == (2, "")
     assert "nothing.safetensors cannot be read" in ran.last
+
+
+def test_convert_and_prune(run: Run, folder: Path) -> None:
+    path = tiny.checkpoint(folder / "model.safetensors")
+    ran = run("convert", path, "model")
+    assert (ran.status, ran.out) == (0, "model\n")
+    assert "MB became" in ran.err
+    assert (folder / "model" / "model_index.json").is_file()
+    assert run("convert", "model", "back.safetensors", "--dtype", "fp16", "-q") == (0, "back.safetensors\n", "")
+    assert run("prune", path, "small.safetensors", "--dtype", "fp16").out == "small.safetensors\n"
+    for arguments, message in {
+        ("model", "small.safetensors"): "small.safetensors exists; give another name, or replace it with --force",
+        ("model.safetensors", "model.safetensors", "--force"): "is the file that is read",
+        ("model", "x.safetensors", "--dtype", "fp17"): "unknown dtype 'fp17'",
+        ("model", "x.safetensors", "--ema"): "leave --ema out",
+        ("nothing", "x.safetensors"): "nothing",
+    }.items():
+        ran = run("convert", *arguments)
+        assert (ran.status, ran.out, message in ran.last) == (2, "", True)

@@ -5,7 +5,8 @@ import unicodedata
 
 import pytest
 
-from fromnoise.text.tokenizer import Tokenizer, build_vocabulary, read_merges
+from fromnoise.assets.vocabulary import build_vocabulary, read_merges
+from fromnoise.text.tokenizer import Tokenizer
 
 transformers = pytest.importorskip("transformers")
 

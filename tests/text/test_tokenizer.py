@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from fromnoise.text.tokenizer import Tokenizer, build_vocabulary, read_merges, separate_ideographs
+from fromnoise.assets.vocabulary import build_vocabulary, read_merges
+from fromnoise.text.tokenizer import Tokenizer, separate_ideographs
 
 tokenizer = Tokenizer()
 

@@ -1,7 +1,8 @@
 """Writing checkpoints: safetensors, in the layout of the original files, all at once or not at all."""
 
 import os
-from collections.abc import Iterator, Mapping
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -9,19 +10,40 @@ from typing import BinaryIO
 import torch
 from torch import Tensor
 
-from fromnoise.checkpoints.detect import Family, detect, differences
+from fromnoise.checkpoints.deferred import computed
+from fromnoise.checkpoints.detect import detect
+from fromnoise.checkpoints.files import finite
 from fromnoise.checkpoints.header import build_header
+from fromnoise.checkpoints.layouts import original, telling
 from fromnoise.checkpoints.load import Checkpoint
-from fromnoise.checkpoints.names import OPEN_CLIP_TEXT, OPEN_CLIP_VISION
-from fromnoise.checkpoints.parts import MEAN, OPEN_CLIP_PICTURES, STD, UNET, VAE, VISION, take_apart
+from fromnoise.checkpoints.names import State
+from fromnoise.checkpoints.parts import MEAN, STD, Parts, TextPart, take_apart
 from fromnoise.errors import FileError
 
-TEXT: dict[Family, tuple[str, ...]] = {
-    "sd1": ("cond_stage_model.transformer.",),
-    "sd2": ("cond_stage_model.model.",),
-    "sdxl": ("conditioner.embedders.0.transformer.", "conditioner.embedders.1.model."),
-    "sdxl_refiner": ("conditioner.embedders.0.model.",),
-}
+NARROW = {torch.float16: "float16", torch.float8_e4m3fn: "float8_e4m3fn", torch.float8_e5m2: "float8_e5m2"}
+SHOWN = 5  # names in a message
+
+Report = Callable[[int, int], None]  # (bytes done, bytes in all)
+
+
+def silent(done: int, total: int) -> None:
+    """Reports nothing."""
+
+
+def nothing() -> None:
+    """Does nothing."""
+
+
+class NonFinite(FileError):
+    """Weights that are no numbers. `names` has all of them."""
+
+    def __init__(self, path: Path, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        shown = ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
+        super().__init__(
+            f"{path} was not written: {len(names):,} of its tensors hold NaN or infinity ({shown}); "
+            "mend or replace the model, or write it all the same with --allow-nan"
+        )
 
 
 def save_checkpoint(
@@ -43,53 +65,62 @@ def save_checkpoint(
 
 def layout(model: Checkpoint) -> dict[str, Tensor]:
     """Every weight under its name in the original files, with the markers of v-prediction and zero terminal SNR."""
-    state = {UNET + name: weight for name, weight in model.unet.state_dict().items()}
-    if model.vae is not None:
-        state |= {VAE + name: weight for name, weight in model.vae.state_dict().items()}
-    for prefix, encoder in zip(TEXT[model.family], model.text, strict=True):
-        weights: Mapping[str, Tensor] = encoder.state_dict()
-        weights = weights if prefix.endswith(".transformer.") else OPEN_CLIP_TEXT.to_theirs(weights)
-        state |= {prefix + name: weight for name, weight in weights.items()}
-    if model.vision is not None:
-        state |= {
-            f"{VISION}{OPEN_CLIP_PICTURES}{name}": weight
-            for name, weight in OPEN_CLIP_VISION.to_theirs(model.vision.state_dict()).items()
-        }
-    if model.vision_stats is not None:
-        state |= dict(zip((MEAN, STD), model.vision_stats, strict=True))
-    if model.facts.prediction == "v":
-        state["v_pred"] = torch.empty(0)
-    if model.facts.zero_snr:
-        state["ztsnr"] = torch.empty(0)
-    return state
+    text = tuple(TextPart(f"text{i}.", "clip", encoder.state_dict()) for i, encoder in enumerate(model.text))
+    vae: State = model.vae.state_dict() if model.vae is not None else {}
+    vision: State = model.vision.state_dict() if model.vision is not None else {}
+    stats = dict(zip((MEAN, STD), model.vision_stats, strict=True)) if model.vision_stats is not None else {}
+    return original(Parts(model.unet.state_dict(), vae, text, stats, vision), model.facts)
 
 
 def told_by_metadata(model: Checkpoint, state: Mapping[str, Tensor]) -> dict[str, str]:
     """The metadata without which the file would not be recognised as what it is."""
-    detected = detect(take_apart(state))
-    told = {"modelspec.prediction_type": "v" if model.facts.prediction == "v" else "epsilon"}
-    told |= differences(model.unet.config, detected.unet, "unet")
-    if model.vae is not None and detected.vae is not None:
-        told |= differences(model.vae.config, detected.vae, "vae")
-    for i, (encoder, config) in enumerate(zip(model.text, detected.text, strict=True)):
-        told |= differences(encoder.config, config, f"text{i}")
-    if model.vision is not None and detected.vision is not None:
-        told |= differences(model.vision.config, detected.vision, "vision")
-    return told
+    return telling(model.facts, detect(take_apart(state)))
 
 
-def write(path: Path, state: Mapping[str, Tensor], dtype: torch.dtype | None, metadata: Mapping[str, str]) -> Path:
-    """Write a safetensors file. The largest elements come first, so that every tensor is aligned."""
-    dtypes = {name: stored_dtype(tensor, dtype) for name, tensor in state.items()}
+def write(
+    path: Path,
+    state: Mapping[str, Tensor],
+    dtype: torch.dtype | Mapping[str, torch.dtype] | None,
+    metadata: Mapping[str, str],
+    *,
+    report: Report = silent,
+    allow_non_finite: bool = True,
+    before_it_counts: Callable[[], None] = nothing,
+) -> Path:
+    """Write a safetensors file. The largest elements come first, so that every tensor is aligned.
+
+    `dtype` may say for each name what it is stored as. `report` is told the bytes written and those in all. Tensors may
+    be deferred: each is computed when its turn comes. Raises FileError; NonFinite, which names all of them, where
+    tensors hold NaN or infinity and `allow_non_finite` does not let them. `before_it_counts` may raise to undo it all.
+    """
+    dtypes = dict(dtype) if isinstance(dtype, Mapping) else {n: stored_dtype(t, dtype) for n, t in state.items()}
     order = sorted(state, key=lambda name: (-dtypes[name].itemsize, name))
+    total = sum(state[name].numel() * dtypes[name].itemsize for name in order)
+    done, broken = 0, []
     with whole_file(path) as file:
+        check_space(path, total)
         file.write(build_header({name: (dtypes[name], tuple(state[name].shape)) for name in order}, metadata))
         for name in order:
-            tensor = state[name].detach().to("cpu", dtypes[name]).contiguous()
-            if dtypes[name] == torch.float16 != state[name].dtype and not torch.isfinite(tensor).all():
-                raise FileError(f"{name} does not fit into float16; write {path} with dtype=torch.bfloat16")
-            file.write(tensor.flatten().view(torch.uint8).numpy().data)
+            tensor = stored(name, computed(state[name].detach()), dtypes[name])
+            if not allow_non_finite and tensor.is_floating_point() and not finite(tensor):
+                broken.append(name)
+            if not broken:
+                file.write(tensor.flatten().view(torch.uint8).numpy().data)
+            done += tensor.nbytes
+            report(done, total)
+        if broken:
+            raise NonFinite(path, broken)
+        before_it_counts()
     return path
+
+
+def stored(name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    """A tensor as it is written. FileError where its numbers are too large for the dtype."""
+    narrow = NARROW.get(dtype)
+    converted = tensor.to("cpu", dtype).contiguous()
+    if narrow and dtype != tensor.dtype and not finite(converted) and finite(tensor):
+        raise FileError(f"{name} has numbers that are too large for {narrow}; choose bfloat16 as the dtype")
+    return converted
 
 
 def stored_dtype(tensor: Tensor, dtype: torch.dtype | None) -> torch.dtype:
@@ -97,17 +128,50 @@ def stored_dtype(tensor: Tensor, dtype: torch.dtype | None) -> torch.dtype:
     return dtype if dtype is not None and tensor.is_floating_point() and tensor.dtype.itemsize > 1 else tensor.dtype
 
 
+def check_space(path: Path, size: int) -> None:
+    """FileError where a disk has no room for `size` more bytes."""
+    free = shutil.disk_usage(path.absolute().parent).free
+    if free < size:
+        raise FileError(f"{path} needs {size / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB are free; make room for it")
+
+
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
     """A file that takes the place of `path` once all of it is on the disk; after a failure nothing does."""
+    with placed(path) as part, part.open("wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def placed(path: Path) -> Iterator[Path]:
+    """Where to write the file or folder that takes the place of `path` when it is whole; after a failure none does.
+
+    A folder takes the place of another folder only where the caller has made sure that it may.
+    """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    old = path.with_name(f".{path.name}.{os.getpid()}.old")
     try:
-        with part.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        yield part
+        if part.is_dir() and path.exists():
+            path.replace(old)
+        try:
+            part.replace(path)
+        except OSError:
+            if old.exists():
+                old.replace(path)
+            raise
     except OSError as error:
         raise FileError(f"{path} cannot be written ({error.strerror}); check the folder and the free space") from error
     finally:
-        part.unlink(missing_ok=True)
+        for left in (part, old):
+            remove(left)
+
+
+def remove(path: Path) -> None:
+    """A file or a folder, or what there is of it."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

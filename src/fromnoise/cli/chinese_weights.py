@@ -3,6 +3,26 @@
 OURS = {
     "Print the hashes of files, as every tool computes them.": "显示文件的哈希值， 与各种工具算出的一致。",
     "Model files.": "模型文件。",
+    "Write a model in another layout or dtype.": "把模型写成另一种结构或精度。",
+    "Write a checkpoint without what no picture needs.": "写出检查点的精简版， 去掉画图用不到的内容。",
+    "A model: a file, a folder, or its name.": "模型： 文件、 文件夹或名字。",
+    "The file or folder to write.": "要写的文件或文件夹。",
+    "As what weights are stored: fp32, fp16, bf16, fp8; GGUF: f16, q8_0, q4_0, ...": (
+        "权重的存储精度： fp32、 fp16、 bf16、 fp8； GGUF 为 f16、 q8_0、 q4_0 等。"
+    ),
+    "Take the averages (EMA) of the U-Net's weights.": "取 U-Net 权重的滑动平均 (EMA)。",
+    "Leave out weights that match nothing, instead of stopping.": "对不上的权重略去， 不停止。",
+    "Write weights that are no numbers, too.": "含 NaN 的权重也照写。",
+    "Replace what is there.": "替换已有的。",
+    "original, diffusers, gguf, unet, vae, clip, clip_l or clip_g; by default what OUT is called.": (
+        "original、 diffusers、 gguf、 unet、 vae、 clip、 clip_l 或 clip_g； 默认由输出名决定。"
+    ),
+    "The U-Net of another file.": "用另一文件的 U-Net。",
+    "Text encoders of other files.": "用其他文件的文本编码器。",
+    "The autoencoder of another file.": "用另一文件的 VAE。",
+    "Which of a folder's sets of weights: fp16, ...": "文件夹中的哪一套权重： fp16 等。",
+    "left out: {count:,} tensors ({names})": "略去 {count:,} 个张量 ({names})",
+    "{before:,.1f} MB became {after:,.1f} MB": "{before:,.1f} MB 变为 {after:,.1f} MB",
 }
 
 ELSEWHERE: dict[str, str] = {}

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from fromnoise.assets.vocabulary import END_OF_WORD
 from fromnoise.engine.generate import Step
 from fromnoise.engine.images import to_image
 from fromnoise.engine.library import Model
@@ -22,7 +23,7 @@ from fromnoise.nn.attention_probe import AttentionProbe
 from fromnoise.sampling.guidance import NetworkCall, Picture
 from fromnoise.text.chunks import Chunk, chunk_pieces
 from fromnoise.text.prompt import parse
-from fromnoise.text.tokenizer import END_OF_WORD, Tokenizer
+from fromnoise.text.tokenizer import Tokenizer
 
 MOST_WORDS = 150
 DECODED = 256 * 256  # pixels of a picture that is decoded at each step on a processor; larger ones are estimated

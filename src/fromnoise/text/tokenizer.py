@@ -4,18 +4,16 @@ Normalisation is Unicode NFC, white space to one space and lower case; nothing e
 Words are letters, single digits, runs of other signs, or English contractions (Radford et al., arXiv 2103.00020).
 """
 
-import lzma
 import re
 import unicodedata
 from collections.abc import Iterable
 from functools import cache
-from importlib.resources import files
 
 import tokenizers
 from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers
 
-END_OF_WORD = "</w>"
-START_TEXT, END_TEXT = "<|startoftext|>", "<|endoftext|>"
+from fromnoise.assets.vocabulary import END_OF_WORD, END_TEXT, START_TEXT, build_vocabulary, read_merges
+
 WORD = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 
 
@@ -79,27 +77,6 @@ def separate_ideographs(text: str) -> str:
         return text
     visible = (c for c in text if c in "\t\n\r" or (c != "\ufffd" and unicodedata.category(c)[0] != "C"))
     return _IDEOGRAPH.sub(r" \1 ", "".join(visible))
-
-
-def read_merges() -> list[tuple[str, str]]:
-    """The 48,894 pairs of CLIP's byte-pair code, in the order in which they apply."""
-    data = files("fromnoise.assets").joinpath("clip/merges.txt.xz").read_bytes()
-    return [
-        (first, second) for first, _, second in (m.partition(" ") for m in lzma.decompress(data).decode().split("\n"))
-    ]
-
-
-def build_vocabulary(merges: list[tuple[str, str]]) -> dict[str, int]:
-    """Token to id: bytes, bytes that end a word, one token for each merge, start and end."""
-    alphabet = byte_alphabet()
-    words = [*alphabet, *(c + END_OF_WORD for c in alphabet), *(a + b for a, b in merges), START_TEXT, END_TEXT]
-    return {word: index for index, word in enumerate(words)}
-
-
-def byte_alphabet() -> list[str]:
-    """The 256 characters that stand for bytes: printable ones as themselves, then U+0100 and on for the rest."""
-    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    return [chr(b) for b in printable] + [chr(0x100 + n) for n in range(256 - len(printable))]
 
 
 @cache
