@@ -127,31 +127,6 @@ def run(network: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
     return out if isinstance(out, Tensor) else out.last
 
 
-def test_gradients_are_those_of_float64(folder: Path) -> None:
-    on = model()
-    one = task(on, folder, options("lora", conv_rank=2))
-    for p in one.module.parameters():
-        p.data.add_(torch.randn(p.shape, generator=torch.Generator().manual_seed(5)) * 0.05)
-    one.loss(0)[0].backward()
-    found = {name: p.grad.clone() for name, p in one.module.named_parameters() if p.grad is not None}
-    one.module.zero_grad()
-    site = next(s for s in one.trainable.sites if s.layer.endswith("attn2.to_v"))  # type: ignore[attr-defined]
-    parameter = one.module.get_parameter(f"{site.name}.lora_up")
-    exact = numerical(one, parameter, (3, 1))
-    assert found[f"{site.name}.lora_up"][3, 1].item() == pytest.approx(exact, rel=2e-2, abs=1e-6)
-
-
-def numerical(one: FineTuneTask, parameter: Tensor, place: tuple[int, int], step: float = 1e-2) -> float:
-    """By central differences."""
-    losses = []
-    with torch.no_grad():
-        for sign in (1, -1):
-            parameter[place] += sign * step
-            losses.append(one.loss(0)[0].double().item())
-            parameter[place] -= sign * step
-    return (losses[0] - losses[1]) / (2 * step)
-
-
 def test_a_step_is_the_same_each_time_and_from_the_cache(folder: Path, tmp_path: Path) -> None:
     on = model()
     one, again = (task(on, folder, options("lora"), tmp_path / "cache") for _ in range(2))

@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import signal
+import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -359,3 +360,47 @@ def test_an_adapter_for_sdxl_has_its_four_features(tmp_path: Path) -> None:
     network = load_control(path, on.unet)
     assert isinstance(network, T2IAdapter)
     assert network.config.xl
+
+
+@pytest.mark.parametrize("rules", [{"flip_aug": True}, {"random_crop": True}])
+def test_processes_that_open_pictures_change_nothing(rules: dict[str, bool], folder: Path) -> None:
+    figures = []
+    for workers in (0, 2):
+        on = model()
+        data = Dataset(subsets=(Subset(image_dir=folder, **rules),), batch_size=2, resolution=64)  # type: ignore[arg-type]
+        lesson = Lesson(Schedule((gathered(data),), seed=0), 8, Objective(), Noising(), workers=workers)
+        one = FineTuneTask(on, begun("lora", on), lesson)
+        with one.applied():
+            figures.append([float(one.loss(step)[0].detach()) for step in range(4)])
+        assert not multiprocessing.active_children()
+    assert figures[0] == figures[1]
+
+
+def test_two_processes_of_torchrun_lose_what_one_does_that_accumulates(folder: Path, tmp_path: Path) -> None:
+    config = replace(CONFIG, steps=4, bfloat16=False, average=0.0)
+    alone = task("lora", folder)
+    with alone.applied():
+        train(alone, replace(config, accumulate=2), tmp_path / "alone")
+    context = multiprocessing.get_context("fork")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    ranks = [context.Process(target=ranked, args=(n, port, config, folder, tmp_path / "ranks")) for n in range(2)]
+    for one in ranks:
+        one.start()
+    for one in ranks:
+        one.join()
+    assert [one.exitcode for one in ranks] == [0, 0]
+    assert losses(tmp_path / "ranks") == pytest.approx(losses(tmp_path / "alone"), rel=1e-6)
+    states = [read(tmp_path / name / "state.safetensors") for name in ("alone", "ranks")]
+    for name, tensor in states[0].items():
+        torch.testing.assert_close(states[1][name], tensor, rtol=1e-4, atol=1e-6)
+
+
+def ranked(number: int, port: str, config: LoopConfig, folder: Path, place: Path) -> None:
+    """One of torchrun's processes, by the variables that it sets."""
+    os.environ.update(RANK=str(number), LOCAL_RANK=str(number), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1",
+                      MASTER_PORT=port)  # fmt: skip
+    one = task("lora", folder)
+    with one.applied():
+        train(one, config, place)

@@ -26,6 +26,7 @@ from fromnoise.text.prompt_weights import Piece
 from fromnoise.text.tokenizer import Tokenizer
 from fromnoise.train.data.batches import Item, Schedule
 from fromnoise.train.data.captions import Moment, spoken
+from fromnoise.train.data.openers import Openers
 from fromnoise.train.emoji import philox
 from fromnoise.train.latents import Encoded as EncodedPicture
 from fromnoise.train.latents import LatentCache
@@ -76,7 +77,8 @@ class FineTuneTask:
     def __init__(self, model: Model, trainable: Trainable, lesson: Lesson, cache: Path | None = None) -> None:
         lesson.objective.check(model.facts.prediction)
         self.model, self.trainable, self.lesson = model, trainable, lesson
-        self.latents = LatentCache(model, cache)
+        self.openers = Openers(lesson.workers) if lesson.workers else None
+        self.latents = LatentCache(model, cache, self.openers)
         self.module: nn.Module = trainable.module
         self.encoder = self._encoder()
         self.is_applied = False
@@ -96,6 +98,8 @@ class FineTuneTask:
                 yield
             finally:
                 self.is_applied = False
+                if self.openers:
+                    self.openers.close()
 
     def loss(self, step: int) -> tuple[Tensor, Mapping[str, float]]:
         """That of a batch, and how pictures of the concept and of its class in general fare apart."""
@@ -128,12 +132,19 @@ class FineTuneTask:
     def batch(self, step: int) -> Batch:
         """The pictures of a step, and what is said of them."""
         lesson = self.lesson
+        for ahead in range(step + 1, min(step + 1 + lesson.workers, lesson.steps)):
+            _, expected = lesson.schedule.at(ahead)
+            self.latents.expect(expected, self.chances(ahead, expected), ahead)
         epoch, items = lesson.schedule.at(step)
-        pictures = self.latents.take(items, [Random(f"{lesson.seed}/cut/{step}/{i}") for i in range(len(items))])
+        pictures = self.latents.take(items, self.chances(step, items), step)
         controls = None
         if self.trainable.wants_controls:
             controls = torch.stack([p.control for p in pictures if p.control is not None])
         return Batch(items, pictures, self.captions(items, step, epoch), self.drawn(pictures, step), controls)
+
+    def chances(self, step: int, items: Sequence[Item]) -> list[Random]:
+        """What cuts are drawn from."""
+        return [Random(f"{self.lesson.seed}/cut/{step}/{i}") for i in range(len(items))]
 
     def captions(self, items: Sequence[Item], step: int, epoch: int) -> list[str]:
         """What is said of each picture of a batch."""

@@ -6,7 +6,7 @@ cut, and the autoencoder. A training that is started again finds them.
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
@@ -19,7 +19,8 @@ from fromnoise.engine.library import Model
 from fromnoise.engine.memory import vae_dtype
 from fromnoise.errors import FileError
 from fromnoise.train.data.batches import Item
-from fromnoise.train.data.pictures import Cut, Seen, seen
+from fromnoise.train.data.openers import Openers, mirror, opened, varies
+from fromnoise.train.data.pictures import Cut, Seen
 
 
 @dataclass(frozen=True)
@@ -40,40 +41,45 @@ class Encoded:
 class LatentCache:
     """Encodes pictures, and remembers those whose cut is always the same."""
 
-    def __init__(self, model: Model, folder: Path | None) -> None:
-        self.model, self.folder = model, folder
+    def __init__(self, model: Model, folder: Path | None, openers: Openers | None = None) -> None:
+        self.model, self.folder, self.openers = model, folder, openers
         self.known: dict[str, Encoded] = {}
 
-    def take(self, items: Sequence[Item], randoms: Sequence[Random]) -> list[Encoded]:
+    def take(self, items: Sequence[Item], randoms: Sequence[Random], batch: int = -1) -> list[Encoded]:
         """The pictures of a batch, each with the random state that its cut is drawn from."""
-        return [self._one(item, random) for item, random in zip(items, randoms, strict=True)]
+        return [
+            self._one(item, random, (batch, i)) for i, (item, random) in enumerate(zip(items, randoms, strict=True))
+        ]
 
-    def _one(self, item: Item, random: Random) -> Encoded:
-        rules = item.example.subset
-        if rules.random_crop or rules.color_aug:
-            return self._encoded(seen(item.example, item.fit, random))
-        mirrored = rules.flip_aug and random.random() < 0.5
+    def expect(self, items: Sequence[Item], randoms: Sequence[Random], batch: int) -> None:
+        """Have pictures opened that will be taken; where processes do that."""
+        for i, (item, random) in enumerate(zip(items, randoms, strict=True)):
+            mirrored = None if varies(item) else mirror(item, random)
+            if self.openers and (mirrored is None or not self._is_known(self._key(item, mirrored))):
+                self.openers.begin((batch, i), item, mirrored, random)
+
+    def _is_known(self, key: str) -> bool:
+        return key in self.known or (self.folder is not None and self._path(key).exists())
+
+    def _one(self, item: Item, random: Random, place: tuple[int, int]) -> Encoded:
+        if varies(item):
+            return self._encoded(self._opened(item, None, random, place))
+        mirrored = mirror(item, random)
         key = self._key(item, mirrored)
         if key not in self.known:
-            self.known[key] = self._stored(key) or self._fresh(item, mirrored, key)
+            self.known[key] = self._stored(key) or self._fresh(item, mirrored, key, place)
         return self.known[key]
 
-    def _fresh(self, item: Item, mirrored: bool, key: str) -> Encoded:
+    def _fresh(self, item: Item, mirrored: bool, key: str, place: tuple[int, int]) -> Encoded:
         """Encoded now, mirrored or not, and stored."""
-        encoded = self._encoded(self._middle(item, mirrored))
+        encoded = self._encoded(self._opened(item, mirrored, Random(0), place))
         if self.folder is not None:
             self._store(key, encoded)
         return encoded
 
-    def _middle(self, item: Item, mirrored: bool) -> Seen:
-        """The picture cut in the middle, and mirrored as wanted."""
-        rules = item.example.subset.model_copy(update={"flip_aug": False})
-        whole = seen(replace(item.example, subset=rules), item.fit, Random(0))
-        if not mirrored:
-            return whole
-        cut = Cut(whole.cut.original, whole.cut.corner, True)
-        flip = [None if t is None else t.flip(-1) for t in (whole.mask, whole.control)]
-        return Seen(whole.pixels.flip(-1), cut, *flip)
+    def _opened(self, item: Item, mirrored: bool | None, random: Random, place: tuple[int, int]) -> Seen:
+        ready = self.openers.end(place) if self.openers else None
+        return ready or opened(item, mirrored, random)
 
     @torch.no_grad()
     def _encoded(self, picture: Seen) -> Encoded:

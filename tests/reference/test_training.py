@@ -1,0 +1,120 @@
+"""What is trained here is to diffusers, peft and LyCORIS what it is to us: outputs and gradients."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import torch
+import transformers
+from diffusers import StableDiffusionPipeline
+from diffusers.loaders import TextualInversionLoaderMixin
+
+from fromnoise.checkpoints.save import save_checkpoint
+from fromnoise.engine.library import Model
+from fromnoise.nn.unet import SD1
+from fromnoise.text.tokenizer import build_vocabulary, read_merges
+from fromnoise.train.embedding import EmbeddingOptions, EmbeddingTraining
+from fromnoise.train.lora import LoRAOptions, LoRATraining
+from tests.engine.models import tiny_model
+from tests.reference.test_networks import pair, relative, shrunk
+from tests.train.test_methods import shaken
+
+peft = pytest.importorskip("peft")
+lycoris = pytest.importorskip("lycoris")
+
+CONFIG = replace(shrunk(SD1), channel_mult=(1, 2), depths=(1, 1, 0, 0), output_depths=(0, 0, 0, 1, 1, 1))
+X, T, CONTEXT = torch.randn(2, 4, 8, 8), torch.tensor([7.0, 801.0]), torch.randn(2, 5, CONFIG.context_dim)
+
+
+def models() -> tuple[Model, Any]:
+    """A model around our U-Net, and diffusers' U-Net with the same weights."""
+    torch.manual_seed(0)
+    ours, theirs = pair(CONFIG)
+    return replace(tiny_model("sd1"), unet=ours), theirs
+
+
+def trained(on: Model, kind: str = "lora", **more: object) -> LoRATraining:
+    fields = {"kind": kind, "rank": 4, "alpha": 2, "text": False, **more}
+    training = LoRATraining(on, LoRAOptions.model_validate(fields), 0)
+    shaken(training.module, 0.1)
+    return training
+
+
+def test_peft_has_our_outputs_and_gradients(tmp_path: Path) -> None:
+    on, theirs = models()
+    training = trained(on)
+    path = save_checkpoint(tmp_path / "it.safetensors", training.tensors(), dtype=None)
+    state, alphas = StableDiffusionPipeline.lora_state_dict(str(path), unet_config=theirs.config)
+    StableDiffusionPipeline.load_lora_into_unet(state, network_alphas=alphas, unet=theirs, adapter_name="it")
+    for name, parameter in theirs.named_parameters():
+        parameter.requires_grad_("lora_" in name)
+    with training.applied():
+        ours = on.unet(X, T, CONTEXT)
+    peers_answer = theirs(X, T, CONTEXT).sample
+    assert relative(ours, peers_answer) < 2e-5
+    ours.square().mean().backward()
+    peers_answer.square().mean().backward()
+    wanted = {n: p.grad for n, p in theirs.named_parameters() if "lora_" in n}
+    compared = 0
+    for site in training.sites:
+        base = next(
+            n for n in wanted if n.replace(".", "_").startswith(site.name.removeprefix("lora_unet_") + "_lora_A")
+        )
+        for slot, letter in (("lora_down", "A"), ("lora_up", "B")):
+            gradient = wanted[base.replace("lora_A", f"lora_{letter}")]
+            own = training.factors[site.name][slot].grad  # type: ignore[index]
+            assert relative(own.reshape(gradient.shape), gradient) < 1e-3, (site.name, slot)
+            compared += 1
+    assert compared == 2 * len(training.sites) > 20
+
+
+@pytest.mark.parametrize("kind", ["lora", "loha", "lokr", "full", "oft"])
+def test_lycoris_reads_what_we_trained(kind: str) -> None:
+    on, theirs = models()
+    training = trained(on, kind)
+    tensors = {name.replace("lora_unet_", "lycoris_"): tensor for name, tensor in training.tensors().items()}
+    network, _ = lycoris.create_lycoris_from_weights(1.0, "", theirs, weights_sd=tensors)  # its prefix for any module
+    plain = theirs(X, T, CONTEXT).sample
+    network.apply_to()
+    assert len(network.loras) == len(training.sites)
+    with torch.no_grad(), training.applied():
+        ours = on.unet(X, T, CONTEXT)
+    answer = theirs(X, T, CONTEXT).sample
+    assert relative(plain, answer) > 1e-3
+    assert relative(ours, answer) < 5e-5
+
+
+def test_diffusers_reads_our_words(tmp_path: Path) -> None:
+    """Its loader takes {token: vectors}, or AUTOMATIC1111's tree, from torch.load or safetensors."""
+    on = tiny_model("sd1")
+    training = EmbeddingTraining(on, EmbeddingOptions(token="newword", vectors=2), 0)
+    encoder = transformers.CLIPTextModel(transformers.CLIPTextConfig(
+        hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32, vocab_size=49408
+    ))  # fmt: skip
+    for ending in (".safetensors", ".pt"):
+        training.write(tmp_path / f"newword{ending}", {})
+        loader = Loader()
+        loader.tokenizer, loader.text_encoder = tokenizer(tmp_path), encoder
+        loader.load_textual_inversion(str(tmp_path), weight_name=f"newword{ending}", token=f"<w{ending[1]}>")
+        ids = loader.tokenizer.convert_tokens_to_ids([f"<w{ending[1]}>", f"<w{ending[1]}>_1"])
+        found = encoder.get_input_embeddings().weight[ids]
+        torch.testing.assert_close(found, training.tensors()["emb_params"], rtol=1e-2, atol=1e-3)
+
+
+class Loader(TextualInversionLoaderMixin):
+    """What diffusers' mix-in wants of a pipeline."""
+
+    tokenizer: Any
+    text_encoder: Any
+    components: ClassVar[dict[str, Any]] = {}
+    hf_device_map = None
+
+
+def tokenizer(folder: Path) -> Any:
+    """CLIP's, of our vocabulary."""
+    merges = read_merges()
+    (folder / "vocab.json").write_text(json.dumps(build_vocabulary(merges)))
+    (folder / "merges.txt").write_text("#version: 0.2\n" + "\n".join(" ".join(pair) for pair in merges))
+    return transformers.CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"))
