@@ -78,10 +78,11 @@ class Context:
 
     def file(self, root: Path, relative: str) -> Path:
         """A file below a root; ApiError 404 for whatever is not there, or elsewhere."""
-        path = (root / relative).resolve()
-        if not path.is_relative_to(root.resolve()) or not path.is_file():
-            raise ApiError(404, "not-found", "there is no such file")
-        return path
+        with suppress(OSError, ValueError):  # names that are too long, or hold what no name may
+            path = (root / relative).resolve()
+            if path.is_relative_to(root.resolve()) and path.is_file():
+                return path
+        raise ApiError(404, "not-found", "there is no such file")
 
 
 def context(connection: HTTPConnection) -> Context:

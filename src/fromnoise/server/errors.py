@@ -46,7 +46,9 @@ def answer(request: Request, status: int, kind: str, message: str, *, field: str
         return sdapi_problem(status, kind, without_folders(message))
     if not request.url.path.startswith("/v1/"):
         return problem(status, kind, message, field=field)
-    told = {"message": without_folders(message), "type": kind, "param": field, "code": kind}  # OpenAI's form
+    status = 400 if status == 422 else status  # OpenAI's form
+    type_ = "server_error" if status >= 500 else OPENAI_TYPES.get(status, "invalid_request_error")
+    told = {"message": without_folders(message), "type": type_, "param": field, "code": kind}
     return JSONResponse({"error": told}, status)
 
 
@@ -116,6 +118,7 @@ def add_to(app: FastAPI) -> None:
 
 
 EXCEPTIONS = ("RuntimeError", "KeyError", "ValueError")  # kinds of AUTOMATIC1111's that are none of HTTP
+OPENAI_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 DETAIL = ("type", "loc", "msg")
 MOST_DETAILS = 100
 KINDS: dict[int, str] = {

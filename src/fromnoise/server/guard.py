@@ -6,6 +6,9 @@
 * Size: a body is cut off where it grows too large, whatever it said of itself.
 """
 
+import asyncio
+import json
+import logging
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,6 +23,8 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 SAFE = ("GET", "HEAD", "OPTIONS")
 POLICY_VIOLATION = 1008  # RFC 6455, section 7.4.1
 BODY_LIMIT = 64 << 20  # bytes
+PATIENCE, LONGEST = 30.0, 300.0  # seconds between parts of a body, and for all of it
+LOG = logging.getLogger("fromnoise.server")
 
 CONTENT_POLICY = (
     "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; connect-src 'self'; "
@@ -75,6 +80,7 @@ class Guard:
         headers = Headers(scope=scope)
         refusal = self.refusal(scope, headers)
         if refusal is not None:
+            note(scope, *refusal)
             await refuse(refusal, scope, receive, send)
             return
         if scope["type"] == "websocket":
@@ -82,10 +88,12 @@ class Guard:
             return
         limited = Limited(receive, self.policy.body_limit)
         try:
-            await self.app(scope, limited, with_headers(send, limited))
-        except TooLarge as error:
-            if not limited.answered:
-                await refuse(refused(error), scope, receive, send)
+            await self.app(scope, limited, with_headers(send, limited, scope))
+        except (TooLarge, TooSlow) as error:
+            limited.error = error
+        if limited.error is not None and not limited.answered:
+            note(scope, *refused(limited.error))
+            await refuse(refused(limited.error), scope, receive, send)
 
     def refusal(self, scope: Scope, headers: Headers) -> tuple[int, str, str] | None:
         """Status, kind and words; None for a call that may go on."""
@@ -113,36 +121,65 @@ class TooLarge(ApiError):
         super().__init__(413, "size", f"at most {limit:,} bytes are taken")
 
 
+class TooSlow(ApiError):
+    """A body that does not come."""
+
+    def __init__(self) -> None:
+        super().__init__(408, "slow", "the request took too long to come")
+
+
 class Limited:
-    """`receive`, counting what has come."""
+    """`receive`, counting what has come and how long it takes."""
 
     def __init__(self, receive: Receive, limit: int) -> None:
         self.receive, self.limit, self.left = receive, limit, limit
-        self.answered = False
+        self.answered, self.more = False, True
+        self.until = time.monotonic() + LONGEST
+        self.error: ApiError | None = None
 
     async def __call__(self) -> Message:
-        message = await self.receive()
+        if not self.more:  # what comes now is that the client has gone
+            return await self.receive()
+        try:
+            message = await asyncio.wait_for(self.receive(), min(PATIENCE, self.until - time.monotonic()))
+        except TimeoutError:
+            self.error = TooSlow()
+            raise self.error from None
+        self.more = message["type"] == "http.request" and bool(message.get("more_body"))
         if message["type"] == "http.request":
             self.left -= len(message.get("body", b""))
             if self.left < 0:
-                raise TooLarge(self.limit)
+                self.error = TooLarge(self.limit)
+                raise self.error
         return message
 
 
-def with_headers(send: Send, limited: Limited) -> Send:
+def with_headers(send: Send, limited: Limited, scope: Scope) -> Send:
     """`send`, with what every answer carries."""
     began = time.monotonic()
 
     async def sending(message: Message) -> None:
+        if limited.error is not None and not limited.answered:
+            return  # what the routes make of a body that broke off
         if message["type"] == "http.response.start":
             limited.answered = True
             headers = MutableHeaders(scope=message)
             for name, value in ON_EVERY_ANSWER.items():
                 headers.setdefault(name, value)
+            if message["status"] >= 400:
+                note(scope, message["status"])
             headers["X-Process-Time"] = f"{time.monotonic() - began:.4f}"  # seconds, as AUTOMATIC1111 tells
         await send(message)
 
     return sending
+
+
+def note(scope: Scope, status: int, kind: str = "answer", _words: str = "") -> None:
+    """A line of JSON in the log for what was not done: no queries, headers or bodies, which may hold secrets."""
+    client = scope.get("client") or ("", 0)
+    told = {"status": status, "kind": kind, "method": scope.get("method", "WEBSOCKET"), "path": scope["path"][:200],
+            "client": client[0]}  # fmt: skip
+    LOG.log(logging.WARNING if kind != "answer" or status >= 500 else logging.INFO, "%s", json.dumps(told))
 
 
 def refused(error: ApiError) -> tuple[int, str, str]:

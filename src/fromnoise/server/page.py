@@ -49,8 +49,12 @@ def page(static: Path, scope: Scope) -> Response | None:
         return None
     root = static.resolve()
     if path and "\0" not in path:
-        file = (root / path).resolve()
-        if file.is_relative_to(root) and file.is_file():
+        try:
+            file = (root / path).resolve()
+            found = file.is_relative_to(root) and file.is_file()
+        except OSError:  # a name that is too long
+            return None
+        if found:
             kept = FOR_EVER if path.startswith(HASHED) else "no-cache"
             return FileResponse(file, media_type=MEDIA.get(file.suffix), headers={"Cache-Control": kept})
     if path.startswith(NOT_THE_PAGE):

@@ -19,6 +19,7 @@ from fromnoise.server.accounts import Users
 from fromnoise.server.app import create_app
 from fromnoise.server.context import Context
 from fromnoise.server.guard import LOOPBACK, Policy
+from fromnoise.server.patience import configured
 from fromnoise.settings import Settings
 
 SHORTEST_TOKEN = 16  # characters
@@ -81,10 +82,7 @@ def serve(service: Service, settings: Settings) -> None:
     posts = stations(service, settings.database_url, context, options)
     try:
         with Upkeep(database, shelved, options.days, traces=context.traces), Supervisor(posts):
-            uvicorn.run(
-                app, host=service.host, port=service.port, log_level="warning", server_header=False,
-                timeout_graceful_shutdown=GRACE,
-            )  # fmt: skip
+            uvicorn.Server(configured(app, service.host, service.port, grace=GRACE)).run()
     finally:
         context.clerk.close()
 

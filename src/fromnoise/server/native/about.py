@@ -12,8 +12,9 @@ from fromnoise.engine.profiles import PROFILES
 from fromnoise.engine.recipe import BUILTIN, Recipe
 from fromnoise.jobs.options import Options
 from fromnoise.server.context import Here, Who
+from fromnoise.server.strict import StrictRoute
 
-router = APIRouter()
+router = APIRouter(route_class=StrictRoute)
 
 
 class About(BaseModel):

@@ -23,10 +23,11 @@ from fromnoise.server.native.orders import (
     with_pictures,
 )
 from fromnoise.server.native.views import JobView
+from fromnoise.server.strict import StrictRoute
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
-router = APIRouter()
+router = APIRouter(route_class=StrictRoute)
 
 
 class Errand(BaseModel):

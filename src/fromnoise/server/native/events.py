@@ -16,12 +16,13 @@ from fromnoise.jobs.job import Event, UnknownJob
 from fromnoise.server.context import Context, Here, Who, context
 from fromnoise.server.errors import ApiError
 from fromnoise.server.guard import POLICY_VIOLATION
+from fromnoise.server.strict import StrictRoute
 
 MOST_AT_ONCE = 200  # events
 LOOK_EVERY = 0.2  # seconds between looks for events
 KEEP_ALIVE = 15.0  # seconds after which a silent stream says that it is there
 
-router = APIRouter()
+router = APIRouter(route_class=StrictRoute)
 
 Gone = Callable[[], Awaitable[bool]]
 Told = dict[str, Any]

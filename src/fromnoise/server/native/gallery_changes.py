@@ -15,10 +15,11 @@ from fromnoise.server.errors import ApiError
 from fromnoise.server.native.gallery import Card, Count, mine
 from fromnoise.server.native.orders import accepted
 from fromnoise.server.native.views import JobView
+from fromnoise.server.strict import StrictRoute
 
 MOST_AT_ONCE = 1000  # pictures that one call changes
 
-router = APIRouter(prefix="/gallery")
+router = APIRouter(prefix="/gallery", route_class=StrictRoute)
 
 
 class These(BaseModel):

@@ -11,10 +11,11 @@ from fromnoise.server.access import Identity
 from fromnoise.server.context import Admin, Context, Here, Who
 from fromnoise.server.errors import ApiError
 from fromnoise.server.native.views import JobView, ResultView
+from fromnoise.server.strict import StrictRoute
 
 MOST_AT_ONCE = 200  # jobs in one answer
 
-router = APIRouter()
+router = APIRouter(route_class=StrictRoute)
 
 Action = Literal["cancel", "skip", "pause", "resume", "retry"]
 

@@ -12,8 +12,9 @@ from pydantic import BaseModel, Field
 
 from fromnoise import __version__
 from fromnoise.server.context import Admin, Here
+from fromnoise.server.strict import StrictRoute
 
-router = APIRouter()
+router = APIRouter(route_class=StrictRoute)
 
 
 class Room(BaseModel):

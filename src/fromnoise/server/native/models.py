@@ -14,6 +14,7 @@ from fromnoise.engine.shelves import NOUNS, Kind
 from fromnoise.jobs.index import Entry, Facts
 from fromnoise.server.context import Admin, Context, Here, Who
 from fromnoise.server.errors import ApiError
+from fromnoise.server.strict import StrictRoute
 
 SHORT = 10  # digits of a hash that other tools show
 TENSORS = 12
@@ -26,7 +27,7 @@ ModelKind = Literal[
 ]  # fmt: skip
 KINDS: tuple[ModelKind, ...] = get_args(ModelKind)
 
-router = APIRouter(prefix="/models")
+router = APIRouter(prefix="/models", route_class=StrictRoute)
 
 
 class ModelCard(BaseModel):

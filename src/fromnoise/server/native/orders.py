@@ -21,10 +21,11 @@ from fromnoise.server.context import Context, Here, Who
 from fromnoise.server.errors import ApiError
 from fromnoise.server.native.styles import styled
 from fromnoise.server.native.views import JobView
+from fromnoise.server.strict import StrictRoute
 
 MOST_RECIPES = 100  # in one call
 
-router = APIRouter()
+router = APIRouter(route_class=StrictRoute)
 
 
 class Order(BaseModel):

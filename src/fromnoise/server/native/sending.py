@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from fromnoise.server import uploads
 from fromnoise.server.context import Context, Here, Who
 from fromnoise.server.native.views import shown
+from fromnoise.server.strict import StrictRoute
 
 KEPT = {"Cache-Control": "private, max-age=31536000, immutable"}
 PICTURE_BODY = {
@@ -22,7 +23,7 @@ PICTURE_BODY = {
     }
 }  # fmt: skip
 
-router = APIRouter()
+router = APIRouter(route_class=StrictRoute)
 
 
 class ReadPicture(BaseModel):

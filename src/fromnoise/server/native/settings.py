@@ -8,10 +8,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from fromnoise.jobs.options import Options
 from fromnoise.jobs.preferences import Preferences
 from fromnoise.server.context import Admin, Here, Who
+from fromnoise.server.strict import StrictRoute
 
 STUDIO = "studio"  # under which the page keeps what its users choose
 
-router = APIRouter()
+router = APIRouter(route_class=StrictRoute)
 
 
 class SettingView(BaseModel):

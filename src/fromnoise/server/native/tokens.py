@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from fromnoise.assets.vocabulary import END_OF_WORD
 from fromnoise.engine.profiles import PROFILES
 from fromnoise.server.context import Here, Who
+from fromnoise.server.strict import StrictRoute
 from fromnoise.text.chunks import SIZE, Chunk, chunk_pieces, count_tokens
 from fromnoise.text.prompt import parse
 from fromnoise.text.tokenizer import Tokenizer
@@ -13,7 +14,7 @@ from fromnoise.text.tokenizer import Tokenizer
 LONGEST = 100_000  # characters
 MOST_SHOWN = 2000  # tokens
 
-router = APIRouter()
+router = APIRouter(route_class=StrictRoute)
 
 
 class PromptText(BaseModel):

@@ -10,8 +10,9 @@ from fromnoise.jobs.traces import TracedStep
 from fromnoise.server.context import Here, Who
 from fromnoise.server.errors import ApiError
 from fromnoise.server.native.jobs import mine
+from fromnoise.server.strict import StrictRoute
 
-router = APIRouter()
+router = APIRouter(route_class=StrictRoute)
 
 Picture = Literal["predicted", "noisy", "noise", "channels", "attention"]
 
