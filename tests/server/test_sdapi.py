@@ -8,9 +8,12 @@ import pytest
 
 from fromnoise.engine.catalogue import Catalogue
 from fromnoise.engine.recipe import ImageRef
+from fromnoise.engine.recipe_upscale import FaceRestoration, Postprocess
+from fromnoise.errors import UserError
 from fromnoise.server.errors import ApiError
 from fromnoise.server.sdapi.bodies import ImageToImage, TextToImage
-from fromnoise.server.sdapi.translate import Translator, by_any_name
+from fromnoise.server.sdapi.routes.extras import Extras
+from fromnoise.server.sdapi.translate import Translator, by_any_name, face_restoration
 
 from .conftest import Served, png
 
@@ -145,3 +148,16 @@ def test_what_is_written_in_a_picture(served: Served) -> None:
     assert told.json() == {"info": "", "items": {}, "parameters": {}}
     assert told.headers["x-process-time"]
     assert served.client.post("/sdapi/v1/png-info", json={"image": "bm90aGluZw=="}).status_code == 422
+
+
+def test_faces_are_restored_as_asked() -> None:
+    steps = Extras(gfpgan_visibility=0.4, codeformer_visibility=1, codeformer_weight=0.2).steps()
+    assert Postprocess(**steps).faces == (
+        FaceRestoration(by="gfpgan", visibility=0.4), FaceRestoration(by="codeformer", weight=0.2),
+    )  # fmt: skip
+    assert "faces" not in Extras().steps()
+    assert face_restoration({}) == {"by": "codeformer"}
+    told = face_restoration({"face_restoration_model": "GFPGAN", "code_former_weight": 0.7})
+    assert FaceRestoration(**told) == FaceRestoration(by="gfpgan", weight=0.7)
+    with pytest.raises(UserError, match="faces are restored by GFPGAN or CodeFormer"):
+        face_restoration({"face_restoration_model": "other"})

@@ -6,14 +6,13 @@ from PIL import Image
 
 from fromnoise.engine import shelves
 from fromnoise.engine.enlarge import DEFAULTS
-from fromnoise.engine.recipe_upscale import FaceRestoration
+from fromnoise.engine.recipe_upscale import FACE_LABELS, FaceRestoration
 from fromnoise.errors import FileError
 from fromnoise.settings import Settings
 from fromnoise.upscalers.faces import YUNET, Restorer, drawer, finder
 from fromnoise.upscalers.work import Work
 
 KIND: shelves.Kind = "face_restore"
-LABELS = {"gfpgan": "GFPGAN", "codeformer": "CodeFormer"}
 DISTRIBUTED = {"gfpgan": "GFPGANv1.4.pth", "codeformer": "codeformer-v0.1.0.pth"}
 
 
@@ -44,7 +43,9 @@ def network_path(wanted: FaceRestoration, settings: Settings) -> Path:
     if there:
         return max(there, key=lambda path: path.stem.lower())
     place = shelves.home(KIND, settings)
-    raise FileError(f"{LABELS[wanted.by]} is the file {DISTRIBUTED[wanted.by]}, which is not here: put it into {place}")
+    raise FileError(
+        f"{FACE_LABELS[wanted.by]} is the file {DISTRIBUTED[wanted.by]}, which is not here: put it into {place}"
+    )
 
 
 def detector_path(settings: Settings) -> Path:

@@ -9,12 +9,12 @@ from pathlib import Path
 from PIL import Image
 
 from fromnoise.engine.enlarge import DEFAULTS, enlarged, upscaler
-from fromnoise.engine.face_restoring import LABELS, restored
+from fromnoise.engine.face_restoring import restored
 from fromnoise.engine.metadata.carrier import PARAMETERS_KEY, POSTPROCESSING_KEY, USER_COMMENT, read_texts
 from fromnoise.engine.metadata.infotext import written_line
 from fromnoise.engine.metadata.numbers import number
 from fromnoise.engine.recipe_parts import MAX_SIDE
-from fromnoise.engine.recipe_upscale import FaceRestoration, Postprocess
+from fromnoise.engine.recipe_upscale import FACE_LABELS, FaceRestoration, Postprocess
 from fromnoise.errors import UserError
 from fromnoise.settings import Settings
 from fromnoise.upscalers import UPSCALERS
@@ -44,7 +44,7 @@ def with_faces(
     """The picture with clear faces."""
     if wanted.visibility == 0:
         return image
-    info[f"{LABELS[wanted.by]} visibility"] = number(wanted.visibility)
+    info[f"{FACE_LABELS[wanted.by]} visibility"] = number(wanted.visibility)
     if wanted.by == "codeformer":
         info["CodeFormer weight"] = number(wanted.weight)
     return restored(image, wanted, settings, work)

@@ -8,6 +8,7 @@ from fromnoise.engine.recipe_parts import MAX_SIDE, Part, Share, Side
 from fromnoise.engine.references import ImageRef
 
 BUILTIN_UPSCALER = "R-ESRGAN AnimeVideo"
+FACE_LABELS = {"gfpgan": "GFPGAN", "codeformer": "CodeFormer"}
 
 
 class TiledDiffusion(Part):

@@ -15,11 +15,12 @@ from fromnoise.engine.metadata.infotext_guidance import guidance_fields, soft_fi
 from fromnoise.engine.metadata.infotext_parse import NEGATIVE as NEGATIVE
 from fromnoise.engine.metadata.infotext_parse import Parsed as Parsed
 from fromnoise.engine.metadata.infotext_parse import parse as parse
-from fromnoise.engine.metadata.infotext_upscale import FACES, Json, upscale_fields, upscaler_label, written_size
+from fromnoise.engine.metadata.infotext_upscale import Json, upscale_fields, upscaler_label, written_size
 from fromnoise.engine.metadata.networks import hash_fields, with_tags
 from fromnoise.engine.metadata.numbers import number
 from fromnoise.engine.recipe import Recipe
 from fromnoise.engine.recipe_parts import Hires, Inpaint
+from fromnoise.engine.recipe_upscale import FACE_LABELS
 from fromnoise.sampling.samplers import SAMPLERS
 from fromnoise.sampling.schedules import SCHEDULES
 
@@ -70,7 +71,7 @@ def written_fields(recipe: Recipe) -> Iterator[tuple[str, str]]:
         yield "Image CFG scale", number(recipe.image_guidance_scale)
     yield "Seed", str(recipe.seed)
     if recipe.restore_faces:
-        yield "Face restoration", FACES[recipe.restore_faces.by]
+        yield "Face restoration", FACE_LABELS[recipe.restore_faces.by]
     yield "Size", written_size(recipe)
     if recipe.model_hash:
         yield "Model hash", recipe.model_hash[:HASH_LENGTH]

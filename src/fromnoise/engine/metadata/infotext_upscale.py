@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from fromnoise.engine.metadata.draft import SIZE, Draft
 from fromnoise.engine.metadata.numbers import number
 from fromnoise.engine.recipe import Recipe
-from fromnoise.engine.recipe_upscale import Redraw, TiledDiffusion
+from fromnoise.engine.recipe_upscale import FACE_LABELS, Redraw, TiledDiffusion
 from fromnoise.registry import Registry
 from fromnoise.upscalers import LATENT_UPSCALERS, UPSCALERS, LatentUpscaler, UpscalerSpec
 
@@ -21,9 +21,6 @@ NONE = "None"
 BATCH = 4  # tiles that the extension computes at once by default; here it is no part of the picture
 OF_TILES = ("Mask blur", "Inpaint area", "Masked area padding", "Masked content")  # said of each
 SAYS_NOTHING = ("Tile batch size", "Keep input size", "Upscale factor")  # the size says it
-
-
-FACES = {"gfpgan": "GFPGAN", "codeformer": "CodeFormer"}
 
 
 class Json(str):
@@ -80,7 +77,7 @@ def tiled_values(part: TiledDiffusion, upscaler: str | None) -> dict[str, object
 
 def take_upscale(draft: Draft, fields: dict[str, str]) -> None:
     """Take what enlarges out of `fields`."""
-    if (face := fields.get("Face restoration", "").lower()) in FACES:
+    if (face := fields.get("Face restoration", "").lower()) in FACE_LABELS:
         draft.part("restore_faces", "by", face, fields.pop("Face restoration"))
     if INIT_UPSCALER in fields:
         draft.set("init_upscaler", fields.pop(INIT_UPSCALER), INIT_UPSCALER)

@@ -6,6 +6,7 @@ from typing import Any
 from fromnoise.engine.catalogue import Catalogue
 from fromnoise.engine.metadata.infotext_parse import parse
 from fromnoise.engine.recipe import Recipe
+from fromnoise.engine.recipe_upscale import FACE_LABELS
 
 USUAL = ("Steps", "Sampler", "CFG scale", "Seed", "Size", "Model hash", "Model", "Version", "Profile", "Clip skip",
          "Variation seed", "Variation seed strength", "Seed resize from", "Image CFG scale")  # fmt: skip
@@ -34,8 +35,8 @@ def info(
         "cfg_scale": one.guidance_scale,
         "steps": one.steps,
         "batch_size": len(recipes),
-        "restore_faces": False,
-        "face_restoration_model": None,
+        "restore_faces": one.restore_faces is not None,
+        "face_restoration_model": None if one.restore_faces is None else FACE_LABELS[one.restore_faces.by],
         "sd_model_name": one.model,
         "sd_model_hash": (one.model_hash or "")[:10],
         "sd_vae_name": None,

@@ -7,6 +7,7 @@ from typing import Any
 
 from fromnoise.engine.catalogue import Catalogue
 from fromnoise.engine.recipe import BUILTIN, ImageRef, Recipe
+from fromnoise.engine.recipe_upscale import FACE_LABELS
 from fromnoise.errors import UnknownName, UserError
 from fromnoise.server.errors import ApiError
 from fromnoise.server.sdapi import always_on, options, scripts
@@ -109,8 +110,6 @@ class Translator:
 
     def shared(self, body: Shared) -> dict[str, Any]:
         """Fields of a recipe that both have."""
-        if body.restore_faces:
-            raise UserError("restore_faces: faces are not restored here")
         if body.disable_extra_networks and "<" in body.prompt:
             raise UserError("disable_extra_networks: leave the networks out of the prompt")
         if body.count > MOST_AT_ONCE:
@@ -125,6 +124,8 @@ class Translator:
             "model": self.checkpoint(settings.get("sd_model_checkpoint")),
             "sampler_options": self.sampler_options(body, sampler),
         }  # fmt: skip
+        if body.restore_faces:
+            fields["restore_faces"] = face_restoration(settings)
         if body.seed_resize_from_w > 0 and body.seed_resize_from_h > 0:
             size = (max(8, side // 8 * 8) for side in (body.seed_resize_from_w, body.seed_resize_from_h))
             fields["noise"] = {"from_size": tuple(size)}
@@ -218,3 +219,12 @@ class Translator:
                 own["variation"] = {"seed": (other + number) % 2**64, "strength": body.subseed_strength}
             recipes.append(Recipe.make(**fields, **own))
         return recipes
+
+
+def face_restoration(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """How faces are made clear, by the settings of AUTOMATIC1111. UserError where they name another network."""
+    name = str(settings.get("face_restoration_model") or "CodeFormer")
+    if name.lower() not in FACE_LABELS:
+        raise UserError(f"face_restoration_model {name!r}: faces are restored by GFPGAN or CodeFormer")
+    weight = settings.get("code_former_weight")
+    return {"by": name.lower(), **({} if weight is None else {"weight": weight})}

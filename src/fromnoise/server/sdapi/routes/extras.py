@@ -2,13 +2,13 @@
 
 import asyncio
 import base64
+from collections.abc import Iterator
 from html import escape
 from typing import Any
 
 from pydantic import BaseModel, Field
 
 from fromnoise.engine.recipe_parts import MAX_SIDE
-from fromnoise.errors import UserError
 from fromnoise.server import uploads
 from fromnoise.server.access import Identity
 from fromnoise.server.context import Context, Here, Who
@@ -43,15 +43,22 @@ class Extras(Body):
 
     def steps(self) -> dict[str, Any]:
         """Fields of `Postprocess`. UserError for what is not here."""
-        if self.gfpgan_visibility or self.codeformer_visibility:
-            raise UserError("gfpgan_visibility and codeformer_visibility: faces are not restored here")
         found: dict[str, Any] = {"upscaler": self.upscaler_1 or "None", "scale": self.upscaling_resize}
         if self.resize_mode == 1:
             sides = (side // 8 * 8 for side in (self.upscaling_resize_w, self.upscaling_resize_h))
             found |= {"size": list(sides), "crop": self.upscaling_crop}
         if self.upscaler_2 not in (None, "", "None") and self.extras_upscaler_2_visibility:
             found |= {"upscaler2": self.upscaler_2, "visibility2": self.extras_upscaler_2_visibility}
+        if faces := list(self.faces()):
+            found["faces"] = faces
         return found
+
+    def faces(self) -> Iterator[dict[str, Any]]:
+        """How faces are made clear, in turn."""
+        if self.gfpgan_visibility:
+            yield {"by": "gfpgan", "visibility": self.gfpgan_visibility}
+        if self.codeformer_visibility:
+            yield {"by": "codeformer", "visibility": self.codeformer_visibility, "weight": self.codeformer_weight}
 
 
 class OneExtra(Extras):
