@@ -1,5 +1,8 @@
 """Controls and image prompts in AUTOMATIC1111's text, as three generations of its extension write units."""
 
+from fromnoise.engine.metadata.comfyui import read_graph
+from fromnoise.engine.metadata.comfyui_graph import Graph
+from fromnoise.engine.metadata.comfyui_write import graph
 from fromnoise.engine.metadata.infotext import parameters
 from fromnoise.engine.metadata.infotext_read import read_infotext
 from fromnoise.engine.recipe import ImageRef, Recipe
@@ -83,3 +86,37 @@ def test_nothing_of_a_control_is_lost() -> None:
     )
     found = read_infotext(parameters(recipe))
     assert (found.recipe, dict(found.not_understood), found.warnings) == (recipe, {}, ())
+
+
+def test_comfyui_graphs_carry_controls_and_boxes() -> None:
+    """Beside regions, whose conditionings go through the same nodes."""
+    recipe = Recipe.make(
+        profile="comfyui",
+        prompt="a cat",
+        schedule="normal",
+        controls=[
+            {"model": "canny", "image": HINT, "weight": 0.5, "start": 0.25, "end": 0.75},
+            {"model": "union", "image": HINT, "type": "lineart"},
+        ],
+        gligen={"model": "gligen"},
+        boxes=[{"x": 8, "y": 16, "width": 64, "height": 32, "text": "a hat"}],
+        regional={"regions": [{"prompt": "a dog", "left": 0.5, "width": 0.5}]},
+    )
+    made = graph(recipe)
+    assert [node["class_type"] for node in made.values()].count("ControlNetApplyAdvanced") == 2
+    found = read_graph(Graph(made))
+    unseen = [one.model_copy(update={"image": None}).model_dump() for one in recipe.controls]
+    assert found.recipe == recipe.but(controls=unseen)
+    assert list(found.not_understood.values()) == ['{"image": "图, b.png"}'] * 2
+    assert found.warnings == (
+        "made with a control, whose picture is not in the file: give it with --control, or a start picture",
+    )
+
+
+def test_comfyui_pictures_as_prompts_are_told() -> None:
+    made = graph(Recipe(profile="comfyui", prompt="a cat"))
+    made["90"] = {"class_type": "unCLIPConditioning", "inputs": {"conditioning": ["6", 0], "strength": 1.0}}
+    made["3"]["inputs"]["positive"] = ["90", 0]  # type: ignore[index, call-overload]
+    found = read_graph(Graph(made))
+    assert (found.recipe.prompt, list(found.not_understood)) == ("a cat", ["unCLIPConditioning 90"])
+    assert "give it with --image-prompt" in found.warnings[0]

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from fromnoise.engine.metadata.carrier import GRAPH_KEY
+from fromnoise.engine.metadata.comfyui_controls import take_controls
 from fromnoise.engine.metadata.comfyui_files import MODEL_INPUTS, take_files
 from fromnoise.engine.metadata.comfyui_graph import MAX_DEPTH, Graph, Node
 from fromnoise.engine.metadata.comfyui_models import take_change
@@ -37,6 +38,7 @@ def read_graph(graph: Graph) -> Imported:
     take_sampling(draft, graph, first)
     take_latents(draft, graph, first)
     take_prompts(draft, graph, first)
+    take_controls(draft, graph, first)
     take_files(draft, graph, first, take_models(draft, graph, first))
     return draft.build(SOURCE)
 
@@ -107,8 +109,8 @@ def encoded_texts(graph: Graph, node: Node, side: str) -> list[str]:
     names = ["text", "prompt", *(name for name in both if isinstance(node.values.get(name), str)), both[0]]
     if "conditioning" in node.links and "clip" not in node.links:
         return []
-    found = next((t for n in names if (n in node.values or n in node.links) and (t := graph.text(node, n))), None)
-    return [found] if found is not None else []
+    told = [text for n in names if (n in node.values or n in node.links) and (text := graph.text(node, n)) is not None]
+    return [next(filter(None, told), "")] if told else []
 
 
 def note_conditioning(draft: Draft, node: Node, ways: list[str]) -> None:

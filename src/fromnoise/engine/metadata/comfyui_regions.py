@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from fromnoise.engine.metadata.comfyui_controls import PASSED, way_through
 from fromnoise.engine.metadata.comfyui_graph import MAX_DEPTH, Graph, Node
 from fromnoise.engine.metadata.draft import Draft
 from fromnoise.engine.recipe_guidance import Regional
@@ -32,6 +33,10 @@ def branches(graph: Graph, holder: Node, link: str, size: tuple[int, int]) -> li
 def branching(graph: Graph, branch: Branch, size: tuple[int, int], depth: int) -> Iterator[Branch]:
     graph.visit()
     node = graph.source(branch.holder, branch.link)
+    if node is not None and node.kind in PASSED and depth < MAX_DEPTH:
+        way = way_through(node, branch.holder.links[branch.link].output)
+        yield from branching(graph, Branch(node, way, branch.place, branch.masked), size, depth + 1)
+        return
     if node is None or depth >= MAX_DEPTH or node.kind not in (COMBINE, AREA, SHARES, STRENGTH, MASK, TIMES):
         yield branch
         return

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from itertools import count
 from pathlib import Path
 
+from fromnoise.engine.metadata.comfyui_controls import control_nodes
 from fromnoise.engine.metadata.comfyui_files import Link, loaders
 from fromnoise.engine.metadata.comfyui_files import Written as Node
 from fromnoise.engine.metadata.comfyui_models import changes_of
@@ -24,9 +25,10 @@ def graph(recipe: Recipe) -> dict[str, Node]:
     """Checkpoint, two prompts, latents, KSampler, VAEDecode and SaveImage, numbered as in ComfyUI's own example.
 
     Nodes that change the model are numbered from 20, loaders of single networks from 30, those of regions from 40,
-    LoRAs and hypernetworks from 60.
+    LoRAs and hypernetworks from 60, controls and boxes from 80.
     """
     changed, (places, told), (loading, links) = model_changes(recipe), regions(recipe), loaders(recipe)
+    steering, told = control_nodes(recipe, told, clip_of(recipe))
     return {
         **loading,
         "3": node(
@@ -45,6 +47,7 @@ def graph(recipe: Recipe) -> dict[str, Node]:
         **prompts(recipe),
         **changed,
         **places,
+        **steering,
         **latents(recipe),
         "8": node("VAEDecode", samples=["3", 0], vae=links["vae"]),
         "9": node("SaveImage", images=["8", 0], filename_prefix="fromnoise"),
