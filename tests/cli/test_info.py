@@ -7,7 +7,7 @@ import pytest
 import tiny
 import torch
 from PIL import Image, PngImagePlugin
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from fromnoise.cli.info import command_of, shortened
 from fromnoise.engine.metadata import own
@@ -102,3 +102,29 @@ def test_garbage_is_a_mistake(run: Run, folder: Path) -> None:
     assert (ran.status, ran.out) == (2, "")
     assert "junk.bin" in ran.last
     assert ran.err.count("\n") == 1
+
+
+def test_a_folder_and_what_is_wrong_with_models(run: Run, folder: Path) -> None:
+    from fromnoise.checkpoints.convert import convert
+
+    path = tiny.checkpoint(folder / "model.safetensors", "sdxl")
+    convert(path, folder / "model")
+    ran = run("info", "model", "--check")
+    rows = {line.split("  ")[0]: line.split("  ")[-1].strip() for line in ran.out.splitlines()}
+    assert (ran.status, rows["format"], rows["holds"]) == (0, "diffusers", "checkpoint")
+    assert (rows["family"], rows["checked"]) == ("sdxl, base", "whole, without NaN or infinity")
+    assert len(rows["model hash"]) == 64
+    state = load_file(path)
+    lost = "model.diffusion_model.out.2.bias"
+    state["first_stage_model.quant_conv.bias"].fill_(float("nan"))
+    state["odd.weight"] = state.pop(lost)
+    save_file(state, "broken.safetensors")
+    assert run("info", "broken.safetensors").status == 0
+    ran = run("info", "broken.safetensors", "--check")
+    assert ran.status == 1
+    for name, row in {
+        lost: "missing",
+        "odd.weight": "unknown",
+        "first_stage_model.quant_conv.bias": "NaN or infinity",
+    }.items():
+        assert any(line.startswith(row) and line.endswith(f"1: {name}") for line in ran.out.splitlines())

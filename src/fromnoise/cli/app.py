@@ -67,10 +67,18 @@ def make(order: Order, prompt: Prompt, batch: Batch = 1, watch: Watch = False) -
     rich_help_panel=COMMANDS,
     help=say("Say what a model file holds, or how a picture was made."),
 )
-def info(file: Annotated[Path, typer.Argument(metavar="FILE", help=say("A model file or a picture."))]) -> None:
+def info(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help=say("A model file or folder, or a picture."))],
+    check: Annotated[
+        bool, typer.Option("--check", help=say("Read all weights: is the model whole, and are they all numbers?"))
+    ] = False,
+) -> None:
     from fromnoise.cli.info import describe
 
-    print(describe(file))
+    told, sound = describe(file, check)
+    print(told)
+    if not sound:
+        raise typer.Exit(1)
 
 
 @app.command(rich_help_panel=COMMANDS, help=say("Say what this machine can do and how long a picture takes."))

@@ -157,7 +157,8 @@ OURS = {
     'Begin with the noise that the start picture would come from: "prompt=a cat, steps=50".': (
         '从起始图片反推的噪声开始： "prompt=a cat, steps=50"。'
     ),
-    "A model file or a picture.": "模型文件或图片。",
+    "A model file or folder, or a picture.": "模型文件、 模型文件夹或图片。",
+    "Read all weights: is the model whole, and are they all numbers?": "读完全部权重： 模型是否完整， 有无 NaN？",
     "Which device to measure; by default the best there is.": "测试哪个设备； 默认用最好的设备。",
     "A TOML file; docs/training.md explains it.": "TOML 文件， 说明见 docs/training.md。",
     # making pictures

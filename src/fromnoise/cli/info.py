@@ -10,7 +10,11 @@ from PIL import Image, UnidentifiedImageError
 from fromnoise import settings
 from fromnoise.adapters.summary import embedding_facts, hypernetwork_facts, lora_facts
 from fromnoise.checkpoints.describe import describe as describe_model
-from fromnoise.checkpoints.hashes import hashes
+from fromnoise.checkpoints.folders import is_folder
+from fromnoise.checkpoints.hashes import hashes, model_hash
+from fromnoise.checkpoints.load import UnmatchedKeys
+from fromnoise.checkpoints.opening import open_model
+from fromnoise.checkpoints.sources import open_source
 from fromnoise.cli.drafting import typed
 from fromnoise.cli.hashing import rows
 from fromnoise.cli.messages import say
@@ -23,6 +27,7 @@ from fromnoise.errors import FileError
 FOREIGN_KEYS = (  # of other programs
     PARAMETERS_KEY, USER_COMMENT, GRAPH_KEY, "workflow", "invokeai_metadata", "Description", "Comment",
 )  # fmt: skip
+MODELS = ("checkpoint", "U-Net", "VAE", "text encoder")
 OF_START_PICTURES = {"strength", "image_guidance_scale"}
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # what strangers wrote must not steer the terminal
 MAX_METADATA = 200  # characters
@@ -33,12 +38,45 @@ BY_KIND: Mapping[str, Callable[[Path], Mapping[str, str]]] = {
 }
 
 
-def describe(path: Path) -> str:
-    """What there is to know about a file; FileError where it is neither a picture nor weights."""
-    if not path.is_file():
+def describe(path: Path, check: bool = False) -> tuple[str, bool]:
+    """What there is to know about a file or a diffusers folder, and whether `check` found nothing wrong with it.
+
+    FileError where it is neither a picture nor weights.
+    """
+    if not path.is_file() and not (path.is_dir() and is_folder(path)):
         raise FileError(say("{path}: no such file", path=path))
-    told = describe_picture(path) if is_picture(path) else "\n".join(table(weight_facts(path)))
-    return CONTROL.sub("\ufffd", told)
+    if path.is_file() and is_picture(path):
+        return CONTROL.sub("\ufffd", describe_picture(path)), True
+    facts = weight_facts(path)
+    faults = faults_in(path, str(facts["holds"])) if check else {}
+    if check and not faults:
+        facts["checked"] = "whole, without NaN or infinity"
+    return CONTROL.sub("\ufffd", "\n".join(table(facts | faults))), not faults
+
+
+def faults_in(path: Path, held: str) -> dict[str, object]:
+    """What is wrong with weights: names that match nothing, networks that are not whole, NaN. Reads all of them."""
+    found: dict[str, object] = {}
+    if held in MODELS:
+        try:
+            open_model(path)
+        except UnmatchedKeys as error:
+            kinds = {"missing": error.missing, "of another shape": error.misshapen, "unknown": error.unknown}
+            found |= {kind: f"{len(names)}: {', '.join(names)}" for kind, names in kinds.items() if names}
+        except FileError as error:
+            found["fault"] = str(error)
+    broken = describe_model(path, check=True).non_finite
+    if broken:
+        found["NaN or infinity"] = f"{len(broken)}: {', '.join(broken)}"
+    return found
+
+
+def hash_rows(path: Path) -> dict[str, object]:
+    """A file's hashes; of a folder, the one that recipes know it by."""
+    cache = settings.read().hashes
+    if path.is_dir():
+        return {"model hash": model_hash(open_source(path).files, cache)}
+    return dict(rows(hashes(path, cache)))
 
 
 def weight_facts(path: Path) -> dict[str, object]:
@@ -56,7 +94,7 @@ def weight_facts(path: Path) -> dict[str, object]:
         facts["averages"] = "yes (EMA)"
     if model.unknown:
         facts["unknown names"] = f"{len(model.unknown)}: {', '.join(model.unknown[:3])} ..."
-    facts |= dict(rows(hashes(path, settings.read().hashes)))
+    facts |= hash_rows(path)
     return facts | {f"metadata, {name}": shortened(value) for name, value in model.metadata.items()}
 
 
