@@ -187,3 +187,24 @@ def test_the_process_in_the_background(index: Index, here: Settings, monkeypatch
     monkeypatch.setattr("os.nice", lambda less: less, raising=False)
     main()
     assert [entry.place for entry in index.by_hash(hashes(path).sha256)] == [path.absolute()]
+
+
+def test_hashes_outlive_a_look_from_another_folder(
+    index: Index, here: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What one folder's shelves hold is not forgotten where others are looked at in between."""
+    path = lora("ink.safetensors")
+    index.refresh(here)
+    assert scan(index, here) == 1
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert index.refresh(here).gone == []
+    assert index.entries() == []
+    monkeypatch.chdir(tmp_path)
+    changes = index.refresh(here)
+    assert (changes.added, changes.changed, changes.gone) == ([], [], [])
+    assert scan(index, here) == 0
+    (entry,) = index.by_hash(hashes(path).sha256)
+    assert entry.name == "ink.safetensors"
+    path.unlink()
+    assert index.refresh(here).gone == [path.resolve()]

@@ -135,7 +135,7 @@ class Index:
     database: Database
 
     def refresh(self, settings: Settings) -> Changes:
-        """Look at the shelves again."""
+        """Look at the shelves again. What is known of files that are there, but not on these shelves, is kept."""
         found = list(on_shelves(settings))
         stamps = {path: stamp for _, _, _, path, stamp in found}
         changes = Changes()
@@ -144,6 +144,8 @@ class Index:
             known = {path: Stamp(size, changed) for path, size, changed in rows}
             connection.execute(delete(SHELVED))
             for path in sorted(known.keys() - stamps.keys()):
+                if os.path.exists(path):  # somebody else's shelves have it
+                    continue
                 connection.execute(delete(FILES).where(FILES.c.path == path))
                 changes.gone.append(Path(path))
             for path, stamp in stamps.items():
