@@ -150,3 +150,15 @@ def test_a_caption_that_is_no_text_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"\xff\xfe\xfa")
     with pytest.raises(FileError, match=r"a\.txt: not a caption"):
         source.examples(Subset(image_dir=tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("face_crop_aug_range = [1.0, 2.0]", "face_crop_aug_range is not done here"),
+     ("network_multiplier = 0.5", "networks train at full strength")],
+)  # fmt: skip
+def test_what_is_not_done_is_said(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "data.toml"
+    path.write_text(f"[general]\n{text}\n[[datasets]]\n[[datasets.subsets]]\nimage_dir = 'x'\n")
+    with pytest.raises(UserError, match=message):
+        source.read_dataset_file(path)

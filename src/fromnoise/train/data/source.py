@@ -14,7 +14,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fromnoise.engine.recipe import explain
 from fromnoise.errors import FileError, UserError
@@ -53,6 +53,12 @@ class Subset(CaptionRules):
     custom_attributes: dict[str, Any] = Field(default_factory=dict, description="Taken along for other tools.")
     resize_interpolation: str | None = Field(default=None, description="How pictures are resized: lanczos, area, ...")
 
+    @model_validator(mode="after")
+    def _is_done(self) -> "Subset":
+        if self.face_crop_aug_range is not None:
+            raise ValueError("face_crop_aug_range is not done here; cut pictures around faces before, and leave it out")
+        return self
+
 
 class Dataset(BaseModel):
     """Folders that share sizes and batches; the names are kohya's."""
@@ -71,6 +77,12 @@ class Dataset(BaseModel):
     validation_seed: int | None = Field(default=None, description="Which ones they are.")
     network_multiplier: float = Field(default=1.0, description="Strength of the network in training.")
     resize_interpolation: str | None = Field(default=None, description="How pictures are resized: lanczos, area, ...")
+
+    @model_validator(mode="after")
+    def _whole_strength(self) -> "Dataset":
+        if self.network_multiplier != 1:
+            raise ValueError("network_multiplier is not done here: networks train at full strength; leave it out")
+        return self
 
     @property
     def size(self) -> tuple[int, int]:
