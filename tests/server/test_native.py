@@ -179,6 +179,9 @@ def test_operators_see_health_and_figures(served: Served) -> None:
     assert served.client.get("/healthz").json() == {"status": "ok"}
     assert served.client.get("/readyz").status_code == 200
     assert 'fromnoise_jobs{state="queued"} 3.0' in served.client.get("/metrics").text
+    assert served.client.get("/metrics", headers=served.token("ann")).status_code == 403
+    served.leases.retire("w")
+    assert served.client.get("/readyz").json() == {"database": "ok", "workers": 0}
 
 
 def test_traces_are_served_under_their_jobs(served: Served) -> None:

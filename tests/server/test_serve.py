@@ -69,3 +69,28 @@ def test_strangers_need_a_token() -> None:
     found = identities(["a" * 20])
     assert found[digest("a" * 20)].is_admin
     assert digest("b" * 20) not in found
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_an_idle_server_is_small_and_soon_there(tmp_path: Path) -> None:
+    """The bounds are for a machine that does nothing else: 1.5 s and 150 MB."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = int(free.getsockname()[1])
+    environment = {**os.environ, "FROMNOISE_DATA": str(tmp_path / "data"), "FROMNOISE_CACHE": str(tmp_path / "cache")}
+    command = [sys.executable, "-m", "fromnoise", "serve", "--port", str(port), "--outputs", str(tmp_path / "out")]
+    for first in (True, False):  # the first makes the database
+        began = time.monotonic()
+        with subprocess.Popen(command, env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+            try:
+                wait_for(port, process)
+                seconds = time.monotonic() - began
+                call(port, "/api/v1/about")
+                time.sleep(3)
+                pages = int(Path(f"/proc/{process.pid}/statm").read_text().split()[1])
+                assert pages * os.sysconf("SC_PAGE_SIZE") < 150e6
+                assert first or seconds < 1.5, f"{seconds:.1f} s"
+            finally:
+                process.send_signal(signal.SIGTERM)
+                process.wait(60)

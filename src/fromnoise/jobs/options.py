@@ -39,6 +39,10 @@ class Options(BaseModel):
         default=10.0, ge=0, le=600, description="Seconds that work under way has to end in when the service stops.",
         json_schema_extra={"zh": "服务停止时，留给进行中任务的秒数。"},
     )  # fmt: skip
+    deaths: int = Field(
+        default=3, ge=1, le=1000, description="Workers that may die of a job before it fails.",
+        json_schema_extra={"zh": "一个任务最多可以让多少个工作进程崩溃，超过即失败。"},
+    )  # fmt: skip
     most_jobs: int = Field(
         default=2000, ge=1, le=1_000_000, description="Jobs that may wait in all.",
         json_schema_extra={"zh": "总共可以等待的任务数。"},

@@ -3,11 +3,12 @@
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CollectorRegistry
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp
 
 from fromnoise import __version__
 from fromnoise.server import errors, native, openai, page
-from fromnoise.server.context import Context
+from fromnoise.server.context import Admin, Context
 from fromnoise.server.guard import Guard, Policy
 from fromnoise.server.metrics import Metrics, figures
 from fromnoise.server.sdapi import routes as sdapi
@@ -48,11 +49,12 @@ def add_health(app: FastAPI, context: Context, calls: CollectorRegistry) -> None
 
     @app.get("/readyz", include_in_schema=False)
     def ready() -> JSONResponse:
-        faults = context.queue.database.check()
-        workers = context.queue.workers()
-        status = 200 if workers and not faults else 503
-        return JSONResponse({"database": faults or "ok", "workers": len(workers)}, status)
+        try:
+            workers = len(context.queue.workers())
+        except SQLAlchemyError:
+            return JSONResponse({"database": "unreachable", "workers": 0}, 503)
+        return JSONResponse({"database": "ok", "workers": workers}, 200 if workers else 503)
 
     @app.get("/metrics", include_in_schema=False, response_class=PlainTextResponse)
-    def metrics() -> PlainTextResponse:
+    def metrics(who: Admin) -> PlainTextResponse:
         return PlainTextResponse(figures(context, calls), media_type="text/plain; version=0.0.4")

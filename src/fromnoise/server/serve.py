@@ -97,6 +97,7 @@ def stations(service: Service, database: str, context: Context, options: Options
             settings=context.settings,
             pattern=options.pattern, together=options.together, max_batch=options.max_batch,
             preview_every=options.preview_every, keep_every=options.keep_every, grace=options.grace,
+            deaths=options.deaths,
         )
         for device in devices
     ]  # fmt: skip
