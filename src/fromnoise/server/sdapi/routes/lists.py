@@ -11,6 +11,8 @@ from fromnoise.server.sdapi.routes.common import new_router, styles_of, upscaler
 from fromnoise.server.sdapi.schedulers import SCHEDULERS
 from fromnoise.upscalers import LATENT_UPSCALERS, UPSCALERS
 
+MARK = "controlnet m2m"  # a script of the extension, by which webuiapi tells that ControlNet is there
+
 router = new_router()
 
 
