@@ -213,7 +213,8 @@ class Scripts(Row):
 @router.get("/scripts")
 def list_scripts(who: Who) -> Scripts:
     """Always-on scripts, and those that can be chosen."""
-    return Scripts(txt2img=[*always_on.OFFERED, *scripts.names("T")], img2img=[*always_on.OFFERED, *scripts.names("I")])
+    always = [*always_on.OFFERED, MARK]
+    return Scripts(txt2img=[*always, *scripts.names("T")], img2img=[*always, *scripts.names("I")])
 
 
 class Argument(Row):
