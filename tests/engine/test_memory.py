@@ -156,11 +156,11 @@ def test_the_picture_is_finished_where_memory_runs_out(
     forward = model.unet.forward
     sizes = []
 
-    def scarce(x: torch.Tensor, *more: torch.Tensor | None) -> torch.Tensor:
+    def scarce(x: torch.Tensor, *more: torch.Tensor | None, **named: torch.Tensor | None) -> torch.Tensor:
         sizes.append(len(x))
         if len(x) > 1:
             raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 GB")
-        return forward(x, *more)
+        return forward(x, *more, **named)
 
     monkeypatch.setattr(model.unet, "forward", scarce)
     (made,) = generate(model, [RECIPE])
@@ -186,7 +186,7 @@ def test_the_decoder_goes_on_in_strips(file: Path, monkeypatch: pytest.MonkeyPat
 def test_what_does_not_help_is_not_tried_for_ever(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = loaded(file, None)
 
-    def never(*_: object) -> None:
+    def never(*_: object, **__: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(model.unet, "forward", never)
@@ -197,7 +197,7 @@ def test_what_does_not_help_is_not_tried_for_ever(file: Path, monkeypatch: pytes
 def test_other_failures_are_not_hidden(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = loaded(file, None)
 
-    def wrong(*_: object) -> None:
+    def wrong(*_: object, **__: object) -> None:
         raise RuntimeError("shapes do not match")
 
     monkeypatch.setattr(model.unet, "forward", wrong)

@@ -24,8 +24,16 @@ FILES = {
 }
 
 
+def command(folder: Path) -> Path:
+    """What the scripts call: one word, wherever Python is."""
+    path = folder / "fromnoise.sh"
+    path.write_text(f'#!/usr/bin/env bash\nexec "{sys.executable}" -m fromnoise "$@"\n')
+    path.chmod(0o755)
+    return path
+
+
 def run(name: str, folder: Path) -> Path:
-    environment = {**os.environ, "FROMNOISE": f"{sys.executable} -m fromnoise", "STEPS": "2", "CLASS_PICTURES": "1",
+    environment = {**os.environ, "FROMNOISE": str(command(folder)), "STEPS": "2", "CLASS_PICTURES": "1",
                    "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1", "FROMNOISE_CACHE": str(folder)}  # fmt: skip
     subprocess.run(
         ["bash", str(ROOT / f"examples/train_{name}.sh"), "--batch", "1", "--sample_every_n_steps", "1000",
