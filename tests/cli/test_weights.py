@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 import tiny
+import torch
+from safetensors.torch import load_file
 
 from .conftest import Run
 
@@ -51,3 +53,20 @@ def test_convert_and_prune(run: Run, folder: Path) -> None:
     }.items():
         ran = run("convert", *arguments)
         assert (ran.status, ran.out, message in ran.last) == (2, "", True)
+
+
+def test_models_are_mixed_from_the_command_line(run: Run, tmp_path: Path) -> None:
+    one, two = (tiny.checkpoint(tmp_path / f"{name}.safetensors", "sd1", seed) for seed, name in enumerate("ab"))
+    ran = run("merge", str(one), str(two), "--weight", "0.25", "--out", str(tmp_path / "c.safetensors"))
+    assert ran.status == 0, ran.err
+    assert ran.out.strip() == str(tmp_path / "c.safetensors")
+    a, b, c = (load_file(tmp_path / f"{name}.safetensors") for name in "abc")
+    name = "model.diffusion_model.out.2.weight"
+    assert torch.allclose(c[name], a[name] * 0.75 + b[name] * 0.25, atol=1e-6)
+    for words, told in (
+        (["--lora", "cat:much"], "give a name and one or two strengths"),
+        (["--blocks", "0,one"], "give numbers with commas"),
+        (["--method", "average"], "unknown method 'average'"),
+    ):
+        ran = run("merge", str(one), str(two), *words, "--out", str(tmp_path / "d.safetensors"))
+        assert (ran.status, told in ran.err) == (2, True), ran.err

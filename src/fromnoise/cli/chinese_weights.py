@@ -4,6 +4,17 @@ OURS = {
     "Print the hashes of files, as every tool computes them.": "显示文件的哈希值， 与各种工具算出的一致。",
     "Model files.": "模型文件。",
     "Write a model in another layout or dtype.": "把模型写成另一种结构或精度。",
+    "Mix models, and put LoRAs or a VAE into one.": "混合模型， 或把 LoRA、 VAE 并入模型。",
+    "Models of one family; the first is the base.": "同一系列的模型， 第一个为基础。",
+    "sum, difference, sigmoid, inverse-sigmoid or slerp.": "sum、 difference、 sigmoid、 inverse-sigmoid 或 slerp。",
+    "How much of the second model; of more models one each. By default 0.5.": (
+        "第二个模型所占的比例； 多个模型各给一个， 默认 0.5。"
+    ),
+    "A weight for each block of the U-Net: 25 numbers, or 19 for SDXL.": (
+        "U-Net 每个块的比例： 25 个数， SDXL 为 19 个。"
+    ),
+    "A LoRA that is put in, with its strengths; can be repeated.": "并入的 LoRA 及其强度， 可重复。",
+    "original or diffusers; by default what OUT is called.": "original 或 diffusers； 默认由输出名决定。",
     "Write a checkpoint without what no picture needs.": "写出检查点的精简版， 去掉画图用不到的内容。",
     "A model: a file, a folder, or its name.": "模型： 文件、 文件夹或名字。",
     "The file or folder to write.": "要写的文件或文件夹。",
@@ -25,4 +36,13 @@ OURS = {
     "{before:,.1f} MB became {after:,.1f} MB": "{before:,.1f} MB 变为 {after:,.1f} MB",
 }
 
-ELSEWHERE: dict[str, str] = {}
+ELSEWHERE: dict[str, str] = {
+    "--lora {text}: give a name and one or two strengths, such as mycat:0.8": (
+        "--lora {text}：请给出名字和一两个强度，例如 mycat:0.8"
+    ),
+    "--blocks {text}: give numbers with commas between them": "--blocks {text}：请用逗号分隔数字",
+    "{method} takes one weight, and {count} were given": "{method} 需要一个比例，而给了 {count} 个",
+    "{one} and {other} have different networks; only models of one family can be merged": (
+        "{one} 与 {other} 的网络不同，只能合并同一系列的模型"
+    ),
+}

@@ -15,6 +15,7 @@ def add_to(app: typer.Typer) -> None:
         print_hashes
     )
     app.command("convert", rich_help_panel=panel, help=say("Write a model in another layout or dtype."))(convert)
+    app.command("merge", rich_help_panel=panel, help=say("Mix models, and put LoRAs or a VAE into one."))(merge)
     app.command("prune", rich_help_panel=panel, help=say("Write a checkpoint without what no picture needs."))(prune)
 
 
@@ -67,6 +68,46 @@ def convert(
     converting.convert(
         model, out, to=to, dtype=dtype, unet=unet, text_encoders=text_encoder or [], vae=vae, variant=variant, ema=ema,
         allow_unmatched=allow_unmatched, allow_nan=allow_nan, force=force, quiet=quiet,
+    )  # fmt: skip
+
+
+def merge(
+    models: Annotated[
+        list[str], typer.Argument(metavar="MODEL...", help=say("Models of one family; the first is the base."))
+    ],
+    out: Annotated[Path, typer.Option(metavar="OUT", help=say("The file or folder to write."))],
+    method: Annotated[
+        str,
+        typer.Option(metavar="NAME", help=say("sum, difference, sigmoid, inverse-sigmoid or slerp.")),
+    ] = "sum",
+    weight: Annotated[
+        list[float] | None,
+        typer.Option(metavar="W", help=say("How much of the second model; of more models one each. By default 0.5.")),
+    ] = None,
+    blocks: Annotated[
+        str | None,
+        typer.Option(metavar="NUMBERS", help=say("A weight for each block of the U-Net: 25 numbers, or 19 for SDXL.")),
+    ] = None,
+    lora: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME[:W[:W]]", help=say("A LoRA that is put in, with its strengths; can be repeated.")),
+    ] = None,
+    vae: Annotated[str | None, typer.Option(metavar="NAME", help=say("The autoencoder of another file."))] = None,
+    to: Annotated[
+        str | None, typer.Option(metavar="LAYOUT", help=say("original or diffusers; by default what OUT is called."))
+    ] = None,
+    dtype: Stored = None,
+    ema: Averages = False,
+    allow_unmatched: Unmatched = False,
+    allow_nan: Nan = False,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    from fromnoise.cli import merging
+
+    merging.merge(
+        models, out, method=method, weights=weight or [], blocks=blocks, loras=lora or [], vae=vae, to=to, dtype=dtype,
+        ema=ema, allow_unmatched=allow_unmatched, allow_nan=allow_nan, force=force, quiet=quiet,
     )  # fmt: skip
 
 
