@@ -202,6 +202,20 @@ def test_only_one_tensor_is_there_at_a_time(three: list[Path], tmp_path: Path, m
     assert peak <= 2 * largest
 
 
+def test_large_tensors_are_mixed_row_by_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(merging, "AT_ONCE", 8)
+    a, b = (torch.randn(7, 3, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1))
+    most = 0
+
+    def mix(rows: Any) -> Tensor:
+        nonlocal most
+        most = max(most, rows[0].numel())
+        return rows[0] + rows[1]
+
+    assert torch.equal(merging.in_rows(mix, [a, b], torch.float32), a + b)
+    assert most == 6
+
+
 def test_what_does_not_go_together_is_refused(three: list[Path], tmp_path: Path) -> None:
     xl = model(tmp_path, "xl", 0, "sdxl")
     out = tmp_path / "out.safetensors"

@@ -35,6 +35,7 @@ METHODS: tuple[Method, ...] = get_args(Method)
 Baked = Mapping[tuple[str, str], Sequence[Patch]]  # what changes a parameter, by network (unet, text0, text1) and name
 Bake = Callable[[Opened], Baked]
 FIRST = "input_blocks.0.0.weight"  # of the U-Net: inpainting models have more channels there
+AT_ONCE = 1 << 22  # numbers of a tensor that are mixed together
 NEARLY_PARALLEL = 0.9995  # beyond this cosine the arc is a line
 
 
@@ -84,7 +85,15 @@ def merge(
     check_names(base, others, allow_unmatched)
     mix = mixer(method, weights, block_weights(base, blocks))
     baked = bake(base) if bake else {}
-    parts = mixed(base.parts, [other.parts for other in others], mix, baked, exact=dtype is not None, own_vae=bool(vae))
+    parts = mixed(
+        base.parts,
+        [other.parts for other in others],
+        mix,
+        baked,
+        exact=dtype is not None,
+        own_vae=bool(vae),
+        at_once=method == "slerp",
+    )
     files = tuple(file for one in opened for file in one.source.files)
     digests = [model_hash(one.source.files, hashes_kept) for one in opened]
     source = replace(
@@ -231,11 +240,13 @@ def block_weights(base: Opened, blocks: Sequence[float] | None) -> Callable[[str
     return found
 
 
-def mixed(base: Parts, others: Sequence[Parts], mix: Mix, baked: Baked, *, exact: bool, own_vae: bool) -> Parts:
+def mixed(
+    base: Parts, others: Sequence[Parts], mix: Mix, baked: Baked, *, exact: bool, own_vae: bool, at_once: bool
+) -> Parts:
     """The parts of the result; every tensor is made when it is written.
 
     exact: in float32, to be rounded once when they are written; else in the dtype of the base. own_vae: the base's
-    autoencoder stays as it is.
+    autoencoder stays as it is. at_once: the mix must see whole tensors, not rows of them.
     """
     theirs = [dict(networks_of(other)) for other in others]
 
@@ -257,9 +268,12 @@ def mixed(base: Parts, others: Sequence[Parts], mix: Mix, baked: Baked, *, exact
         dtype = torch.float32 if exact else tensors[0].dtype
 
         def now() -> Tensor:
-            first = computed(tensors[0]).float()
+            all_ = [computed(tensor) for tensor in tensors]
+            if whole and not patches and not at_once:
+                return in_rows(lambda rows: onto(rows[0], rows, network, name), all_, dtype)
+            first = all_[0].float()
             if whole:
-                first = onto(first, [first, *(computed(tensor).float() for tensor in tensors[1:])], network, name)
+                first = onto(first, [first, *(tensor.float() for tensor in all_[1:])], network, name)
             return (patched(first, patches) if patches else first).to(dtype)
 
         return deferred(now, tensors[0].shape, dtype)
@@ -278,6 +292,18 @@ def mixed(base: Parts, others: Sequence[Parts], mix: Mix, baked: Baked, *, exact
         vae=made_states["vae"],
         text=tuple(replace(part, state=made_states[f"text{i}"]) for i, part in enumerate(base.text)),
     )
+
+
+def in_rows(mix: Callable[[Sequence[Tensor]], Tensor], tensors: Sequence[Tensor], dtype: torch.dtype) -> Tensor:
+    """What `mix` makes of tensors in float32, some rows at a time: tables of words are hundreds of megabytes."""
+    first = tensors[0]
+    if first.numel() <= AT_ONCE or first.ndim < 2:
+        return mix([tensor.float() for tensor in tensors]).to(dtype)
+    out = torch.empty(first.shape, dtype=dtype)
+    step = max(1, AT_ONCE * len(first) // first.numel())
+    for start in range(0, len(first), step):
+        out[start : start + step] = mix([tensor[start : start + step].float() for tensor in tensors])
+    return out
 
 
 def storing_of(base: Opened, storing: Storing, dtype: str | None) -> Storing:
