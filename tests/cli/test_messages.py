@@ -24,6 +24,7 @@ MORE = (
     "loopback ",
     "hash ",
     "convert ",
+    "merge ",
     "prune ",
     "serve ",
     "studio ",
