@@ -7,6 +7,7 @@ peak(lambda: unet(x, ...))     # numbers alive at once, beside the weights
 
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -26,9 +27,10 @@ BASE = 300_000_000  # bytes: Python, torch, the tokenizer; on a device, its kern
 TOKENS = 77
 
 
+@lru_cache(maxsize=32)
 @torch.no_grad()
 def demand(facts: ModelFacts, placement: Placement, width: int, height: int) -> Demand:
-    """What a model takes for pictures of that size (pixels), in its numbers; takes about a second."""
+    """What a model takes for pictures of that size (pixels), in its numbers; takes about a second the first time."""
     size, decoding = placement.dtype.itemsize, vae_dtype(placement.dtype).itemsize
     with torch.device("meta"):
         unet, vae = UNet(facts.unet), AutoencoderKL(facts.vae or SD_VAE)

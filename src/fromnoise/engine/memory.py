@@ -107,11 +107,6 @@ class Plan:
     alone: bool = False  # the autoencoder works without the U-Net's weights in memory
     strips: bool = False  # the autoencoder takes pictures of any size strip by strip
 
-    @property
-    def patched_copies(self) -> bool:
-        """Whether there is room for copies of the weights that LoRAs change; if not, they act at each use."""
-        return self.unet == 1
-
 
 TIGHTEST = Plan(1, 0.0, text=False, vae=False, alone=True, strips=True)
 
