@@ -1,5 +1,6 @@
 """Errors meant for people: one line that says what went wrong, with which thing, and what to do about it."""
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -33,6 +34,20 @@ class UnknownName(UserError):
 
 class FileError(UserError):
     """A file that is missing, unreadable, or not what it claims to be."""
+
+
+PATH = re.compile(r"(?<![\w.])(?:[A-Za-z]:[\\/]|/)(?:[^\s:;,'\"()]+[\\/])+([^\s:;,'\"()]*)")
+
+
+def without_folders(message: str, roots: Iterable[str] = ()) -> str:
+    """The message with files' names in the place of their paths, for those who shall not know this machine's folders.
+
+    `roots` are folders that are known: what is below one is told from there, whatever characters it has.
+    """
+    for root in sorted(roots, key=len, reverse=True):
+        if len(root) > 1:
+            message = re.sub(rf"(?<![\w.]){re.escape(root)}(?:[\\/]|(?![\w-]))", "", message)
+    return PATH.sub(lambda found: found[1] or "...", message)
 
 
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory")

@@ -23,6 +23,11 @@ class Settings:
         return self.cache / "hashes.json" if self.cache else None
 
     @property
+    def uploads(self) -> Path | None:
+        """The folder of pictures that clients send to a server."""
+        return self.data / "uploads" if self.data else None
+
+    @property
     def database_url(self) -> str | None:
         """Of the database; None where there is no place for one."""
         if self.database:

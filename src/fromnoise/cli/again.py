@@ -38,7 +38,8 @@ def make_again(file: Path, order: Order, prompt: str | None = None) -> None:
         tell_oddities([new], order.quiet)
         return new
 
-    made = again(file, loader(order.device, dtype_of(imported, order.dtype), order.allow_unmatched), change)
+    load = loader(order.device, dtype_of(imported, order.dtype), order.allow_unmatched)
+    made = again(file, load, change, settings.read())
     with destination.claimed(destination.stem(made.recipe.prompt, made.recipe.seed, None)) as path:
         save_png(made.image, path, texts(made.recipe, place(order.device).device, made.company))
     print(path)

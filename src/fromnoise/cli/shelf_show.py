@@ -160,7 +160,7 @@ def described(name: str, kind: str | None, here: Settings) -> Entry:
         if kept and (kept[0].digests or kept[0].fault or path.is_dir()) and kept[0].was_read:
             return kept[0]
     stamp = Stamp.of(path)
-    facts = scan.told(lambda: scan.looked_into(path))
+    facts = scan.told(path, scan.looked_into)
     digests = None if isinstance(facts, str) or path.is_dir() else scan.digests(path, here.hashes)
     if index is not None:
         for result in (facts, digests):

@@ -1,8 +1,9 @@
 """Every file that a recipe names, pictures and networks: where they are now, and what is gone."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import BaseModel
@@ -58,12 +59,28 @@ def listed(path: str, value: object) -> Iterator[tuple[str, object]]:
         yield path, value
 
 
-def with_files(recipe: Recipe, folder: Path) -> tuple[Recipe, tuple[Missing, ...]]:
-    """The recipe with all of its pictures where they are now: in their place, or in `folder`."""
+def with_names_alone(recipe: Recipe) -> Recipe:
+    """The recipe with the names of its pictures' files in the place of their paths, for others to see."""
+    fields = recipe.model_dump(mode="json")
+    found = list(pictures(recipe))
+    for field, reference in found:
+        put(fields, field, {"path": name_of(reference), "sha256": reference.sha256})
+    return Recipe.make(**fields) if found else recipe
+
+
+def name_of(reference: ImageRef) -> str:
+    """Of a file, whatever system wrote its path."""
+    return reference.path.replace("\\", "/").rpartition("/")[2]
+
+
+def with_files(
+    recipe: Recipe, *folders: Path, known: Mapping[str, Path] = MappingProxyType({})
+) -> tuple[Recipe, tuple[Missing, ...]]:
+    """The recipe with all of its pictures where they are now: in their place, in `folders`, or, by SHA-256, `known`."""
     missing: list[Missing] = []
     fields = recipe.model_dump(mode="json")
     for field, reference in pictures(recipe):
-        here = [path for path in candidates(reference, folder) if path.is_file()]
+        here = [path for path in candidates(reference, folders, known) if path.is_file()]
         same = next((path for path in here if ImageRef.of(path).sha256 == reference.sha256), None)
         if same is None:
             missing.append(Missing(field, reference.path, reference.sha256, CHANGED if here else GONE))
@@ -72,10 +89,15 @@ def with_files(recipe: Recipe, folder: Path) -> tuple[Recipe, tuple[Missing, ...
     return Recipe.make(**fields), tuple(missing)
 
 
-def candidates(reference: ImageRef, folder: Path) -> list[Path]:
-    """Where a file may be: as recorded, and by its name in `folder`."""
-    name = reference.path.replace("\\", "/").rpartition("/")[2]
-    return [Path(reference.path), folder / name]
+def candidates(reference: ImageRef, folders: Sequence[Path], known: Mapping[str, Path]) -> list[Path]:
+    """Where a file may be: as recorded, by its name in a folder, or in one that sorts by what names begin with."""
+    name = name_of(reference)
+    told = [known[reference.sha256]] if reference.sha256 in known else []
+    return [
+        *told,
+        Path(reference.path),
+        *(place for folder in folders for place in (folder / name, folder / name[:2] / name)),
+    ]
 
 
 def put(fields: dict[str, Any], path: str, value: object) -> None:

@@ -10,10 +10,11 @@ batches. What is left is not rounding: somebody changed the picture.
 """
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -66,14 +67,18 @@ class Verification:
     again: Image.Image | None = None  # the picture as it was made again
 
 
-def again(path: Path, load: Load, change: Callable[[Recipe], Recipe] = lambda recipe: recipe) -> Generated:
+def again(
+    path: Path, load: Load, change: Callable[[Recipe], Recipe] = lambda recipe: recipe, settings: Settings | None = None
+) -> Generated:
     """Make a picture of any tool again from its metadata, with the recipe changed by `change`.
+
+    `settings` say where pictures are looked for besides the picture's own folder.
 
     FileError where the picture carries no recipe, or where its model or start picture is not there; UserError where a
     change is no legal value.
     """
     recipe = change(read_any(path).recipe)
-    recipe, missing = with_files(recipe, path.parent)
+    recipe, missing = with_files(recipe, path.parent, *sent_to_servers(settings))
     if missing:
         raise FileError(f"{missing[0].path}: {missing[0].reason}; it was the {missing[0].field} of {path}")
     model = load(recipe)
@@ -85,15 +90,23 @@ def again(path: Path, load: Load, change: Callable[[Recipe], Recipe] = lambda re
     return made_again(model, refiner_of(recipe, load), recipe.but(model_hash=None), max_batch=8)[0]
 
 
-def verify(path: Path, load: Load, settings: Settings | None = None) -> Verification:
+def sent_to_servers(settings: Settings | None) -> tuple[Path, ...]:
+    """The folder of pictures that clients sent to a server of this machine."""
+    return () if settings is None or settings.uploads is None else (settings.uploads,)
+
+
+def verify(
+    path: Path, load: Load, settings: Settings | None = None, known: Mapping[str, Path] = MappingProxyType({})
+) -> Verification:
     """Make a picture again from its own metadata and compare. FileError where it is unreadable or carries none.
 
-    `settings` say where files are looked for besides the model's own; all that are missing are told.
+    `settings` say where files are looked for besides the model's own, `known` where pictures are by their SHA-256; all
+    that are missing are told.
     """
     imported, texts = read_any(path), read_texts(path)
     if POSTPROCESSING_KEY in texts:
         return Verification(imported, "not checked", "it was enlarged or retouched after it was made")
-    recipe, missing = with_files(imported.recipe, path.parent)
+    recipe, missing = with_files(imported.recipe, path.parent, *sent_to_servers(settings), known=known)
     if settings is not None:
         missing += missing_networks(recipe, settings)
     made = made_by(texts) if imported.source == OURS else MadeBy()

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from fromnoise import settings
 from fromnoise.engine.companions import text
-from fromnoise.errors import FromnoiseError
+from fromnoise.errors import FromnoiseError, without_folders
 from fromnoise.jobs.database import Database
 from fromnoise.jobs.index import Digests, Facts, Index, Stamp
 from fromnoise.settings import Settings
@@ -42,21 +42,21 @@ def scan(index: Index, here: Settings, report: Report = lambda done, total: None
         return [(path, stamp) for path, stamp in files if not patient or time.time_ns() - stamp.changed > QUIET]
 
     for path, stamp in settled(index.unread()):
-        index.store(path, stamp, told(partial(looked_into, path)))
+        index.store(path, stamp, told(path, looked_into))
     waiting = settled(index.unhashed())
     for done, (path, stamp) in enumerate(waiting):
         report(done, len(waiting))
-        index.store(path, stamp, told(partial(digests, path, here.hashes)))
+        index.store(path, stamp, told(path, partial(digests, cache=here.hashes)))
     report(len(waiting), len(waiting))
     return len(waiting)
 
 
-def told(found: Callable[[], T]) -> T | str:
-    """What was found out, or why nothing was."""
+def told(path: Path, look: Callable[[Path], T]) -> T | str:
+    """What was found out about a file, or why nothing was: without its folder, for all who see the shelves read it."""
     try:
-        return found()
+        return look(path)
     except (FromnoiseError, OSError) as error:
-        return text(str(error)) or "it cannot be read"
+        return text(without_folders(str(error), [str(path.parent)])) or "it cannot be read"
 
 
 def looked_into(path: Path) -> Facts:

@@ -34,6 +34,19 @@ class Station:
     settings: Settings = field(default_factory=Settings)
     plugins: tuple[str, ...] = ()  # modules that register tasks
 
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """What nobody but the machine's owner needs to know of: the folders that files' paths begin with."""
+        own = [
+            self.outputs,
+            self.kept,
+            self.kept.parent,
+            *self.settings.models,
+            self.settings.cache,
+            self.settings.data,
+        ]
+        return tuple({str(form) for path in own if path is not None for form in (path.absolute(), path.resolve())})
+
     def to_json(self) -> str:
         return json.dumps(asdict(self), default=str)
 

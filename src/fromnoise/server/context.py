@@ -68,6 +68,12 @@ class Context:
         """Where small pictures are kept."""
         return self.uploads.parent / THUMBS
 
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """What clients learn nothing of."""
+        own = (self.outputs, self.uploads.parent, *self.settings.models, self.settings.cache, self.settings.data)
+        return tuple({str(form) for path in own if path is not None for form in (path.absolute(), path.resolve())})
+
     def owner_of(self, who: Identity) -> str | None:
         """Whose jobs somebody sees: an administrator all, which is None."""
         return None if who.is_admin else who.name

@@ -4,7 +4,6 @@
 """
 
 import logging
-import re
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -13,10 +12,9 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from fromnoise.errors import FileError, FromnoiseError, UnknownName, UserError
+from fromnoise.errors import FileError, FromnoiseError, UnknownName, UserError, without_folders
 
 LOG = logging.getLogger("fromnoise.server")
-PATH = re.compile(r"(?<![\w.])(?:[A-Za-z]:[\\/]|/)(?:[^\s:;,'\"()]+[\\/])+([^\s:;,'\"()]*)")
 
 
 class Problem(BaseModel):
@@ -42,13 +40,15 @@ def problem(status: int, kind: str, message: str, *, field: str | None = None) -
 
 def answer(request: Request, status: int, kind: str, message: str, *, field: str | None = None) -> JSONResponse:
     """The problem as the clients of a route expect it."""
+    here = getattr(request.app.state, "context", None)
+    message = without_folders(message, here.folders if here is not None else ())
     if is_sdapi(request):
-        return sdapi_problem(status, kind, without_folders(message))
+        return sdapi_problem(status, kind, message)
     if not request.url.path.startswith("/v1/"):
         return problem(status, kind, message, field=field)
     status = 400 if status == 422 else status  # OpenAI's form
     type_ = "server_error" if status >= 500 else OPENAI_TYPES.get(status, "invalid_request_error")
-    told = {"message": without_folders(message), "type": type_, "param": field, "code": kind}
+    told = {"message": message, "type": type_, "param": field, "code": kind}
     return JSONResponse({"error": told}, status)
 
 
@@ -65,11 +65,6 @@ def sdapi_problem(status: int, kind: str, words: str) -> JSONResponse:
          "errors": "" if raised else words},
         status, headers={"WWW-Authenticate": "Basic"} if status == 401 else None,
     )  # fmt: skip
-
-
-def without_folders(message: str) -> str:
-    """The message with files' names in the place of their paths: clients learn nothing of this machine's folders."""
-    return PATH.sub(lambda found: found[1] or "...", message)
 
 
 def kind_of(error: FromnoiseError) -> str:

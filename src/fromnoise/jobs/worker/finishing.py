@@ -96,7 +96,12 @@ def caption(body: Mapping[str, Any], desk: Desk) -> Task:
 
 @task("verify")
 def check(body: Mapping[str, Any], desk: Desk) -> Task:
-    """`{"picture": reference}`: whether a picture is what the recipe in it makes."""
+    """`{"picture": reference, "files": [reference, ...]}`: whether a picture is what the recipe in it makes.
+
+    The files are pictures that it may have been made from, for it carries no more than their names and hashes.
+    """
+    files = [ImageRef.model_validate(one) for one in body.get("files") or ()]
+    known = {one.sha256: Path(one.path) for one in files}
 
     def load(recipe: Recipe) -> Model:
         where = place(str(desk.placement.device), recipe.dtype)
@@ -104,7 +109,7 @@ def check(body: Mapping[str, Any], desk: Desk) -> Task:
 
     def run(tell: Progress) -> Verification:
         tell(0, 1)
-        return verify(picture(body), load)
+        return verify(picture(body), load, desk.settings, known)
 
     found = yield from in_steps(run)
     told = {key: value for key, value in asdict(found).items() if key not in ("again", "imported", "missing")}

@@ -41,7 +41,7 @@ def import_folder(body: Mapping[str, Any], desk: Desk) -> Task:
         bad += len(some) - len(pictures)
         new += gallery.add(pictures)
     gone = gallery.forget_missing(root)
-    told = {"folder": root, "new": new, "unreadable": bad, "gone": gone}
+    told = {"folder": folder.name, "new": new, "unreadable": bad, "gone": gone}
     return [Result(media="application/json", data=told)]
 
 

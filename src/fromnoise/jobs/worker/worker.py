@@ -18,8 +18,9 @@ from torch import Tensor
 
 from fromnoise.engine.images import open_image, save_png
 from fromnoise.engine.metadata.own import texts
+from fromnoise.engine.named_files import with_names_alone
 from fromnoise.engine.prompt_warnings import oddities
-from fromnoise.errors import FromnoiseError
+from fromnoise.errors import FromnoiseError, without_folders
 from fromnoise.jobs import thumbnails
 from fromnoise.jobs.gallery import Gallery
 from fromnoise.jobs.job import PICTURE, Buried, Job, Result, State, Wish
@@ -105,7 +106,7 @@ class Worker:
         )
 
     def told_of(self, job: Job) -> "Told":
-        return Told(partial(self.fail, job))
+        return Told(partial(self.fail, job), self.station.folders)
 
     def fail(self, job: Job, why: str) -> None:
         self.leases.fail(self.id, job.id, why)
@@ -140,7 +141,7 @@ class Worker:
             return
         traceback.print_exception(error)
         for drawing in dropped:
-            self.leases.set_aside(self.id, drawing.job.id, explained(error))
+            self.leases.set_aside(self.id, drawing.job.id, explained(error, self.station.folders))
 
     def keep(self, drawing: Drawing) -> None:
         """Write down what the picture could go on from; without room on the disk it does without."""
@@ -168,7 +169,7 @@ class Worker:
         drawing = self.easel.drawings[job]
         with self.told_of(drawing.job):
             drawing, image = self.easel.finish(job, latents)
-            recipe = drawing.maker.recipe
+            recipe = with_names_alone(drawing.maker.recipe)
             examine(image, recipe)
             named = Named(recipe, datetime.now(), drawing.job.work.owner, hashlib.sha256(image.tobytes()).hexdigest())
             pattern = "/".join(part for part in (drawing.job.work.folder, name(self.station.pattern, named)) if part)
@@ -259,8 +260,8 @@ class Worker:
 class Told:
     """In a `with`: a failure inside is told of, as the reason why a job failed, and goes no further."""
 
-    def __init__(self, fail: Callable[[str], None]) -> None:
-        self.fail = fail
+    def __init__(self, fail: Callable[[str], None], folders: Sequence[str]) -> None:
+        self.fail, self.folders = fail, folders
 
     def __enter__(self) -> None:
         pass
@@ -270,14 +271,14 @@ class Told:
             return False
         if not isinstance(error, FromnoiseError):
             traceback.print_exception(error)
-        self.fail(explained(error))
+        self.fail(explained(error, self.folders))
         return True
 
 
-def explained(error: Exception) -> str:
+def explained(error: Exception, folders: Sequence[str] = ()) -> str:
     """A failure in one line, without the machine's paths."""
     if isinstance(error, FromnoiseError):
-        return str(error)
+        return without_folders(str(error), folders)
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return "out of memory: try a smaller picture"
     return f"unexpected failure ({type(error).__name__}); the worker's log says more"

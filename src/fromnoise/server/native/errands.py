@@ -1,11 +1,13 @@
 """Work other than pictures from recipes: enlarging, describing, hints, checking; and pictures made again."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
-from fromnoise.engine.recipe import Recipe
+from fromnoise.engine.recipe import ImageRef, Recipe
 from fromnoise.engine.recipe_upscale import Postprocess
 from fromnoise.errors import UserError
 from fromnoise.jobs.job import Work
@@ -104,11 +106,32 @@ def submit_errand(order: ErrandOrder, here: Here, who: Who) -> JobView:
     body = order.work.model_dump(mode="json", exclude={"kind", "picture"}, exclude_none=True)
     check_errand(order.work, here)
     body["picture"] = picture_of(order.work.picture, here, who).model_dump()
+    if isinstance(order.work, Verify):
+        body["files"] = sources(order.work.picture, here, who)
     work = Work(
         order.work.kind, body, who.name, order.priority, order.key, order.group or order.key,
         folder=safe_folder(order.folder),
     )  # fmt: skip
     return JobView.of(accepted(here.queue, [work])[0])
+
+
+def sources(sha256: str, here: Context, who: Identity) -> list[dict[str, Any]]:
+    """References to the pictures that one of the gallery was made from, as far as they are here."""
+    one = here.gallery.with_content(sha256, here.owner_of(who))
+    found = []
+    for digest in sorted(named_in(one.recipe if one else None)):
+        with suppress(ApiError):
+            found.append(picture_of(digest, here, who).model_dump())
+    return found
+
+
+def named_in(value: Any) -> set[str]:
+    """The SHA-256 of every picture that a recipe names."""
+    if isinstance(value, Mapping):
+        if set(value) == set(ImageRef.model_fields):
+            return {str(value["sha256"])}
+        value = list(value.values())
+    return set().union(*map(named_in, value)) if isinstance(value, (list, tuple)) else set()
 
 
 def check_errand(work: AnyErrand, here: Context) -> None:

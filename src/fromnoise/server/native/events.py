@@ -12,6 +12,7 @@ from fastapi import APIRouter, Header, Query, Request, WebSocket
 from fastapi.responses import StreamingResponse
 from starlette.websockets import WebSocketDisconnect
 
+from fromnoise.errors import without_folders
 from fromnoise.jobs.job import Event, UnknownJob
 from fromnoise.server.context import Context, Here, Who, context
 from fromnoise.server.errors import ApiError
@@ -20,6 +21,7 @@ from fromnoise.server.strict import StrictRoute
 
 MOST_AT_ONCE = 200  # events
 LOOK_EVERY = 0.2  # seconds between looks for events
+REASONS = ("error", "why")  # of events: sentences
 KEEP_ALIVE = 15.0  # seconds after which a silent stream says that it is there
 
 router = APIRouter(route_class=StrictRoute)
@@ -78,7 +80,8 @@ class Stream:
 
 
 def as_told(event: Event) -> Told:
-    return {"event": event.kind, "number": event.number, "job": event.job, "time": event.time, **event.data}
+    data = {key: without_folders(value) if key in REASONS else value for key, value in event.data.items()}
+    return {"event": event.kind, "number": event.number, "job": event.job, "time": event.time, **data}
 
 
 @router.get("/events", response_class=StreamingResponse)

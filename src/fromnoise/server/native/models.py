@@ -11,6 +11,7 @@ from fromnoise.engine import licences
 from fromnoise.engine.companions import Companions, companions
 from fromnoise.engine.recipe import BUILTIN
 from fromnoise.engine.shelves import NOUNS, Kind
+from fromnoise.errors import without_folders
 from fromnoise.jobs.index import Entry, Facts
 from fromnoise.server.context import Admin, Context, Here, Who
 from fromnoise.server.errors import ApiError
@@ -158,7 +159,8 @@ def of(entry: Entry) -> ModelCard:
         licence_terms_zh=licence.terms_zh if licence else "", base=beside.base or facts.base,
         trigger_words=list(beside.trigger_words or facts.trigger_words), negative=beside.negative,
         weight=beside.weight, description=beside.description, notes=beside.notes, page=safe(beside.page),
-        source=entry.source.repo if entry.source else "", remark=facts.remark, fault=entry.fault,
+        source=entry.source.repo if entry.source else "", remark=facts.remark,
+        fault=entry.fault and without_folders(entry.fault),
         preview=preview_of(entry, beside),
     )  # fmt: skip
 

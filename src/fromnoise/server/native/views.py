@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from fromnoise.engine.recipe import ImageRef
+from fromnoise.errors import without_folders
 from fromnoise.jobs.job import Job, Result, State
 
 EXACT = 2**53 - 1  # the largest whole number that a double holds with all smaller ones
@@ -38,7 +39,8 @@ class JobView(BaseModel):
         return cls(
             id=job.id, kind=job.work.kind, owner=job.work.owner, state=job.state, wish=job.wish,
             priority=job.work.priority, group=job.work.group, created=job.created, started=job.started,
-            finished=job.finished, step=job.step, steps=job.steps, progress=job.progress, error=job.error,
+            finished=job.finished, step=job.step, steps=job.steps, progress=job.progress,
+            error=None if job.error is None else without_folders(job.error),
             trace=job.work.trace, body=shown(job.work.body),
         )  # fmt: skip
 
