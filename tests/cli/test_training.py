@@ -154,3 +154,14 @@ def test_a_learning_rate_of_each_part_goes_where_it_should() -> None:
     assert factor_of("lora_unet_x.lora_down", slower) == pytest.approx(2)
     assert factor_of("lora_te1_x.lora_up", slower) == pytest.approx(8)
     assert by_name("lora")["network_dim"].place == "options.rank"
+
+
+def test_zero_is_a_value_like_any_other(monkeypatch: pytest.MonkeyPatch, run: Command, tmp_path: Path) -> None:
+    seen: list[Run] = []
+    monkeypatch.setattr("fromnoise.cli.training_run.teach", lambda made, *_: seen.append(made) or tmp_path)
+    config = tmp_path / "train.toml"
+    config.write_text("prior_loss_weight = 0.0\nmasked_loss = false\n", encoding="utf-8")
+    run("train", "lora", str(tmp_path), "--name", "x", "--out", str(tmp_path / "x.safetensors"),
+              "--keep", "0", "--diverged", "0", "--max_grad_norm", "0", "--config", str(config))  # fmt: skip
+    (made,) = seen
+    assert (made.keep, made.loop.diverged, made.loop.clip_norm, made.objective.prior_loss_weight) == (0, 0, 0, 0)

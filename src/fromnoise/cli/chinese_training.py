@@ -149,6 +149,9 @@ OURS = {
     "v: count noise levels as for eps.": "v 预测：像 eps 那样给噪声级别加权。",
     "eps: add the loss that v would have, this much.": "eps 预测：加上这么多 v 预测的损失。",
     "How much pictures of the class count.": "正则化图片的损失权重。",
+    "How much it counts that pictures without the trigger stay as they are; 0: nothing.": (
+        "不说触发词时画面保持原样有多重要；0 为不管。"
+    ),
     "Only what masks show counts.": "只计蒙版显示的部分。",
     "The last timestep is pure noise; for v-prediction.": "最后一个时间步为纯噪声；用于 v 预测。",
     # noise

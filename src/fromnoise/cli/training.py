@@ -40,7 +40,7 @@ def command(method: str) -> Callable[..., None]:
     def run(data: Path | None = None, **given: Any) -> None:
         from fromnoise.cli.training_run import start
 
-        start(method, data, {name: value for name, value in given.items() if value not in (None, False, [])})
+        start(method, data, {name: value for name, value in given.items() if was_said(value)})
 
     parameters = [inspect.Parameter("data", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None, annotation=Data)]
     for flag in flags(method):
@@ -62,6 +62,11 @@ def command(method: str) -> Callable[..., None]:
     run.__annotations__ = {p.name: p.annotation for p in parameters}
     run.__name__ = method.replace("-", "_")
     return run
+
+
+def was_said(value: object) -> bool:
+    """Whether an option was given; 0 is a value like any other."""
+    return value is not None and value is not False and value != []
 
 
 def parameter_name(flag: Flag) -> str:

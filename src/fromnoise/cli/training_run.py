@@ -10,7 +10,7 @@ from typing import Any
 from fromnoise import settings
 from fromnoise.cli.messages import say
 from fromnoise.cli.progress import note
-from fromnoise.cli.training import parameter_name
+from fromnoise.cli.training import parameter_name, was_said
 from fromnoise.cli.training_table import ALWAYS, by_name, flags
 from fromnoise.engine import shelves
 from fromnoise.engine.memory import best_device
@@ -212,7 +212,7 @@ def from_file(method: str, path: Path) -> Given:
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise UserError(f"{path}: unknown key {key!r}{hint}")
         found[flag.place] = typed_value(path, key, value, flag.kind)
-    return {place: value for place, value in found.items() if value not in (None, False)}
+    return {place: value for place, value in found.items() if was_said(value)}
 
 
 def typed_value(path: Path, key: str, value: Any, kind: Any) -> Any:

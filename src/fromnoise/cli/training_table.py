@@ -192,6 +192,8 @@ FLAGS: tuple[Flag, ...] = (
        say("eps: add the loss that v would have, this much."), float),
     of(LOSS, "objective.prior_loss_weight", "prior_loss_weight",
        say("How much pictures of the class count."), float, (), 0),
+    of(LOSS, "run.keep", "keep",
+       say("How much it counts that pictures without the trigger stay as they are; 0: nothing."), float, (), 0),
     of(LOSS, "objective.masked_loss", "masked_loss", say("Only what masks show counts."), bool),
     of(LOSS, "objective.zero_terminal_snr", "zero_terminal_snr",
        say("The last timestep is pure noise; for v-prediction."), bool),

@@ -3,6 +3,7 @@
 Ho et al. (2020) on latents; the loss, its weights and the noise are `objective.py`'s and `noising.py`'s.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -27,7 +28,9 @@ from fromnoise.text.tokenizer import Tokenizer
 from fromnoise.train.data.batches import Item, Schedule
 from fromnoise.train.data.captions import Moment, spoken
 from fromnoise.train.data.openers import Openers
+from fromnoise.train.data.pictures import Cut
 from fromnoise.train.emoji import philox
+from fromnoise.train.keeping import Kept, drawings, drawn, known_words, other_captions, stored
 from fromnoise.train.latents import Encoded as EncodedPicture
 from fromnoise.train.latents import LatentCache
 from fromnoise.train.noising import Noising, normal
@@ -54,6 +57,8 @@ class Lesson:
     samples: tuple[Recipe, ...] = ()  # drawn on the way, with what trains applied
     recompute: bool = False  # gradient checkpointing
     workers: int = 0  # processes that open pictures
+    keep: float = 0.0  # how much it counts to answer as before where the trigger is not said
+    side: int = 512  # pixels of what is drawn to keep
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,7 @@ class FineTuneTask:
         self.module: nn.Module = trainable.module
         self.encoder = self._encoder()
         self.is_applied = False
+        self.kept: Kept | None = None
 
     @contextmanager
     def applied(self) -> Iterator[None]:
@@ -119,7 +125,42 @@ class FineTuneTask:
         figures = {"own": float(losses.detach()[~regular].mean())} if (~regular).any() else {}
         if regular.any():
             figures["regular"] = float(losses.detach()[regular].mean())
-        return losses.mean(), figures
+        loss = losses.mean()
+        if self.kept and (kept := self.kept.at(lesson.seed, step, len(clean))).captions:
+            strayed = self.strayed(kept, step)
+            figures["strayed"] = float(strayed.detach())
+            loss = loss + lesson.keep * strayed
+        return loss, figures
+
+    def keep(self, called: str, folder: Path, half: bool) -> None:
+        """Note what the model answers, before it learns, where `called` is not said."""
+        model, lesson = self.model, self.lesson
+        items = [item for pool in lesson.schedule.pools for item in pool.items]
+        own = sorted({item.example.caption for item in items if not item.example.regular})
+        seen = lesson.steps * lesson.schedule.pools[0].batch_size
+        captions = other_captions(own, called, known_words(model), lesson.seed, drawings(seen))
+
+        def answer(noisy: Tensor, timesteps: Tensor, said: Sequence[str]) -> Tensor:
+            with torch.autocast(model.placement.device.type, torch.bfloat16, enabled=half):
+                return self.answer(noisy, timesteps, self.imagined(noisy, said))
+
+        key = json.dumps([model.sha256, lesson.seed, lesson.side, half, captions])
+        self.kept = stored(
+            folder / "kept.safetensors", lambda: drawn(model, answer, captions, lesson.side, lesson.seed), key
+        )
+
+    def strayed(self, kept: Kept, step: int) -> Tensor:
+        """How far answers are from those before: the mean square."""
+        device = self.model.placement.device
+        noisy, timesteps = kept.noisy.to(device), kept.timesteps.to(device)
+        with self.applied(), self.chance(step):
+            answer = self.answer(noisy, timesteps, self.imagined(noisy, kept.captions))
+        return (answer.float() - kept.answers.to(device)).square().mean()
+
+    def imagined(self, noisy: Tensor, captions: Sequence[str]) -> Batch:
+        """A batch of no pictures."""
+        cut = Cut((self.lesson.side, self.lesson.side), (0, 0), False)
+        return Batch([], [EncodedPicture(x, x, cut) for x in noisy], captions, noisy, None)
 
     @contextmanager
     def chance(self, step: int) -> Iterator[None]:

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from fromnoise.checkpoints.detect import Prediction
 from fromnoise.engine import library
 from fromnoise.engine.library import SCALINGS, Model
-from fromnoise.engine.memory import Placement
+from fromnoise.engine.memory import Placement, best_dtype
 from fromnoise.engine.recipe import Recipe
 from fromnoise.errors import FileError, UserError
 from fromnoise.nn.ops import Conv2d, Linear
@@ -22,6 +22,7 @@ from fromnoise.train.class_pictures import drawn_class
 from fromnoise.train.data.batches import Pool, Schedule, buckets, gathered
 from fromnoise.train.data.source import Dataset, Subset, kohya_subsets, read_dataset_file
 from fromnoise.train.finetune import Lesson
+from fromnoise.train.keeping import trigger
 from fromnoise.train.loop import LoopConfig, train
 from fromnoise.train.methods import METHODS
 from fromnoise.train.noising import Noising
@@ -62,6 +63,7 @@ class Run:
     prediction: Prediction | None = None  # of the model, where its file does not say
     base: str = "float32"  # numbers that frozen weights are kept in: see BASES
     recompute: bool = False
+    keep: float | None = None  # how much it counts that pictures without the trigger stay as they are: see `kept`
     workers: int = 0
     samples: tuple[str, ...] = ()  # prompts drawn on the way
     strict: bool = False
@@ -92,9 +94,15 @@ def teach(run: Run, device: torch.device, settings: Settings, say: Say) -> Path:
     lesson = Lesson(
         Schedule(tuple(pools), run.seed), run.loop.steps * run.loop.accumulate, run.objective, run.noising, run.seed,
         run.clip_skip, run.max_tokens, samples(run, model), run.recompute, run.workers,
+        keep=kept(run, pools), side=run.side(model),
     )  # fmt: skip
     task = method.task(model, training, lesson, run.folder / "latents")
     began = time.time()
+    if lesson.keep and (called := trigger(own_captions(pools), run.name)):
+        if is_first():
+            say(f"what is asked for without {called!r} should stay as it is; --keep 0 lets it change")
+        half = best_dtype(task.model.placement.device) == torch.bfloat16
+        task.keep(called, run.folder, half if run.loop.bfloat16 is None else run.loop.bfloat16)
     try:
         with task.applied():
             train(task, run.loop, run.folder)
@@ -106,6 +114,19 @@ def teach(run: Run, device: torch.device, settings: Settings, say: Say) -> Path:
     if is_first():
         training.write(run.output, told(run, model, pools, began, run.loop.steps))
     return run.output
+
+
+def kept(run: Run, pools: Sequence[Pool]) -> float:
+    """How much keeping counts: the method's own, but nothing where pictures of the class are there to keep it."""
+    if run.keep is not None:
+        return run.keep
+    regular = any(item.example.regular for pool in pools for item in pool.items)
+    return 0.0 if regular else METHODS[run.method].keep
+
+
+def own_captions(pools: Sequence[Pool]) -> list[str]:
+    """Those of what is to be learnt."""
+    return [item.example.caption for pool in pools for item in pool.items if not item.example.regular]
 
 
 def silent(text: str) -> None:
