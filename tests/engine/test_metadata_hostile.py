@@ -100,6 +100,7 @@ def test_any_json_of_the_others(data: st.DataObject) -> None:
 
 
 @given(st.text(max_size=60))
+@settings(deadline=None)
 def test_any_dream(command: str) -> None:
     tried(lambda: invokeai.read({"Dream": command}))
 

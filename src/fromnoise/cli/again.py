@@ -14,6 +14,7 @@ from fromnoise.cli.wording import chosen, tell_oddities
 from fromnoise.engine import library
 from fromnoise.engine.images import save_png
 from fromnoise.engine.memory import place
+from fromnoise.engine.metadata.album import Album
 from fromnoise.engine.metadata.draft import Imported
 from fromnoise.engine.metadata.own import OURS, texts
 from fromnoise.engine.metadata.read import read_any
@@ -24,7 +25,8 @@ from fromnoise.engine.verify import Verification, again, verify
 
 def make_again(file: Path, order: Order, prompt: str | None = None) -> None:
     """Make a picture of any tool again, with what was said changed, and print its path."""
-    imported = read_any(file)
+    album = Album.around(file)
+    imported = read_any(file, album)
     destination = Destination.of(order.out)
     destination.check()
     tell(imported, order.quiet)
@@ -39,7 +41,7 @@ def make_again(file: Path, order: Order, prompt: str | None = None) -> None:
         return new
 
     load = loader(order.device, dtype_of(imported, order.dtype), order.allow_unmatched)
-    made = again(file, load, change, settings.read())
+    made = again(file, load, change, settings.read(), album)
     with destination.claimed(destination.stem(made.recipe.prompt, made.recipe.seed, None)) as path:
         save_png(made.image, path, texts(made.recipe, place(order.device).device, made.company))
     print(path)
@@ -52,7 +54,7 @@ def check(file: Path, model: str | None, device: str | None) -> bool:
     def chosen(recipe: Recipe) -> library.Model:
         return load(recipe if model is None else recipe.but(model=model))
 
-    found = verify(file, chosen, settings.read())
+    found = verify(file, chosen, settings.read(), album=Album.around(file))
     tell(found.imported, quiet=False)
     print("\n".join(report(found)))
     return found.verdict in ("identical", "equal within rounding")

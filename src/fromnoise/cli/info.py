@@ -19,6 +19,7 @@ from fromnoise.cli.drafting import typed
 from fromnoise.cli.hashing import rows
 from fromnoise.cli.messages import say
 from fromnoise.engine.images import open_image
+from fromnoise.engine.metadata.album import Album
 from fromnoise.engine.metadata.carrier import GRAPH_KEY, PARAMETERS_KEY, USER_COMMENT, read_texts
 from fromnoise.engine.metadata.read import read_any
 from fromnoise.engine.recipe import Recipe
@@ -122,7 +123,7 @@ def describe_picture(path: Path) -> str:
     image = open_image(path)
     size = f"{path}: {say('a picture of {width}x{height} pixels', width=image.width, height=image.height)}"
     try:
-        found = read_any(path)
+        found = read_any(path, Album.around(path))
     except FileError:
         embedded = embedding_in(path)
         if embedded:

@@ -28,6 +28,7 @@ from fromnoise.engine.executor import Executor
 from fromnoise.engine.generate import Generated, Job
 from fromnoise.engine.images import open_image
 from fromnoise.engine.library import Model
+from fromnoise.engine.metadata.album import Album
 from fromnoise.engine.metadata.carrier import POSTPROCESSING_KEY, read_texts
 from fromnoise.engine.metadata.draft import Imported
 from fromnoise.engine.metadata.own import OURS, MadeBy, made_by
@@ -68,16 +69,21 @@ class Verification:
 
 
 def again(
-    path: Path, load: Load, change: Callable[[Recipe], Recipe] = lambda recipe: recipe, settings: Settings | None = None
+    path: Path,
+    load: Load,
+    change: Callable[[Recipe], Recipe] = lambda recipe: recipe,
+    settings: Settings | None = None,
+    album: Album | None = None,
 ) -> Generated:
     """Make a picture of any tool again from its metadata, with the recipe changed by `change`.
 
-    `settings` say where pictures are looked for besides the picture's own folder.
+    `settings` say where pictures are looked for besides the picture's own folder, `album` where those are that another
+    tool names.
 
     FileError where the picture carries no recipe, or where its model or start picture is not there; UserError where a
     change is no legal value.
     """
-    recipe = change(read_any(path).recipe)
+    recipe = change(read_any(path, album).recipe)
     recipe, missing = with_files(recipe, path.parent, *sent_to_servers(settings))
     if missing:
         raise FileError(f"{missing[0].path}: {missing[0].reason}; it was the {missing[0].field} of {path}")
@@ -96,14 +102,18 @@ def sent_to_servers(settings: Settings | None) -> tuple[Path, ...]:
 
 
 def verify(
-    path: Path, load: Load, settings: Settings | None = None, known: Mapping[str, Path] = MappingProxyType({})
+    path: Path,
+    load: Load,
+    settings: Settings | None = None,
+    known: Mapping[str, Path] = MappingProxyType({}),
+    album: Album | None = None,
 ) -> Verification:
     """Make a picture again from its own metadata and compare. FileError where it is unreadable or carries none.
 
-    `settings` say where files are looked for besides the model's own, `known` where pictures are by their SHA-256; all
-    that are missing are told.
+    `settings` say where files are looked for besides the model's own, `known` where pictures are by their SHA-256, and
+    `album` where those are that another tool names; all that are missing are told.
     """
-    imported, texts = read_any(path), read_texts(path)
+    imported, texts = read_any(path, album), read_texts(path)
     if POSTPROCESSING_KEY in texts:
         return Verification(imported, "not checked", "it was enlarged or retouched after it was made")
     recipe, missing = with_files(imported.recipe, path.parent, *sent_to_servers(settings), known=known)

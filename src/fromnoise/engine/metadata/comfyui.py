@@ -1,13 +1,16 @@
 """ComfyUI's `prompt`: the graph in API format, walked back from the picture that was saved to a recipe."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
+from fromnoise.engine.metadata.album import Album
 from fromnoise.engine.metadata.carrier import GRAPH_KEY
 from fromnoise.engine.metadata.comfyui_controls import take_controls
 from fromnoise.engine.metadata.comfyui_files import MODEL_INPUTS, take_files
 from fromnoise.engine.metadata.comfyui_graph import MAX_DEPTH, Graph, Node
+from fromnoise.engine.metadata.comfyui_latents import take_latents
 from fromnoise.engine.metadata.comfyui_models import take_change
 from fromnoise.engine.metadata.comfyui_networks import is_network, take_network
+from fromnoise.engine.metadata.comfyui_prompts import UNIFIED, is_prompt, take_image_prompts
 from fromnoise.engine.metadata.comfyui_regions import branches, take_regions
 from fromnoise.engine.metadata.comfyui_sampling import is_sampler, take_sampling
 from fromnoise.engine.metadata.draft import Draft, Imported, json_object
@@ -15,20 +18,19 @@ from fromnoise.errors import FileError
 
 SOURCE = "ComfyUI"
 OUTPUTS = ("SaveImage", "Save", "Preview")  # nodes that end a graph begin or go on with one of these
-STARTS = ("LoadImage", "LoadLatent")
-OUTPAINT = {"left": "left", "top": "top", "right": "right", "bottom": "bottom", "feathering": "feather"}
+MODEL = "model"
 SIDES = {"positive": 0, "negative": 1}  # and the output of nodes that pass both on
 CONDITIONING_INPUTS = ("conditioning", "conditioning_to", "conditioning_1", "conditioning_from", "conditioning_2")
 
 
-def read(texts: Mapping[str, str]) -> Imported:
+def read(texts: Mapping[str, str], album: Album | None = None) -> Imported:
     """The recipe in a picture's `prompt`; FileError where it is no graph or has no sampler."""
-    return read_graph(Graph(json_object(texts[GRAPH_KEY], "ComfyUI prompt")))
+    return read_graph(Graph(json_object(texts[GRAPH_KEY], "ComfyUI prompt")), album)
 
 
-def read_graph(graph: Graph) -> Imported:
-    """The recipe of the first pass of the sampler nearest to the output."""
-    draft = Draft()
+def read_graph(graph: Graph, album: Album | None = None) -> Imported:
+    """The recipe of the first pass of the sampler nearest to the output; its pictures are looked for in `album`."""
+    draft = Draft(album=album or Album())
     draft.profile("comfyui")
     last = last_sampler(graph)
     first, later = first_pass(graph, last)
@@ -38,8 +40,9 @@ def read_graph(graph: Graph) -> Imported:
     take_sampling(draft, graph, first)
     take_latents(draft, graph, first)
     take_prompts(draft, graph, first)
-    take_controls(draft, graph, first)
     take_files(draft, graph, first, take_models(draft, graph, first))
+    take_controls(draft, graph, first)
+    take_image_prompts(draft, graph, first)
     return draft.build(SOURCE)
 
 
@@ -90,10 +93,16 @@ def conditioning_texts(
     source = graph.source(node, name)
     if source is None:
         return [str(node.values[name])] if isinstance(node.values.get(name), str) else []
-    if depth >= MAX_DEPTH or source.kind == "ConditioningZeroOut":
+    if depth >= MAX_DEPTH:
+        return []
+    if source.kind == "ConditioningZeroOut":
+        draft.keep(f"{source.kind} {source.id}", f"the {side} prompt is nothing at all, which an empty text is not")
         return []
     if texts := encoded_texts(graph, source, side):
         take_clip(draft, graph, source)
+        take_sizes(draft, graph, source, side)
+        if len(texts) > 1:
+            draft.warn(f"{source.kind}: its two texts are joined by a comma, which is not the same")
         return texts
     ways = [name for name in (side, *CONDITIONING_INPUTS) if name in source.links or name in source.values]
     note_conditioning(draft, source, ways)
@@ -111,6 +120,21 @@ def encoded_texts(graph: Graph, node: Node, side: str) -> list[str]:
         return []
     told = [text for n in names if (n in node.values or n in node.links) and (text := graph.text(node, n)) is not None]
     return [next(filter(None, told), "")] if told else []
+
+
+def take_sizes(draft: Draft, graph: Graph, encoder: Node, side: str) -> None:
+    """What SDXL, or its refiner, is told of the picture besides; both sides are told the same sizes."""
+    pairs = (("original", "width", "height"), ("crop", "crop_w", "crop_h"), ("target", "target_width", "target_height"))
+    if encoder.kind == "CLIPTextEncodeSDXL":
+        told = {field: (graph.value(encoder, across), graph.value(encoder, down)) for field, across, down in pairs}
+        usual = {"original": draft.pixels, "crop": (0, 0), "target": draft.pixels}
+        told = {field: pair for field, pair in told.items() if pair != usual[field] and None not in pair}
+        if told and side == "positive":
+            for field, pair in told.items():
+                draft.part("sizes", field, pair, f"{encoder.kind}.{field}")
+    score = graph.value(encoder, "ascore")
+    if score is not None:
+        draft.part("sizes", f"{'negative_' * (side == 'negative')}aesthetic_score", score, f"{encoder.kind}.ascore")
 
 
 def note_conditioning(draft: Draft, node: Node, ways: list[str]) -> None:
@@ -134,49 +158,31 @@ def take_clip(draft: Draft, graph: Graph, encoder: Node) -> None:
         node = graph.source(node, "clip")
 
 
-def take_latents(draft: Draft, graph: Graph, sampler: Node) -> None:
-    """The size of empty latents, or a note of the start picture, and of a mask."""
-    start = graph.source(sampler, "latent_image") or graph.source(sampler, "latent")
-    if start is None:
-        return
-    denoise = graph.value(sampler, "denoise")
-    sized = started = False
-    for node in graph.upstream(start):
-        if node.kind.startswith(STARTS):
-            draft.keep(f"{node.kind} {node.id}", node.values)
-            if "Mask" not in node.kind:
-                started = draft.strength(1.0 if denoise is None else denoise, "denoise")
-        elif node.kind == "ImagePadForOutpaint":
-            for name, ours in OUTPAINT.items():
-                if (value := graph.value(node, name)) is not None:
-                    draft.part("outpaint", ours, value, f"{node.kind}.{name}")
-        elif node.kind in ("SetLatentNoiseMask", "VAEEncodeForInpaint", "InpaintModelConditioning"):
-            draft.keep(f"{node.kind} {node.id}", node.values)
-            draft.warn("made under a mask, which is not in the file: give it with --mask")
-        width, height = graph.value(node, "width"), graph.value(node, "height")
-        if not sized and "Mask" not in node.kind and isinstance(width, int) and isinstance(height, int):
-            sized = draft.sides(width, height, f"{node.kind} size")
-        batch = graph.value(node, "batch_size")
-        if isinstance(batch, int) and batch > 1:
-            draft.part("noise", "batch", batch, f"{node.kind}.batch_size")
-            draft.warn(f"made in a batch of {batch}: taken for its first picture")
-    if not started and denoise not in (None, 1, 1.0):
-        draft.keep("denoise", denoise)
-
-
 def take_models(draft: Draft, graph: Graph, sampler: Node) -> Node | None:
     """The checkpoint, and whatever changes it on the way; the node that loads it."""
-    holder = graph.source(sampler, "guider") or sampler
-    start = graph.source(holder, "model")
-    for node in graph.upstream(start) if start else ():
+    for node in models(graph, graph.source(sampler, "guider") or sampler):
         name = graph.text(node, next((n for n in MODEL_INPUTS if n in node.values or n in node.links), ""))
         if name and "lora_name" not in node.values:
             draft.model(name, f"{node.kind} {node.id}")
             return node
         if is_network(node):
             take_network(draft, graph, node)
-        elif node.kind.startswith("CLIPTextEncode"):  # of Perp-Neg: the empty prompt
+        elif is_prompt(node) or node.kind.startswith(UNIFIED):  # read with the other pictures
             continue
-        elif not take_change(draft, graph, node) and node.values:
+        elif not take_change(draft, graph, node) and (node.values or MODEL not in node.links):
             draft.keep(f"{node.kind} {node.id}", node.values)
     return None
+
+
+def models(graph: Graph, holder: Node) -> Iterator[Node]:
+    """The nodes that a model goes through, nearest first; all that is behind one that is not known to pass it on."""
+    node = graph.source(holder, MODEL)
+    for _ in range(MAX_DEPTH):
+        if node is None:
+            return
+        if MODEL not in node.links and any(name not in ("clip", "vae") for name in node.links):
+            yield from (one for one in graph.upstream(node) if not one.kind.startswith(("CLIPTextEncode", "LoadImage")))
+            return
+        graph.visit()
+        yield node
+        node = graph.source(node, MODEL)

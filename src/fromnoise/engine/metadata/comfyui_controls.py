@@ -1,6 +1,6 @@
 """Controls and boxes in ComfyUI's graphs: ControlNets, union types and GLIGEN, written and walked back."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -8,8 +8,9 @@ from typing import Any
 from fromnoise.engine.metadata.comfyui_files import Link, Written
 from fromnoise.engine.metadata.comfyui_graph import Graph, Node
 from fromnoise.engine.metadata.comfyui_networks import file_of
+from fromnoise.engine.metadata.comfyui_pictures import Shown, hint_of, keep_unseen, shown
+from fromnoise.engine.metadata.comfyui_prompts import STYLE, UNCLIP
 from fromnoise.engine.metadata.draft import Draft
-from fromnoise.engine.metadata.infotext_controls import UNSEEN
 from fromnoise.engine.metadata.networks import file_name
 from fromnoise.engine.recipe import Recipe
 from fromnoise.engine.recipe_control import UNION_NAMES, Control
@@ -17,13 +18,15 @@ from fromnoise.engine.recipe_control import UNION_NAMES, Control
 APPLY = ("ControlNetApply", "ControlNetApplyAdvanced", "ControlNetApplySD3")
 LOADERS = ("ControlNetLoader", "DiffControlNetLoader")
 UNION, BOX, GLIGEN = "SetUnionControlNetType", "GLIGENTextBoxApply", "GLIGENLoader"
-PASSED = (*APPLY, BOX)  # a conditioning goes through them
-PICTURES = ("unCLIPConditioning", "StyleModelApply", "IPAdapter")  # nodes that take pictures as prompts begin so
+PASSED = (  # a conditioning goes through them
+    *APPLY, BOX, STYLE, UNCLIP, "InpaintModelConditioning", "InstructPixToPixConditioning", "SD_4XUpscale_Conditioning",
+)  # fmt: skip
 TYPES = {
     "openpose": "openpose", "depth": "depth", "softedge": "hed/pidi/scribble/ted",
     "lineart": "canny/lineart/anime_lineart/mlsd", "normal": "normal", "segmentation": "segment", "tile": "tile",
     "inpaint": "repaint", "auto": "auto",
 }  # fmt: skip
+STYLE_NAME = "t2iadapter_style"  # a recipe tells style adapters by nothing else
 FIRST = 80  # number of the first node
 SIDES = ("positive", "negative")
 
@@ -43,6 +46,9 @@ def control_nodes(
     for control in recipe.controls:
         picture = control.image or recipe.init
         if control.model is None or picture is None:  # references are made by nodes of others
+            continue
+        if STYLE_NAME in control.model.lower():
+            links["positive"] = style(control, picture.path, links["positive"], add)
             continue
         network = [add(LOADERS[0], control_net_name=file_of(control.model, ".safetensors")), 0]
         if control.type is not None:
@@ -64,13 +70,24 @@ def control_nodes(
     return nodes, links
 
 
+def style(control: Control, path: str, positive: Link, add: Callable[..., str]) -> Link:
+    """The nodes of a style adapter behind a conditioning."""
+    assert control.model is not None
+    loader: Link = [add("StyleModelLoader", style_model_name=file_of(control.model, ".safetensors")), 0]
+    eyes: Link = [add("CLIPVisionLoader", clip_name="clip-vit-large-patch14.safetensors"), 0]
+    image: Link = [add("LoadImage", image=Path(path).name), 0]
+    seen: Link = [add("CLIPVisionEncode", clip_vision=eyes, image=image, crop="center"), 0]
+    inputs = {"conditioning": positive, "style_model": loader, "clip_vision_output": seen}
+    return [add(STYLE, **inputs, strength=control.weight, strength_type="multiply"), 0]
+
+
 def way_through(node: Node, output: int) -> str:
     """The input of a node in PASSED that becomes its output."""
     return next((name for name in ("conditioning", "conditioning_to") if name in node.links), SIDES[output % 2])
 
 
 def take_controls(draft: Draft, graph: Graph, sampler: Node) -> None:
-    """Controls, boxes, and notes of pictures that are prompts, in the order in which they act."""
+    """Controls, styles and boxes, in the order in which they act."""
     controls: list[dict[str, Any]] = []
     boxes: list[dict[str, Any]] = []
     for node in reversed(list(graph.upstream(sampler))):
@@ -83,10 +100,11 @@ def take_controls(draft: Draft, graph: Graph, sampler: Node) -> None:
                 draft.set("gligen", {"model": file_name(name)}, node.kind)
             place = {side: graph.value(node, side) for side in ("x", "y", "width", "height")}
             boxes.append({**place, "text": graph.text(node, "text") or ""})
-        elif node.kind.startswith(PICTURES) and "Loader" not in node.kind:
-            draft.warn(UNSEEN)
+        elif node.kind == STYLE:
+            controls += read_style(draft, graph, node)
     if controls:
         draft.set("controls", controls, APPLY[0])
+    if any("image" not in control for control in controls):
         draft.warn("made with a control, whose picture is not in the file: give it with --control, or a start picture")
     if boxes:
         take_boxes(draft, boxes)
@@ -115,12 +133,38 @@ def read_control(draft: Draft, graph: Graph, node: Node) -> list[dict[str, Any]]
         found["model"] = file_name(name)
     values = (("weight", "strength"), ("start", "start_percent"), ("end", "end_percent"))
     found |= {ours: value for ours, theirs in values if (value := graph.value(node, theirs)) is not None}
+    picture = shown(draft, graph, node, "image")
+    left: list[Node] = []
+    if picture is not None:
+        fields, left = hint_of(graph, picture)
+        found |= fields
+    return checked(draft, node, found, picture, left)
+
+
+def read_style(draft: Draft, graph: Graph, node: Node) -> list[dict[str, Any]]:
+    """A style adapter, which is a control here."""
+    loader, seen = graph.source(node, "style_model"), graph.source(node, "clip_vision_output")
+    name = graph.text(loader, "style_model_name") if loader is not None else None
+    found: dict[str, Any] = {"model": file_name(name)} if name else {}
+    weight = graph.value(node, "strength")
+    found |= {} if weight is None else {"weight": weight}
+    if node.values.get("strength_type", "multiply") != "multiply":
+        draft.keep(f"{node.kind} {node.id}", node.values)
+    return checked(draft, node, found, shown(draft, graph, seen, "image") if seen is not None else None, [])
+
+
+def checked(
+    draft: Draft, node: Node, found: dict[str, Any], picture: Shown | None, left: list[Node]
+) -> list[dict[str, Any]]:  # fmt: skip
+    """The control with its picture, where that is there; none where it makes no sense, which is kept."""
+    if picture is not None and picture.image is not None:
+        found["image"] = picture.image
+    keep_unseen(draft, picture, worked_on=False)
+    for one in left:
+        draft.keep(f"{one.kind} {one.id}", one.values)
     try:
         Control.model_validate(found)
     except ValueError:
         draft.keep(f"{node.kind} {node.id}", node.values)
         return []
-    image = graph.source(node, "image")
-    if image is not None:
-        draft.keep(f"{image.kind} {image.id}", image.values)
     return [found]

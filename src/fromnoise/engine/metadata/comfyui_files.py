@@ -9,6 +9,7 @@ from fromnoise.engine.metadata.networks import file_name
 from fromnoise.engine.recipe import Recipe
 
 CHECKPOINT, UNET, VAE = "CheckpointLoaderSimple", "UNETLoader", "VAELoader"
+UNCLIP = "unCLIPCheckpointLoader"  # has a picture encoder besides
 ENCODERS = {1: "CLIPLoader", 2: "DualCLIPLoader", 3: "TripleCLIPLoader", 4: "QuadrupleCLIPLoader"}
 DECODE, SAMPLES = "VAEDecode", ("samples", "latent")
 ENCODER_INPUTS = ("clip_name", "clip_name1", "clip_name2", "clip_name3", "clip_name4")
@@ -19,15 +20,16 @@ Written: TypeAlias = dict[str, str | dict[str, object]]  # a node
 
 
 def loaders(recipe: Recipe) -> tuple[dict[str, Written], dict[str, Link]]:
-    """The nodes that load a model, and the outputs that give its `model`, `clip` and `vae`.
+    """The nodes that load a model, and the outputs that give its `model`, `clip`, `vae` and `vision`.
 
     What is a lone U-Net, whose other networks come from elsewhere, is loaded as such.
     """
     nodes: dict[str, Written] = {}
-    links: dict[str, Link] = {"model": ["4", 0], "clip": ["4", 1], "vae": ["4", 2]}
+    links: dict[str, Link] = {"model": ["4", 0], "clip": ["4", 1], "vae": ["4", 2], "vision": ["4", 3]}
+    own_eyes = any(prompt.model is None and prompt.vision is None for prompt in recipe.image_prompts)
     lone = bool(recipe.vae and recipe.text_encoders)
     if not (lone and recipe.unet):
-        kind, key = (UNET, "unet_name") if lone else (CHECKPOINT, "ckpt_name")
+        kind, key = (UNET, "unet_name") if lone else (UNCLIP if own_eyes else CHECKPOINT, "ckpt_name")
         more: dict[str, object] = {"weight_dtype": "default"} if lone else {}
         nodes["4"] = {"class_type": kind, "inputs": {key: file_of(recipe.model, ".safetensors"), **more}}
     if recipe.unet:

@@ -10,10 +10,13 @@ from fromnoise.engine.metadata.comfyui_files import Link, loaders
 from fromnoise.engine.metadata.comfyui_files import Written as Node
 from fromnoise.engine.metadata.comfyui_models import changes_of
 from fromnoise.engine.metadata.comfyui_networks import FIRST, network_nodes, without_tags
+from fromnoise.engine.metadata.comfyui_prompts import adapter_nodes, vector_nodes
 from fromnoise.engine.metadata.comfyui_regions import MASK, SHARES, TIMES
 from fromnoise.engine.recipe import Recipe
 from fromnoise.engine.recipe_guidance import Region
 from fromnoise.sampling.samplers import SAMPLERS
+
+PICTURES = 200  # number of the first node of image prompts
 
 
 def graph_json(recipe: Recipe) -> str:
@@ -25,15 +28,16 @@ def graph(recipe: Recipe) -> dict[str, Node]:
     """Checkpoint, two prompts, latents, KSampler, VAEDecode and SaveImage, numbered as in ComfyUI's own example.
 
     Nodes that change the model are numbered from 20, loaders of single networks from 30, those of regions from 40,
-    LoRAs and hypernetworks from 60, controls and boxes from 80.
+    LoRAs and hypernetworks from 60, controls and boxes from 80, pictures as prompts from 200.
     """
     changed, (places, told), (loading, links) = model_changes(recipe), regions(recipe), loaders(recipe)
     steering, told = control_nodes(recipe, told, clip_of(recipe))
+    pictures, model, told = picture_prompts(recipe, last_model(recipe, changed), told)
     return {
         **loading,
         "3": node(
             "KSampler",
-            model=last_model(recipe, changed),
+            model=model,
             seed=recipe.seed,
             steps=recipe.steps,
             cfg=recipe.guidance_scale,
@@ -48,10 +52,27 @@ def graph(recipe: Recipe) -> dict[str, Node]:
         **changed,
         **places,
         **steering,
+        **pictures,
         **latents(recipe),
         "8": node("VAEDecode", samples=["3", 0], vae=links["vae"]),
         "9": node("SaveImage", images=["8", 0], filename_prefix="fromnoise"),
     }
+
+
+def picture_prompts(
+    recipe: Recipe, model: Link, told: Mapping[str, Link]
+) -> tuple[dict[str, Node], Link, dict[str, Link]]:  # fmt: skip
+    """The nodes of image prompts, the model behind them, and what the sampler is given on each side."""
+    nodes: dict[str, Node] = {}
+    free = count(PICTURES)
+
+    def add(class_type: str, **inputs: object) -> str:
+        number = str(next(free))
+        nodes[number] = {"class_type": class_type, "inputs": inputs}
+        return number
+
+    model = adapter_nodes(recipe, model, add)
+    return nodes, model, {**told, "positive": vector_nodes(recipe, told["positive"], loaders(recipe)[1]["vision"], add)}
 
 
 def model_changes(recipe: Recipe) -> dict[str, Node]:

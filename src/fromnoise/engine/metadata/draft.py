@@ -9,7 +9,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from fromnoise.engine.metadata.album import Album
 from fromnoise.engine.recipe import Recipe
+from fromnoise.engine.references import ImageRef
 from fromnoise.errors import FileError, UnknownName, UserError
 from fromnoise.sampling.samplers import SAMPLERS, resolve
 from fromnoise.sampling.schedules import SCHEDULES
@@ -39,6 +41,7 @@ class Draft:
     fields: dict[str, object] = field(default_factory=dict)
     not_understood: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    album: Album = field(default_factory=Album)  # where pictures are looked for
 
     def warn(self, warning: str) -> None:
         if len(self.warnings) < MAX_NOTES and warning not in self.warnings:
@@ -167,8 +170,15 @@ class Draft:
 
     def strength(self, value: object, key: str) -> bool:
         """Set how much of a start picture was replaced; the picture itself is not in the file."""
-        self.warn("made from a start picture, which is not in the file: give it with --init")
-        return self.set("strength", value, key)
+        return self.start(value, key, None)
+
+    def start(self, strength: object, key: str, image: ImageRef | None) -> bool:
+        """Set the start picture, where it was found, and how much of it was replaced."""
+        if image is None:
+            self.warn("made from a start picture, which is not in the file: give it with --init")
+        else:
+            self.fields["init"] = image
+        return self.set("strength", strength, key)
 
     def profile(self, name: str) -> None:
         """Follow the numerics of a tool."""

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from fromnoise.engine.metadata import comfyui, fooocus, invokeai, novelai, own
+from fromnoise.engine.metadata.album import Album
 from fromnoise.engine.metadata.carrier import (
     GRAPH_KEY,
     JSON_KEY,
@@ -19,13 +20,13 @@ from fromnoise.engine.metadata.infotext_read import read_infotext
 from fromnoise.errors import FileError
 
 Texts = Mapping[str, str]
-Reader = Callable[[Texts], Imported]
+Reader = Callable[[Texts, Album], Imported]
 
 INFOTEXT_KEYS = (PARAMETERS_KEY, USER_COMMENT, "comment", "Comment", "Description")
 
 
-def read_any(path: Path) -> Imported:
-    """The recipe in a picture made by fromnoise or another tool.
+def read_any(path: Path, album: Album | None = None) -> Imported:
+    """The recipe in a picture made by fromnoise or another tool; pictures that it names are looked for in `album`.
 
     FileError where the picture can't be read or carries none; nothing else is raised, whatever is in the file.
     """
@@ -36,7 +37,7 @@ def read_any(path: Path) -> Imported:
     for fits, read in READERS:
         if fits(texts):
             try:
-                return with_postprocessing(read(texts), texts)
+                return with_postprocessing(read(texts, album or Album()), texts)
             except FileError as error:
                 errors.append(str(error))
     reason = errors[0] if errors else "carries no recipe; was it saved again by a program that drops them?"
@@ -62,10 +63,10 @@ def read_first_infotext(texts: Texts) -> Imported:
 
 
 READERS: tuple[tuple[Callable[[Texts], bool], Reader], ...] = (  # by how much they tell; the first that succeeds counts
-    (lambda texts: JSON_KEY in texts, own.read),
-    (invokeai.fits, invokeai.read),
-    (novelai.fits, novelai.read),
-    (lambda texts: SCHEME in texts or fooocus.fits(texts), fooocus.read),
+    (lambda texts: JSON_KEY in texts, lambda texts, _: own.read(texts)),
+    (invokeai.fits, lambda texts, _: invokeai.read(texts)),
+    (novelai.fits, lambda texts, _: novelai.read(texts)),
+    (lambda texts: SCHEME in texts or fooocus.fits(texts), lambda texts, _: fooocus.read(texts)),
     (lambda texts: GRAPH_KEY in texts, comfyui.read),
-    (has_infotext, read_first_infotext),
+    (has_infotext, lambda texts, _: read_first_infotext(texts)),
 )
