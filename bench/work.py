@@ -9,7 +9,7 @@ from torch import nn
 
 from fromnoise.nn import clip, unet, vae
 
-Task = Literal["step", "decode", "text", "load", "picture", "batch", "memory"]
+Task = Literal["step", "attention", "decode", "text", "load", "picture", "batch", "memory"]
 TASKS: tuple[Task, ...] = get_args(Task)
 
 
@@ -63,10 +63,21 @@ class Job:
     memory: float = 0.0  # bytes that the contender may take; 0: no limit
 
     @property
+    def attention(self) -> tuple[int, int, int, int]:
+        """Batch, tokens, heads and numbers a head of the largest self-attention in a guided step."""
+        size = SIZES[self.size]
+        level = next(level for level, depth in enumerate(size.unet.depths[:: size.unet.res_blocks]) if depth)
+        width = size.unet.model_channels * size.unet.channel_mult[level]
+        heads = size.unet.heads or width // size.unet.head_dim
+        return 2 * self.batch, (size.latent >> level) ** 2, heads, width // heads
+
+    @property
     def flops(self) -> float:
         """Floating-point operations of one repetition; nan where that says nothing."""
         size = SIZES[self.size]
+        batch, tokens, heads, numbers = self.attention
         return {
+            "attention": 4.0 * batch * tokens**2 * heads * numbers,
             "step": size.step_flops * self.batch,
             "decode": size.decode_flops * self.batch,
             "picture": (size.step_flops * self.steps + size.decode_flops) * self.batch,

@@ -12,6 +12,7 @@ import torch
 
 from bench.contenders import Work
 from bench.work import SIZES, Job, Size, randomise
+from fromnoise import settings
 from fromnoise.checkpoints.detect import ModelFacts
 from fromnoise.checkpoints.load import Checkpoint, load_checkpoint
 from fromnoise.checkpoints.save import save_checkpoint
@@ -21,6 +22,7 @@ from fromnoise.engine.generate import generate
 from fromnoise.engine.library import Model
 from fromnoise.engine.memory import DTYPES, Placement, vae_dtype
 from fromnoise.engine.recipe import Recipe
+from fromnoise.nn import kernels, ops
 from fromnoise.nn.clip import CLIPText
 from fromnoise.nn.unet import UNet
 from fromnoise.nn.vae import AutoencoderKL
@@ -32,8 +34,10 @@ from fromnoise.sampling.schedules import NoiseTable
 def prepare(job: Job, *, dtype: str | None = None) -> Work:
     """The job with networks in `dtype`, by default the job's."""
     job = replace(job, dtype=dtype or job.dtype)
+    kernels.keep_in((settings.read().cache or Path(tempfile.gettempdir())) / "kernels")
     return {
-        "step": step, "batch": step, "decode": decode, "picture": picture, "text": text, "load": load, "memory": memory,
+        "step": step, "batch": step, "attention": attention, "decode": decode, "picture": picture, "text": text,
+        "load": load, "memory": memory,
     }[job.task](job)  # fmt: skip
 
 
@@ -66,6 +70,18 @@ def step(job: Job) -> Work:
 
     def work() -> None:
         executor.answer(calls)
+
+    return work
+
+
+def attention(job: Job) -> Work:
+    """The largest self-attention of a guided step, from queries, keys and values to what they gather."""
+    batch, tokens, heads, numbers = job.attention
+    q, k, v = (torch.randn(batch, tokens, heads * numbers).to(DTYPES[job.dtype]) for _ in range(3))
+
+    def work() -> None:
+        with torch.inference_mode():
+            ops.attention(q, k, v, heads)
 
     return work
 

@@ -13,7 +13,15 @@ from fromnoise.engine.memory import DTYPES
 
 def prepare(job: Job, *, dtype: str | None = None, channels_last: bool = False, compiled: bool = False) -> Work:
     job = replace(job, dtype=dtype or job.dtype)
-    prepared = {"step": step, "batch": step, "decode": decode, "picture": picture, "text": text, "load": load}
+    prepared = {
+        "step": step,
+        "batch": step,
+        "attention": attention,
+        "decode": decode,
+        "picture": picture,
+        "text": text,
+        "load": load,
+    }
     return prepared[job.task](job, channels_last, compiled)
 
 
@@ -70,6 +78,18 @@ def step(job: Job, channels_last: bool, compiled: bool) -> Work:
     def work() -> None:
         with torch.inference_mode():
             unet(x, 500, context, added_cond_kwargs=added)
+
+    return work
+
+
+def attention(job: Job, channels_last: bool, compiled: bool) -> Work:
+    """As its AttnProcessor2_0 computes it."""
+    batch, tokens, heads, numbers = job.attention
+    q, k, v = (torch.randn(batch, tokens, heads, numbers).to(DTYPES[job.dtype]).transpose(1, 2) for _ in range(3))
+
+    def work() -> None:
+        with torch.inference_mode():
+            torch.nn.functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
 
     return work
 

@@ -303,6 +303,7 @@ OURS = {
         "处理器正忙于其他程序：没有它们时，下面的用时会更短。"
     ),
     "It multiplies fast with: {features}": "矩阵加速：{features}",
+    "Attention by a kernel built here: {answer}": "注意力用本机编译的内核：{answer}",
     "Memory for pictures: {size:.1f} GB": "可用于生成的内存：{size:.1f} GB",
     "Built-in model, measured: {time} per picture.": "内置模型，实测：每张图 {time}。",
     "Other models, estimated for one picture of {steps} steps from timing parts of them:": (
@@ -324,6 +325,10 @@ ELSEWHERE = {  # sentences of the engine and of typer, which speak English only;
     **chinese_shelf.ELSEWHERE,
     **chinese_weights.ELSEWHERE,
     "another file of that name is here": "同名文件的内容不同",
+    "yes": "是",
+    "nothing is kept on this machine": "本机不保留任何文件",
+    "PyTorch's kernel is as fast here": "否，PyTorch 的内核在这里同样快",
+    "there is no C++ compiler; on Debian: apt install g++": "否，没有 C++ 编译器；Debian 上：apt install g++",
     "unknown {kind} {name}; did you mean {near}? Known: {known}": (
         "没有 {kind} {name}；是不是 {near}？可用的有：{known}"
     ),

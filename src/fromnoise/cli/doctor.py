@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
-from fromnoise import __version__
-from fromnoise.cli.messages import say
+from fromnoise import __version__, settings
+from fromnoise.cli.messages import say, translated
 from fromnoise.cli.probes import CALLS, COSTS, STEPS, Cost, Speeds, measure
 from fromnoise.cli.progress import note
 from fromnoise.engine import library
@@ -17,6 +17,7 @@ from fromnoise.engine.footprint import demand
 from fromnoise.engine.generate import generate
 from fromnoise.engine.memory import TIGHTEST, Placement, Plan, available_devices, place
 from fromnoise.engine.recipe import BUILTIN, Recipe
+from fromnoise.nn import kernels
 
 GIGA = 1e9
 WARM_UP_STEPS = 2
@@ -25,7 +26,8 @@ BUSY = 0.7  # programs that want to run, as a part of the cores
 
 def examine(device: str | None) -> None:
     """Print the findings, what is measured as soon as it is known."""
-    placement = place(device)
+    placement, cache = place(device), settings.read().cache
+    kernels.keep_in(cache and cache / "kernels")
     for line in facts(placement):
         print(line, flush=True)
     note(say("measuring ..."))
@@ -50,6 +52,8 @@ def facts(placement: Placement) -> list[str]:
             threads=torch.get_num_threads()),
         say("It multiplies fast with: {features}", features=", ".join(cpu_features())),
     ]  # fmt: skip
+    if device.type == "cpu" and placement.dtype == torch.bfloat16:
+        lines.append(say("Attention by a kernel built here: {answer}", answer=translated(kernels.told())))
     if total is not None:
         lines.append(say("Memory for pictures: {size:.1f} GB", size=total / GIGA))
     if device.type == "cpu" and busy():

@@ -30,7 +30,7 @@ from fromnoise.engine.residence import Residence
 from fromnoise.engine.shelves import BUILTIN, builtin
 from fromnoise.engine.vae_family import LABELS, SPACES, space_of
 from fromnoise.errors import FileError, is_out_of_memory
-from fromnoise.nn import vae_strips
+from fromnoise.nn import kernels, vae_strips
 from fromnoise.nn.clip import CLIPText
 from fromnoise.nn.clip_vision import CLIPVision
 from fromnoise.nn.unet import UNet
@@ -304,6 +304,7 @@ def load(
     `budget` is what it may take of memory, in bytes; None: what is free now counts if it is little.
     """
     wanted = Weights(wanted) if isinstance(wanted, str) else wanted
+    kernels.keep_in(settings.cache and settings.cache / "kernels")
     found = Found.of(wanted, settings)
     checkpoint = load_checkpoint(
         found.model,
