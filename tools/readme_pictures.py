@@ -5,6 +5,7 @@ from pathlib import Path
 from PIL import Image
 
 from fromnoise.engine import library
+from fromnoise.engine.fitting import fitted
 from fromnoise.engine.generate import generate
 from fromnoise.engine.memory import place
 from fromnoise.engine.recipe import Recipe
@@ -33,10 +34,7 @@ COLUMNS = 8
 def main() -> None:
     model = library.load("builtin", place())
     side = model.defaults.size
-    recipes = [
-        Recipe.make(prompt=prompt, seed=seed, width=side, height=side, guidance_scale=model.defaults.guidance_scale)
-        for prompt, seed in PROMPTS
-    ]
+    recipes = [fitted(Recipe.make(prompt=prompt, seed=seed), model.defaults) for prompt, seed in PROMPTS]
     sheet = Image.new("RGB", (COLUMNS * side, -(-len(recipes) // COLUMNS) * side), "white")
     for made in generate(model, recipes, max_batch=32):
         row, column = divmod(made.index, COLUMNS)

@@ -58,7 +58,7 @@ def test_folders(scheduler: dict[str, str], kind: str | None) -> None:
 def test_defaults() -> None:
     place = Placement(torch.device("cpu"), torch.float32)
     plain = assemble("x", tiny.model("sdxl"), "0", place)
-    assert plain.defaults == Defaults(1024, 7.0, 20, None)
+    assert plain.defaults == Defaults(1024)
     assert replace(plain, distilled="turbo").defaults == Defaults(512, 1.0, 4, "euler_ancestral")
     assert replace(plain, distilled="lightning").defaults == Defaults(1024, 1.0, 8, "euler")
     lcm = assemble("x", tiny.model("sd1", unet=replace(UNET, guidance_dim=16)), "0", place)

@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 
 from fromnoise.cli import make
-from fromnoise.cli.drafting import IMG2IMG_STRENGTH, fitting_size, native_size, sides
+from fromnoise.cli.drafting import IMG2IMG_STRENGTH, sides
 from fromnoise.cli.make import Observer
-from fromnoise.cli.options import Order
 from fromnoise.engine import library
+from fromnoise.engine.fitting import native_size, size_of
 from fromnoise.engine.generate import generate
 from fromnoise.engine.memory import place
 from fromnoise.engine.metadata import own
@@ -97,7 +97,7 @@ def test_outpainting_makes_the_canvas_as_large_as_it_grows(draw: Run, folder: Pa
     assert Image.open(path).size == (64, 56)
     options = ("--init", "start.png", "--outpaint", "left=8, right=16, feather=8")
     recipe = Recipe.make(init=ImageRef.of(Path("start.png")).model_dump(), outpaint={"left": 8, "right": 16})
-    assert fitting_size(recipe, Order(init=Path("start.png")), 512) == (64, 48)
+    assert size_of(recipe, 512) == (64, 48)
     [path] = draw("x", *options, "--size", "64x48").paths
     assert own.recipe_in(path).outpaint == Outpaint(left=8, right=16, feather=8)
 

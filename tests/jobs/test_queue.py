@@ -44,7 +44,7 @@ def test_what_is_accepted_is_stored(queue: Queue, database: Database, clock: Clo
     (job,) = queue.submit([Work.picture(recipe, owner="ann", group="g", folder="ann")])
     again = Queue(Database.open(database.engine.url.render_as_string(hide_password=False))).get(job.id)
     assert again == job
-    assert Recipe.make(**again.work.body) == recipe
+    assert Recipe.from_table(again.work.body) == recipe
     assert (again.state, again.created, again.work.cost) == ("queued", 1000.0, 0.0625)
     assert again.work.affinity == "builtin\n"
     assert events(queue, job.id) == ["queued"]

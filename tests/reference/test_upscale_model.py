@@ -14,10 +14,9 @@ from torch import Tensor
 
 from fromnoise.checkpoints.load import load_checkpoint
 from fromnoise.checkpoints.names import diffusers_unet, vae_to_diffusers
-from fromnoise.cli.drafting import fitting_size
-from fromnoise.cli.options import Order
 from fromnoise.engine.conditioning import encode_prompts
 from fromnoise.engine.executor import Executor
+from fromnoise.engine.fitting import size_of
 from fromnoise.engine.generate import Job, generate
 from fromnoise.engine.library import Model, assemble
 from fromnoise.engine.memory import Placement
@@ -152,7 +151,7 @@ def test_what_is_missing_is_said_and_sizes_follow_the_picture(model: Model, smal
     with pytest.raises(UserError, match="is an upscaling model: give it a picture with --enlarge"):
         Job(model, recipe(small).but(enlarge=None)).picture(None, None)
     wanted = recipe(small, profile="a1111")
-    assert fitting_size(wanted, Order(prompt="a"), 512) == (96, 64)
+    assert size_of(wanted, 512) == (96, 64)
     with pytest.raises(UserError, match="noise_level"):
         recipe(small, enlarge={"noise_level": 351})
     found = read_infotext(parameters(wanted))

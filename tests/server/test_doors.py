@@ -64,3 +64,47 @@ def test_openais_door(real: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     here = native(real, {**RECIPE, "sampler": "heun"})
     line = typed(real, tmp_path, monkeypatch, "--sampler", "heun")
     assert pixels(there) == pixels(here) == pixels(line)
+
+
+@pytest.fixture
+def quick(real: Served) -> str:
+    """A model whose name says that it needs eight steps and no guidance."""
+    shelf = real.context.settings.models[0] / "checkpoints"
+    if not (shelf / "tiny_lightning.safetensors").exists():
+        (shelf / "tiny_lightning.safetensors").hardlink_to(shelf / "tiny.safetensors")
+    return "tiny_lightning"
+
+
+def test_what_a_client_leaves_out_is_the_models_own_at_every_door(
+    quick: str, real: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = {"prompt": "a cat", "seed": 11}
+    sides, chosen = {"width": 64, "height": 64}, {"override_settings": {"sd_model_checkpoint": quick}}
+    plain = {"steps": 8, "guidance_scale": 1.0, "sampler": "euler"}
+    whole = pixels(native(real, {**wanted, **sides, **plain, "model": quick}))
+    assert pixels(native(real, {**wanted, **sides, "model": quick})) == whole
+    assert pixels(openai(real, {**wanted, "size": "64x64", "model": quick, "quality": "high"})) == whole
+    monkeypatch.setenv("FROMNOISE_MODELS", str(real.context.settings.models[0]))
+    out = tmp_path / "typed.png"
+    words = ["a cat", "--model", quick, "--size", "64", "--seed", "11", "--device", "cpu", "--dtype", "float32",
+             "--quiet", "--out", str(out)]  # fmt: skip
+    assert subprocess.run([sys.executable, "-m", "fromnoise", *words], check=False).returncode == 0
+    assert pixels(out.read_bytes()) == whole
+    theirs = pixels(native(real, {**wanted, **sides, **plain, "model": quick, "profile": "a1111"}))
+    assert pixels(sdapi(real, {**wanted, **sides, **chosen})) == theirs
+    said = sdapi(real, {**wanted, **sides, **chosen, "steps": 3, "cfg_scale": 4, "sampler_name": "Heun"})
+    same = {"steps": 3, "guidance_scale": 4.0, "sampler": "heun", "profile": "a1111", "model": quick}
+    assert pixels(said) == pixels(native(real, {**wanted, **sides, **same}))
+
+
+def test_automatic1111s_defaults_count_for_other_models(real: Served) -> None:
+    wanted = {"prompt": "a cat", "seed": 11, "width": 64, "height": 64}
+    same = {"steps": 50, "guidance_scale": 7.0, "sampler": "euler", "profile": "a1111", "model": "tiny"}
+    assert pixels(sdapi(real, wanted)) == pixels(native(real, {**wanted, **same}))
+
+
+def test_jobs_show_what_was_asked_for(quick: str, real: Served) -> None:
+    body = {"recipes": [{"prompt": "x", "model": quick, "width": 64, "height": 64}]}
+    shown = real.client.post("/api/v1/jobs", json=body).json()[0]["body"]
+    assert not shown.keys() & {"steps", "sampler", "guidance_scale", "unsaid"}
+    assert real.client.post("/api/v1/jobs", json={"recipes": [shown]}).json()[0]["body"] == shown

@@ -83,7 +83,7 @@ def test_pictures_come_in_the_format_that_is_asked_for(form: str, start: bytes, 
     wanted = {"prompt": "x", "output_format": form, "output_compression": 50, "quality": "low", "background": "opaque"}
     found = working.client.post("/v1/images/generations", json=wanted)
     assert base64.b64decode(found.json()["data"][0]["b64_json"]).startswith(start)
-    assert working.client.get("/api/v1/jobs").json()["jobs"][0]["body"]["steps"] == 10
+    assert working.context.queue.jobs()[0].work.body["steps"] == 10
 
 
 @pytest.mark.parametrize(

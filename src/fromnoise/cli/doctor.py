@@ -13,6 +13,7 @@ from fromnoise.cli.messages import say, translated
 from fromnoise.cli.probes import CALLS, COSTS, STEPS, Cost, Speeds, measure
 from fromnoise.cli.progress import note
 from fromnoise.engine import library
+from fromnoise.engine.fitting import fitted
 from fromnoise.engine.footprint import demand
 from fromnoise.engine.generate import generate
 from fromnoise.engine.memory import TIGHTEST, Placement, Plan, available_devices, place
@@ -75,8 +76,7 @@ def verdict(cost: Cost, speeds: Speeds, placement: Placement, memory: int | None
 def builtin_seconds(placement: Placement) -> float:
     """One picture with the built-in model, decoding included; loading and what happens only once are not."""
     model = library.load(BUILTIN, placement)
-    side = model.defaults.size
-    recipe = Recipe.make(prompt="a red apple", width=side, height=side, guidance_scale=model.defaults.guidance_scale)
+    recipe = fitted(Recipe.make(prompt="a red apple"), model.defaults)
     list(generate(model, [recipe.but(steps=WARM_UP_STEPS)]))
     began = time.perf_counter()
     list(generate(model, [recipe]))

@@ -17,7 +17,6 @@ from fromnoise.cli.options import Order, flag, is_option, recipe_field
 from fromnoise.cli.wording import with_styles
 from fromnoise.engine.choices import has_choices
 from fromnoise.engine.images import open_image
-from fromnoise.engine.library import Model
 from fromnoise.engine.recipe import MAX_SEED, ImageRef, Recipe
 from fromnoise.errors import UserError
 from fromnoise.preprocessors import PREPROCESSORS
@@ -26,7 +25,6 @@ from fromnoise.sampling.schedules import SCHEDULES
 
 RANDOM_SEEDS = 2**32
 IMG2IMG_STRENGTH = 0.75
-TIMES = 4  # as large as the small picture that an upscaling model is shown
 BOX = re.compile(r"^\s*(\d+\s*,\s*\d+\s*,\s*\d+\s*,\s*\d+)\s*:\s*(.*\S)\s*$", re.DOTALL)  # "8,8,64,64: a cat"
 PREPROCESSED = re.compile(r"\s*(?P<picture>(?P<name>[^:,=\"]+):[^,]*)")  # "canny:photo.png"
 SIZE = re.compile(r"\s*(\d{1,6})\s*(?:[xX×*]\s*(\d{1,6})\s*)?")
@@ -242,46 +240,6 @@ def reference(path: Path) -> ImageRef:
     """A picture to start from, known to be readable."""
     open_image(path)
     return ImageRef.of(path)
-
-
-def fitted(draft: Recipe, order: Order, model: Model) -> Recipe:
-    """The recipe with the model's own defaults where nothing was said."""
-    changes: dict[str, object] = {}
-    if order.guidance is None:
-        changes["guidance_scale"] = model.defaults.guidance_scale
-    if order.steps is None:
-        changes["steps"] = model.defaults.steps
-    if order.sampler is None and model.defaults.sampler is not None:
-        changes["sampler"] = model.defaults.sampler
-    if order.size is None:
-        changes["width"], changes["height"] = fitting_size(draft, order, model.defaults.size)
-    return draft.but(**changes)
-
-
-def fitting_size(draft: Recipe, order: Order, side: int) -> tuple[int, int]:
-    """Width and height where none are given: the model's own, or the start picture's proportions or larger canvas."""
-    if draft.enlarge is not None:
-        return times_four(Path(draft.enlarge.image.path))
-    if order.init is None or draft.redraw is not None:
-        return side, side
-    width, height = open_image(order.init).size
-    if (grown := draft.outpaint) is None:
-        return native_size((width, height), side)
-    canvas = width + grown.left + grown.right, height + grown.top + grown.bottom
-    return max(8, round(canvas[0] / 8) * 8), max(8, round(canvas[1] / 8) * 8)
-
-
-def times_four(path: Path) -> tuple[int, int]:
-    """Width and height, in eights, of what an upscaling model makes of a picture."""
-    width, height = (max(8, round(side * TIMES / 8) * 8) for side in open_image(path).size)
-    return width, height
-
-
-def native_size(shape: tuple[int, int], side: int) -> tuple[int, int]:
-    """Width and height in the proportions of `shape`, about as many pixels as the model was trained on, in eights."""
-    scale = side / (shape[0] * shape[1]) ** 0.5
-    width, height = (max(8, round(length * scale / 8) * 8) for length in shape)
-    return width, height
 
 
 def numbered(recipe: Recipe, count: int) -> list[Recipe]:

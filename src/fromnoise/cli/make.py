@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from fromnoise.cli.contact_sheet import contact_sheet
-from fromnoise.cli.drafting import drafted, fitted, numbered
+from fromnoise.cli.drafting import drafted, numbered
 from fromnoise.cli.failures import Stopped
 from fromnoise.cli.messages import say
 from fromnoise.cli.models import Models
@@ -19,6 +19,7 @@ from fromnoise.cli.output import Destination
 from fromnoise.cli.progress import Report, note, progress
 from fromnoise.cli.wording import chosen
 from fromnoise.engine import library
+from fromnoise.engine.fitting import fitted
 from fromnoise.engine.generate import Generated, Step, generate
 from fromnoise.engine.images import save_png
 from fromnoise.engine.metadata.own import texts
@@ -42,7 +43,7 @@ def make_pictures(order: Order, batch: int = 1, watch: bool = False) -> None:
     written: list[Path] = []
     try:
         began = time.perf_counter()
-        recipes = chosen(numbered(fitted(draft, order, models.of(draft)[0]), batch), order)
+        recipes = chosen(numbered(fitted(draft, models.of(draft)[0].defaults), batch), order)
         note(summary(recipes[0], models.of(draft)[0]), order.quiet)
         for path in finished(models, recipes, destination, watch):
             written.append(path)

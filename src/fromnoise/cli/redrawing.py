@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fromnoise.cli import compact
-from fromnoise.cli.drafting import RANDOM_SEEDS, times_four
+from fromnoise.cli.drafting import RANDOM_SEEDS
 from fromnoise.cli.make import Observer
 from fromnoise.cli.messages import say
 from fromnoise.cli.models import Models
 from fromnoise.cli.output import Destination
 from fromnoise.cli.progress import note, progress
+from fromnoise.engine.fitting import fitted
 from fromnoise.engine.generate import generate
 from fromnoise.engine.images import open_image, save_png
 from fromnoise.engine.memory import Placement
@@ -101,10 +102,8 @@ def repainted(
         observer = Observer(report, len(drafts), keep=False)
         for index, (path, draft) in enumerate(zip(pictures, drafts, strict=True)):
             model, refiner = models.of(draft)
-            width = height = model.defaults.size
-            if draft.enlarge is not None:
-                width, height = times_four(path)
-            (made,) = generate(model, [draft.but(width=width, height=height)], refiner=refiner, watch=observer)
+            recipe = fitted(draft.leaving(("width", "height")), model.defaults)
+            (made,) = generate(model, [recipe], refiner=refiner, watch=observer)
             note(say("{path}: {width}x{height}", path=path, width=made.image.width, height=made.image.height), quiet)
             number = None if len(pictures) == 1 else index + 1
             with destination.claimed(destination.beside(f"{path.stem}-upscaled", number)) as target:

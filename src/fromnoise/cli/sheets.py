@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from PIL import Image
 
-from fromnoise.cli.drafting import drafted, fitted
+from fromnoise.cli.drafting import drafted
 from fromnoise.cli.make import Observer
 from fromnoise.cli.messages import say
 from fromnoise.cli.models import Models, names
@@ -16,6 +16,7 @@ from fromnoise.cli.options import Order
 from fromnoise.cli.output import Destination
 from fromnoise.cli.progress import note, progress
 from fromnoise.cli.wording import chosen
+from fromnoise.engine.fitting import fitted
 from fromnoise.engine.generate import Generated, generate
 from fromnoise.engine.images import save_png
 from fromnoise.engine.metadata.carrier import PARAMETERS_KEY, SOFTWARE_KEY
@@ -112,7 +113,7 @@ def draw(order: Order, plan: Plan, sheet: Sheet) -> None:
     destination.check()
     plan(draft)  # mistakes show before a model is loaded
     models = Models.of_order(order)
-    base = fitted(draft, order, models.of(draft)[0])
+    base = fitted(draft, models.of(draft)[0].defaults)
     grid = plan(base)
     grid = replace(grid, cells=tuple(chosen(grid.cells, order)))
     warn_of_letters(grid, sheet.font, order.quiet)

@@ -53,12 +53,12 @@ SCALINGS: dict[Prediction, Callable[[Tensor], Scalings]] = {"eps": eps_scalings,
 
 @dataclass(frozen=True)
 class Defaults:
-    """What a person who chose only the model would want."""
+    """What a person who chose only the model would want; None: the recipe's usual."""
 
     size: int  # pixels, width and height
-    guidance_scale: float = 7.0
-    steps: int = 20
-    sampler: str | None = None  # None: the recipe's usual one
+    guidance_scale: float | None = None
+    steps: int | None = None
+    sampler: str | None = None
 
 
 QUICK: dict[Distilled, tuple[float, int, str]] = {  # guidance scale, steps and sampler of their authors' examples

@@ -3,6 +3,7 @@
 Command line, HTTP bodies, workflow nodes, picture metadata and job tables all convert to and from it.
 """
 
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -48,6 +49,8 @@ __all__ = ["BUILTIN", "MAX_SEED", "MAX_SIDE", "ImageRef", "Recipe", "explain"]
 
 
 NOT_REDRAWN = ("mask", "outpaint", "inversion")
+OPEN = ("steps", "guidance_scale", "sampler", "width", "height")  # a model may have wishes of its own: fitting.py
+UNSAID = "unsaid"
 
 
 class Recipe(BaseModel):
@@ -171,8 +174,32 @@ class Recipe(BaseModel):
         return self
 
     def but(self, **changes: Any) -> Self:
-        """The recipe with some fields changed, checked anew."""
-        return type(self).make(**{**self.model_dump(), **changes})
+        """The recipe with some fields changed, checked anew. What was left to the model still is."""
+        return type(self).make(**{**self.model_dump(), **changes}).leaving(self.unsaid - changes.keys())
+
+    @property
+    def unsaid(self) -> frozenset[str]:
+        """Which of the fields `OPEN` nobody has set: there the model's wishes come first (`fitting.fitted`)."""
+        return frozenset(OPEN) - self.model_fields_set
+
+    def leaving(self, names: Iterable[str]) -> Self:
+        """The same recipe with some of the fields `OPEN` left to the model; their values are for one without wishes."""
+        if not (left := set(names)):
+            return self
+        copy = self.model_copy()
+        copy.__pydantic_fields_set__.difference_update(left)
+        return copy
+
+    def to_table(self) -> dict[str, Any]:
+        """A table for JSON that `from_table` reads: it tells, too, what is left to the model."""
+        table = self.model_dump(mode="json", exclude_none=True)
+        return {**table, UNSAID: sorted(self.unsaid)} if self.unsaid else table
+
+    @classmethod
+    def from_table(cls, table: Mapping[str, Any]) -> Self:
+        """The recipe of a table. UserError."""
+        given = {name: value for name, value in table.items() if name != UNSAID}
+        return cls.make(**given).leaving(name for name in table.get(UNSAID) or () if name in OPEN)
 
     @classmethod
     def make(cls, **fields: Any) -> Self:

@@ -66,8 +66,9 @@ class Work:
         weights = Weights.of(recipe)
         names = [recipe.model, recipe.refiner.model if recipe.refiner else ""]
         names += [] if weights == Weights(recipe.model) else [repr(weights)]
-        body = recipe.model_dump(mode="json", exclude_none=True)
-        return cls(PICTURE, body, owner, priority, key, group, "\n".join(names), max(size, 0.01), folder, trace)
+        return cls(
+            PICTURE, recipe.to_table(), owner, priority, key, group, "\n".join(names), max(size, 0.01), folder, trace
+        )
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,6 @@ from fromnoise.server.errors import ApiError
 from fromnoise.server.openai_answers import Asked, Pictures, made, streamed
 from fromnoise.server.strict import StrictRoute
 
-BUILTIN_SIZE, SIZE = 128, 512
 STRENGTH = 0.75
 STEPS = {"low": 10, "high": 40, "hd": 40}  # of a quality; the others are the default
 THEIRS = (
@@ -207,21 +206,24 @@ def recipe_of(wanted: Generation, here: Context, sides: tuple[int, int] | None =
         raise ApiError(404, "model_not_found", f"the model {model[:200]!r} is not here")
     if wanted.background == "transparent":
         raise ApiError(400, "background", "pictures here are opaque: choose another background")
-    width, height = size_of(wanted.size or "auto", model, sides)
+    width, height = size_of(wanted.size or "auto", sides)
     steps = wanted.steps or STEPS.get(wanted.quality or "")
-    optional = {"steps": steps, "guidance_scale": wanted.guidance_scale, "sampler": wanted.sampler}
-    return Recipe.make(
-        prompt=wanted.prompt.strip(), negative=wanted.negative_prompt, model=model, width=width, height=height,
+    optional = {"steps": steps, "guidance_scale": wanted.guidance_scale, "sampler": wanted.sampler,
+                "width": width, "height": height}  # fmt: skip
+    recipe = Recipe.make(
+        prompt=wanted.prompt.strip(), negative=wanted.negative_prompt, model=model,
         seed=secrets.randbelow(2**32) if wanted.seed is None else wanted.seed,
         **{name: value for name, value in optional.items() if value is not None},
     )  # fmt: skip
+    return recipe if wanted.steps else recipe.leaving(["steps"])  # a quality doesn't mean 40 steps to a few-step model
 
 
-def size_of(size: str, model: str, sides: tuple[int, int] | None) -> tuple[int, int]:
-    """Width and height; "auto" is that of the picture that was sent, or the model's own, in eights."""
+def size_of(size: str, sides: tuple[int, int] | None) -> tuple[int, int] | tuple[None, None]:
+    """Width and height; "auto" is that of the picture that was sent, in eights, or None: the model's own."""
     if size == "auto":
-        across, down = sides or ((BUILTIN_SIZE,) * 2 if model == BUILTIN else (SIZE,) * 2)
-        return max(8, across // 8 * 8), max(8, down // 8 * 8)
+        if sides is None:
+            return None, None
+        return max(8, sides[0] // 8 * 8), max(8, sides[1] // 8 * 8)
     width, sign, height = size.partition("x")
     if not (sign and width.isdecimal() and height.isdecimal()):
         raise ApiError(400, "size", 'size: write one such as 512x512, or "auto"')

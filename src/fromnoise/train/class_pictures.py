@@ -6,13 +6,13 @@ Ruiz et al. (2023), "DreamBooth: Fine Tuning Text-to-Image Diffusion Models for 
 from collections.abc import Callable
 from pathlib import Path
 
+from fromnoise.engine.fitting import fitted
 from fromnoise.engine.generate import generate
 from fromnoise.engine.images import save_png
 from fromnoise.engine.library import Model
 from fromnoise.engine.recipe import Recipe
 
 TOGETHER = 4
-STEPS = 20
 
 
 def drawn_class(model: Model, prompt: str, count: int, seed: int, folder: Path, say: Callable[[str], None]) -> Path:
@@ -24,11 +24,7 @@ def drawn_class(model: Model, prompt: str, count: int, seed: int, folder: Path, 
         say(f"drawing {len(missing)} pictures of {prompt!r} to keep what the model knows of it")
     for start in range(0, len(missing), TOGETHER):
         part = missing[start : start + TOGETHER]
-        recipes = [
-            Recipe.make(prompt=prompt, width=model.defaults.size, height=model.defaults.size, steps=STEPS,
-                        seed=seed + i, guidance_scale=model.defaults.guidance_scale)
-            for i, _ in part
-        ]  # fmt: skip
+        recipes = [fitted(Recipe.make(prompt=prompt, seed=seed + i), model.defaults) for i, _ in part]
         for made in generate(model, recipes):
             save_png(made.image, part[made.index][1], {})
     return folder

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from fromnoise.checkpoints.detect import Prediction
 from fromnoise.engine import library
+from fromnoise.engine.fitting import fitted
 from fromnoise.engine.library import SCALINGS, Model
 from fromnoise.engine.memory import Placement, best_dtype
 from fromnoise.engine.recipe import Recipe
@@ -167,7 +168,6 @@ def fit(training: Trainable, pools: Sequence[Pool]) -> None:
 
 def samples(run: Run, model: Model) -> tuple[Recipe, ...]:
     """What is drawn on the way; a line may end in kohya's --n, --w, --h, --d, --l and --s."""
-    side = model.defaults.size
     made = []
     for text in run.samples:
         prompt, *parts = text.split(" --")
@@ -176,9 +176,8 @@ def samples(run: Run, model: Model) -> tuple[Recipe, ...]:
         if unknown := given.keys() - names.keys():
             raise UserError(f"sample {text!r}: unknown --{sorted(unknown)[0]}; there are --{', --'.join(names)}")
         fields = {names[key]: value for key, value in given.items()}
-        plain = {"prompt": prompt, "model": run.model, "width": side, "height": side, "seed": run.seed, "steps": 20,
-                 "guidance_scale": model.defaults.guidance_scale}  # fmt: skip
-        made.append(Recipe.make(**{**plain, **fields}))
+        plain = {"prompt": prompt, "model": run.model, "seed": run.seed}
+        made.append(fitted(Recipe.make(**{**plain, **fields}), model.defaults))
     return tuple(made)
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from fromnoise.engine import generate, library
 from fromnoise.engine.company import written
 from fromnoise.engine.executor import Executor
+from fromnoise.engine.fitting import fitted
 from fromnoise.engine.generate import Step
 from fromnoise.engine.library import Model
 from fromnoise.engine.memory import Placement
@@ -81,8 +82,9 @@ class Easel:
 
     def start(self, job: Job) -> None:
         """Begin a picture, or go on with it. UserError where its recipe can't be done."""
-        recipe = Recipe.make(**job.work.body)
-        model, refiner = self._models(job, recipe)
+        asked = Recipe.from_table(job.work.body)
+        model, refiner = self._models(job, asked)
+        recipe = fitted(asked, model.defaults)
         for network in filter(None, (model, refiner)):
             network.make_room([*(drawing.maker.recipe for drawing in self.drawings.values()), recipe])
         maker = generate.Job(model, recipe, refiner)

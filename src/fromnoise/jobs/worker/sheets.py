@@ -27,10 +27,10 @@ MOST_CELLS = 500  # of one plan: what one owner may have waiting
 
 def planned(body: Mapping[str, Any]) -> dict[str, Any]:
     """The recipes of a script, as JSON, with their labels. UserError."""
-    grid = plan_of(Recipe.make(**body["recipe"]), body)
+    grid = plan_of(Recipe.from_table(body["recipe"]), body)
     if len(grid.cells) > MOST_CELLS:
         raise UserError(f"{len(grid.cells)} pictures are too many: at most {MOST_CELLS} can be asked for at once")
-    cells = [recipe.model_dump(mode="json", exclude_none=True) for recipe in grid.cells]
+    cells = [recipe.to_table() for recipe in grid.cells]
     return {"columns": grid.columns, "rows": grid.rows, "layers": grid.layers, "cells": cells}
 
 

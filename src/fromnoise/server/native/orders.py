@@ -33,7 +33,12 @@ class Order(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    recipes: list[Recipe] = Field(min_length=1, max_length=MOST_RECIPES, description="One job for each.")
+    recipes: list[Recipe] = Field(
+        min_length=1,
+        max_length=MOST_RECIPES,
+        description="One job for each. Steps, guidance "
+        "scale, sampler, width and height that are left out are those that suit the model.",
+    )
     priority: int = Field(default=0, ge=-100, le=100, description="Higher comes first; above 0 for administrators.")
     key: str | None = Field(
         default=None, min_length=1, max_length=200, description="The same key again is the same order, not another one."
@@ -116,7 +121,7 @@ def check_names(recipe: Recipe, here: Context) -> None:
 
 def with_pictures(recipe: Recipe, here: Context, who: Identity) -> Recipe:
     """The recipe with the files of its pictures, named by their SHA-256; paths of clients mean nothing."""
-    return Recipe.model_validate(placed(recipe.model_dump(), here, who))
+    return Recipe.model_validate(placed(recipe.model_dump(), here, who)).leaving(recipe.unsaid)
 
 
 def placed(value: Any, here: Context, who: Identity) -> Any:

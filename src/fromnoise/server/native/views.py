@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from fromnoise.engine.recipe import ImageRef
+from fromnoise.engine.recipe import UNSAID, ImageRef
 from fromnoise.errors import without_folders
 from fromnoise.jobs.job import Job, Result, State
 
@@ -32,7 +32,10 @@ class JobView(BaseModel):
     progress: float = Field(ge=0, le=1)
     error: str | None
     trace: bool = Field(description="Whether it keeps how its picture comes about.")
-    body: dict[str, Any] = Field(description="The recipe, for a picture. Whole numbers beyond 2^53 are strings.")
+    body: dict[str, Any] = Field(
+        description="The recipe, for a picture; what is left to the model is not in it. "
+        "Whole numbers beyond 2^53 are strings."
+    )
 
     @classmethod
     def of(cls, job: Job) -> "JobView":
@@ -41,7 +44,7 @@ class JobView(BaseModel):
             priority=job.work.priority, group=job.work.group, created=job.created, started=job.started,
             finished=job.finished, step=job.step, steps=job.steps, progress=job.progress,
             error=None if job.error is None else without_folders(job.error),
-            trace=job.work.trace, body=shown(job.work.body),
+            trace=job.work.trace, body=shown(said(job.work.body)),
         )  # fmt: skip
 
 
@@ -74,6 +77,12 @@ def version(sha256: str | None) -> str:
 def shown(table: Mapping[str, Any]) -> dict[str, Any]:
     """A table of JSON for clients."""
     return {key: plain(value) for key, value in table.items()}
+
+
+def said(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A recipe as it was asked for."""
+    unsaid = (UNSAID, *body.get(UNSAID, ()))
+    return {name: value for name, value in body.items() if name not in unsaid}
 
 
 def plain(value: Any) -> Any:

@@ -62,7 +62,7 @@ class Maker:
             pictures = await self.pictures(asked.recipes)
         else:
             grid = await self.planned(plan, asked.recipes[0])
-            cells = [Recipe.make(**cell) for cell in grid["cells"]]
+            cells = [Recipe.from_table(cell) for cell in grid["cells"]]
             pictures = await (self.in_turn(cells) if plan.in_turn else self.pictures(cells))
         whole = grid is not None and len(pictures) == len(grid["cells"])
         sheets = await self.sheets(plan, grid, pictures) if plan and grid and plan.sheet and whole else []
@@ -104,7 +104,7 @@ class Maker:
     async def shown(self, job: Job) -> Shown:
         result = (await self.results(job))[0]
         data = await asyncio.to_thread(self.read, result)
-        recipe = Recipe.make(**(result.data.get("recipe") or job.work.body))
+        recipe = Recipe.from_table(result.data.get("recipe") or job.work.body)
         path = self.here.file(self.here.outputs, str(result.path))
         return Shown(data, recipe, ImageRef(path=str(path), sha256=str(result.sha256)))
 
@@ -133,7 +133,7 @@ class Maker:
 
     async def planned(self, plan: Plan, recipe: Recipe) -> dict[str, Any]:
         """Labels and cells of a script."""
-        body = {"script": plan.script, "given": plan.given, "recipe": recipe.model_dump(mode="json", exclude_none=True)}
+        body = {"script": plan.script, "given": plan.given, "recipe": recipe.to_table()}
         try:
             return await asyncio.to_thread(self.here.clerk.ask, "plan", body)
         except FromnoiseError as error:

@@ -217,8 +217,15 @@ class Translator:
             own: dict[str, Any] = {"seed": seed if varied else (seed + number) % 2**64}
             if varied:
                 own["variation"] = {"seed": (other + number) % 2**64, "strength": body.subseed_strength}
-            recipes.append(Recipe.make(**fields, **own))
+            recipes.append(Recipe.make(**fields, **own).leaving(unsaid(body)))
         return recipes
+
+
+def unsaid(body: Shared) -> list[str]:
+    """What the client has not sent. AUTOMATIC1111's defaults count unless the model has wishes of its own."""
+    sent = body.model_fields_set
+    fields = {"steps": {"steps"}, "guidance_scale": {"cfg_scale"}, "sampler": {"sampler_name", "sampler_index"}}
+    return [name for name, of_body in fields.items() if not of_body & sent]
 
 
 def face_restoration(settings: Mapping[str, Any]) -> dict[str, Any]:
