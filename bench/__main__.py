@@ -4,7 +4,8 @@
     python -m bench decode --model sdxl --against diffusers --keep
 
 Prints medians, ratios, the share of the measured matrix peak, memory, and one JSON line; `--keep` adds the line to
-`bench/results.jsonl` and makes `bench/RESULTS.md` anew. `python -m bench.builtin` measures the built-in model.
+`bench/results.jsonl` and makes `bench/RESULTS.md` anew. `python -m bench.builtin` measures the built-in model,
+`python -m bench serve` a server under load.
 """
 
 import argparse
@@ -22,6 +23,10 @@ from fromnoise.engine.memory import DTYPES, parsed
 
 
 def main() -> int:
+    if sys.argv[1:2] == ["serve"]:
+        from bench import serving
+
+        return serving.main(sys.argv[2:])
     options = arguments()
     names = [options.ours, *filter(None, options.against.split(","))]
     unknown = [name for name in names if name not in CONTENDERS]

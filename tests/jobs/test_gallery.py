@@ -131,8 +131,8 @@ def test_the_bin(gallery: Gallery) -> None:
     gallery.restore([a.id])
     gallery.restore([a.id])
     assert gallery.file(gallery.get(a.id)) == gallery.outputs / "deep/a.png"
-    assert gallery.empty_bin(before=time.time() - 100) == 0
-    assert gallery.empty_bin(before=time.time() + 100) == 1
+    assert gallery.empty_bin(before=time.time() - 100) == []
+    assert len(gallery.empty_bin(before=time.time() + 100)) == 1
     assert names(gallery.search(Search())) == "deep/a.png"
     assert sorted(path.name for path in gallery.outputs.rglob("*.png")) == ["a.png"]
 

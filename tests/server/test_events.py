@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+from typing import Any
 
 import pytest
 from starlette.websockets import WebSocketDisconnect
 
 from fromnoise.jobs.leases import Update
+from fromnoise.jobs.queue import Queue
 from fromnoise.server.native.events import Stream, sent
 
 from .conftest import HOST, Served
@@ -65,11 +67,50 @@ def test_previews_come_once_each_and_have_no_number(served: Served) -> None:
     served.leases.claim("w", 1)
     stream = Stream(served.context, None, previews=True)
     served.leases.report("w", [Update(str(job["id"]), 1, 2, b"one")])
-    told = stream.look()[1]
+    told = read(stream, 4)
     assert [one["event"] for one in told] == ["queued", "started", "step", "preview"]
-    assert told[-1] == {"event": "preview", "job": job["id"], "step": 1, "image": "data:image/jpeg;base64,b25l"}
+    preview = {"event": "preview", "id": None, "job": job["id"], "step": 1, "image": "data:image/jpeg;base64,b25l"}
+    assert told[-1] == preview
     served.leases.report("w", [Update(str(job["id"]), 2, 2)])
-    assert [one["event"] for one in stream.look()[1]] == ["step"]
+    served.leases.finish("w", str(job["id"]), [])
+    assert [one["event"] for one in read(stream, 2)] == ["step", "done"]
+
+
+def test_many_listeners_are_told_all_by_one_who_looks(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """64 of them, some from the start and some from now, each every event of theirs in order."""
+    looks: list[int] = []
+    events = Queue.events
+
+    def counted(queue: Queue, *given: Any, **named: Any) -> Any:
+        looks.append(1)
+        return events(queue, *given, **named)
+
+    monkeypatch.setattr(Queue, "events", counted)
+    before = drawn(served)
+    start = served.context.queue.last_event()
+    streams = [Stream(served.context, None, after=0 if number % 2 else start) for number in range(64)]
+    heard: list[list[int]] = [[] for _ in streams]
+
+    async def listen(number: int) -> None:
+        async def is_gone() -> bool:
+            return len(heard[number]) >= (10 if number % 2 else 0) + 50
+
+        async for told in streams[number].messages(is_gone):
+            heard[number] += [] if told is None else [told["number"]]
+
+    async def make() -> None:
+        for _ in range(5):
+            await asyncio.to_thread(drawn, served)
+            await asyncio.sleep(0.05)
+
+    async def all_of_it() -> None:
+        await asyncio.wait_for(asyncio.gather(make(), *(listen(number) for number in range(64))), 30)
+
+    asyncio.run(all_of_it())
+    assert len(before) == 2
+    every = [event.number for event in events(served.context.queue)]
+    assert all(numbers == (every if number % 2 else every[10:]) for number, numbers in enumerate(heard))
+    assert len(looks) < 64 * 5, "each of them would have looked again and again"
 
 
 def test_a_socket_tells_the_same(served: Served) -> None:

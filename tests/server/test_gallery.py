@@ -133,6 +133,19 @@ def test_many_in_one_archive(served: Served) -> None:
         assert archive.namelist() == ["local-00002.png", "local-00000.png"]
 
 
+def test_what_is_deleted_for_good_leaves_no_small_picture(served: Served) -> None:
+    one, other = hang(served, 2)
+    copy = served.context.outputs / "copy.png"
+    copy.write_bytes(served.context.gallery.file(served.context.gallery.get(other)).read_bytes())
+    served.context.gallery.add([New("copy.png", file_digest(copy), 1, 1, 32, 16, owner="local", job="a" * 28)])
+    assert all(served.client.get(f"{GALLERY}/{picture}/thumb").status_code == 200 for picture in (one, other))
+    served.client.post(f"{GALLERY}/delete", json={"pictures": [one, other]})
+    assert len(list(served.context.thumbs.rglob("*.webp"))) == 2
+    assert served.client.post(f"{GALLERY}/empty", json={}).json() == {"count": 2}
+    (left,) = served.context.thumbs.rglob("*.webp")
+    assert left.stem == file_digest(copy), "another picture has the same content"
+
+
 def test_a_folder_is_taken_in_by_a_job(served: Served, tmp_path: Path) -> None:
     folder = tmp_path / "old"
     folder.mkdir()

@@ -19,11 +19,11 @@ from typing import Any
 from sqlalchemy import Connection, Select, delete, func, select, update
 
 from fromnoise.errors import FileError
-from fromnoise.jobs import words
+from fromnoise.jobs import thumbnails, words
 from fromnoise.jobs.database import Database
 from fromnoise.jobs.entering import enter, mark, prose
 from fromnoise.jobs.picture import Facet, Mark, New, Picture, Search, UnknownPicture, named, picture_of
-from fromnoise.jobs.tables import MARKS, PICTURES
+from fromnoise.jobs.tables import MARKS, PICTURES, PREVIEWS
 
 BIN = ".bin"  # below a root: dot folders are not looked into
 
@@ -34,6 +34,7 @@ class Gallery:
 
     database: Database
     outputs: Path
+    thumbs: Path | None = None  # where small pictures are kept
     clock: Callable[[], float] = field(default=time.time)
 
     # looking
@@ -169,22 +170,22 @@ class Gallery:
                 connection.execute(update(PICTURES).where(PICTURES.c.number == one.number).values(deleted=deleted))
                 move(root / self._place(one), root / self._place(there))
 
-    def empty_bin(self, before: float, owner: str | None = None) -> int:
-        """Delete for good what lies in the bin since before a time; how many."""
+    def empty_bin(self, before: float, owner: str | None = None) -> list[Picture]:
+        """Delete for good what lies in the bin since before a time, with all that shows it; what that was."""
         query = select(PICTURES).where(PICTURES.c.deleted < before)
         with self.database.writing() as connection:
             gone = self._pictures(connection, query if owner is None else query.where(PICTURES.c.owner == owner))
             for one in gone:
                 (self._root(one) / self._place(one)).unlink(missing_ok=True)
-            self._forget(connection, [one.number for one in gone])
-        return len(gone)
+            self._forget(connection, gone)
+        return gone
 
     def forget_missing(self, root: str = "") -> int:
         """Forget pictures whose files somebody has taken away; how many."""
         place = Path(root) if root else self.outputs
         with self.database.reading() as connection:
             query = select(PICTURES).where(PICTURES.c.root == root)
-            gone = [p.number for p in self._pictures(connection, query) if not (place / self._place(p)).is_file()]
+            gone = [p for p in self._pictures(connection, query) if not (place / self._place(p)).is_file()]
         with self.database.writing() as connection:
             self._forget(connection, gone)
         return len(gone)
@@ -259,9 +260,15 @@ class Gallery:
         (one,) = self._pictures(connection, select(PICTURES).where(PICTURES.c.number == number))
         words.store(connection, number, prose(one.recipe, one.path, one.tags), sqlite=self.database.is_sqlite)
 
-    def _forget(self, connection: Connection, numbers: list[int]) -> None:
+    def _forget(self, connection: Connection, gone: Collection[Picture]) -> None:
+        numbers, digests = [one.number for one in gone], {one.sha256 for one in gone}
         words.forget(connection, numbers, sqlite=self.database.is_sqlite)
         connection.execute(delete(PICTURES).where(PICTURES.c.number.in_(numbers)))
+        connection.execute(delete(PREVIEWS).where(PREVIEWS.c.job.in_([one.job for one in gone if one.job])))
+        if self.thumbs is not None:
+            others = select(PICTURES.c.sha256).where(PICTURES.c.sha256.in_(digests))
+            for digest in digests - set(connection.execute(others).scalars()):
+                thumbnails.place(self.thumbs, digest).unlink(missing_ok=True)
 
 
 def move(path: Path, target: Path) -> None:

@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -18,6 +19,7 @@ from fromnoise.jobs.queue import Queue
 from fromnoise.jobs.traces import Traces
 from fromnoise.server.access import Access, Identity
 from fromnoise.server.errors import ApiError
+from fromnoise.server.feed import Feed
 from fromnoise.server.limits import Limiter, Rate
 from fromnoise.settings import Settings
 
@@ -52,7 +54,12 @@ class Context:
 
     @property
     def gallery(self) -> Gallery:
-        return Gallery(self.queue.database, self.outputs)
+        return Gallery(self.queue.database, self.outputs, self.thumbs)
+
+    @cached_property
+    def feed(self) -> Feed:
+        """What happens to jobs, for those who listen."""
+        return Feed(self.queue)
 
     @property
     def index(self) -> Index:

@@ -13,12 +13,13 @@ from PIL import Image
 from pydantic import BaseModel
 
 from fromnoise.engine.recipe import Recipe
+from fromnoise.errors import without_folders
 from fromnoise.jobs.job import Job, Work
 from fromnoise.server.access import Identity
 from fromnoise.server.context import Context
 from fromnoise.server.errors import ApiError
 from fromnoise.server.native.orders import accepted, check_names, check_rate
-from fromnoise.server.waiting import LOOK_EVERY, failure, finished
+from fromnoise.server.waiting import LOOK_ANYWAY, failure, finished
 
 Kind = Literal["image_generation", "image_edit"]
 
@@ -109,7 +110,12 @@ async def told(jobs: Sequence[Job], asked: Asked, here: Context) -> AsyncIterato
         try:
             data = await picture(await finished(job, here), asked, here)
         except ApiError as error:
-            problem = {"message": str(error), "type": "server_error", "code": error.kind, "param": None}
+            problem = {
+                "message": without_folders(str(error)),
+                "type": "server_error",
+                "code": error.kind,
+                "param": None,
+            }
             yield f"event: error\ndata: {json.dumps({'type': 'error', 'error': problem}, ensure_ascii=False)}\n\n"
             return
         nothing = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0,
@@ -120,13 +126,14 @@ async def told(jobs: Sequence[Job], asked: Asked, here: Context) -> AsyncIterato
 async def previews(job: Job, most: int, here: Context) -> AsyncIterator[bytes]:
     """Previews of a job as they come, until it has ended; spread over its steps."""
     shown, last = 0, -1
-    while most and not (found := await asyncio.to_thread(here.queue.get, job.id)).is_finished:
-        seen = await asyncio.to_thread(here.queue.preview, job.id)
-        due = shown < most and (not found.steps or found.step * (most + 1) >= (shown + 1) * found.steps)
-        if seen is not None and seen[0] > last and due:
-            shown, last = shown + 1, seen[0]
-            yield seen[1]
-        await asyncio.sleep(LOOK_EVERY)
+    with here.feed.heard() as ear:
+        while most and not (found := await asyncio.to_thread(here.queue.get, job.id)).is_finished:
+            seen = await asyncio.to_thread(here.queue.preview, job.id)
+            due = shown < most and (not found.steps or found.step * (most + 1) >= (shown + 1) * found.steps)
+            if seen is not None and seen[0] > last and due:
+                shown, last = shown + 1, seen[0]
+                yield seen[1]
+            await ear.wait(LOOK_ANYWAY)
 
 
 def event(name: str, asked: Asked, data: str, form: str, **more: Any) -> str:

@@ -32,7 +32,7 @@ def import_folder(body: Mapping[str, Any], desk: Desk) -> Task:
     if not body.get("folder") or not folder.is_dir():
         raise UserError(f"{str(body.get('folder'))!r} is no folder: give the path of one with pictures")
     root = str(folder.resolve())
-    gallery = Gallery(desk.database, desk.outputs)
+    gallery = Gallery(desk.database, desk.outputs, desk.thumbs)
     known, new, bad = gallery.known(root), 0, 0
     waiting = [path for path in found(folder) if known.get(place(path, folder)) != stamp(path)]
     for done, some in enumerate(grouped(waiting)):

@@ -1,9 +1,9 @@
 """What happens to jobs, as it happens: Server-Sent Events, or messages of a WebSocket, with previews."""
 
 import asyncio
-import base64
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -13,14 +13,13 @@ from fastapi.responses import StreamingResponse
 from starlette.websockets import WebSocketDisconnect
 
 from fromnoise.errors import without_folders
-from fromnoise.jobs.job import Event, UnknownJob
+from fromnoise.jobs.job import FINISHED, Event
 from fromnoise.server.context import Context, Here, Who, context
 from fromnoise.server.errors import ApiError
 from fromnoise.server.guard import POLICY_VIOLATION
 from fromnoise.server.strict import StrictRoute
 
-MOST_AT_ONCE = 200  # events
-LOOK_EVERY = 0.2  # seconds between looks for events
+LOOK_WHETHER_GONE = 1.0  # seconds after which a silent stream looks whether anybody listens
 REASONS = ("error", "why")  # of events: sentences
 KEEP_ALIVE = 15.0  # seconds after which a silent stream says that it is there
 
@@ -43,40 +42,31 @@ class Stream:
 
     async def messages(self, is_gone: Gone) -> AsyncIterator[Told | None]:
         """Events in order, then previews; None now and then when there is nothing to tell."""
-        silent = 0.0
-        while not await is_gone():
-            events, more = await asyncio.to_thread(self.look)
-            for told in more:
-                yield told
-            silent = 0.0 if more else silent + LOOK_EVERY
-            if events < MOST_AT_ONCE:
-                await asyncio.sleep(LOOK_EVERY)
-            if silent >= KEEP_ALIVE:
-                silent = 0.0
-                yield None
+        with self.here.feed.heard(previews=self.previews) as ear:
+            told = time.monotonic()
+            while not await is_gone():
+                self.after, found = await self.here.feed.since(self.after, job=self.job, owner=self.owner)
+                for event in found:
+                    yield as_told(event)
+                async for one in self.shown(found):
+                    yield one
+                if found:
+                    told = time.monotonic()
+                elif not await ear.wait(LOOK_WHETHER_GONE) and time.monotonic() - told >= KEEP_ALIVE:
+                    told = time.monotonic()
+                    yield None
 
-    def look(self) -> tuple[int, list[Told]]:
-        """How many events there were, and what to tell of them."""
-        found = self.here.queue.events(self.after, job=self.job, owner=self.owner, limit=MOST_AT_ONCE)
-        told = [as_told(event) for event in found]
-        self.after = found[-1].number if found else self.after
-        if self.previews:
-            running = {event.job for event in found if event.kind == "step" and event.data.get("preview")}
-            told += [one for job in sorted(running) if (one := self.preview(job)) is not None]
-            for event in found:
-                if event.kind in ("done", "failed", "cancelled"):
-                    self.seen.pop(event.job, None)
-        return len(found), told
-
-    def preview(self, job: str) -> Told | None:
-        """The newest preview of a job, unless it was told before."""
-        with suppress(UnknownJob):
-            found = self.here.queue.preview(job)
+    async def shown(self, events: Sequence[Event]) -> AsyncIterator[Told]:
+        """The newest previews of the jobs that have new ones; each is told once."""
+        new = {event.job for event in events if event.kind == "step" and event.data.get("preview")}
+        for job in sorted(new) if self.previews else ():
+            found = await self.here.feed.preview(job)
             if found is not None and found[0] != self.seen.get(job):
                 self.seen[job] = found[0]
-                image = "data:image/jpeg;base64," + base64.b64encode(found[1]).decode()
-                return {"event": "preview", "job": job, "step": found[0], "image": image}
-        return None
+                yield {"event": "preview", "job": job, "step": found[0], "image": found[1]}
+        for event in events:
+            if event.kind in FINISHED:
+                self.seen.pop(event.job, None)
 
 
 def as_told(event: Event) -> Told:

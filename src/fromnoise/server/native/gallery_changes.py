@@ -90,7 +90,10 @@ def restore_pictures(these: These, here: Here, who: Who) -> list[Card]:
 @router.post("/empty")
 def empty_bin(wanted: Emptying, here: Here, who: Who) -> Count:
     """Delete for good what is in one's bin; how many pictures that were."""
-    return Count(count=here.gallery.empty_bin(time.time() - wanted.days * 86_400, who.name))
+    gone = here.gallery.empty_bin(time.time() - wanted.days * 86_400, who.name)
+    for job in {one.job for one in gone if one.job is not None}:
+        here.traces.forget(job)
+    return Count(count=len(gone))
 
 
 @router.post("/import", status_code=202)
