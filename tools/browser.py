@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 SOURCES = Path(__file__).resolve().parents[1] / "src"
 THREADS = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "2")}
-PATIENCE = 90.0  # seconds until a server answers
+PATIENCE = 300.0  # seconds until a server answers
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 

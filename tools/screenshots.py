@@ -103,8 +103,26 @@ def queue(page: Page) -> None:
     page.wait_for_timeout(1200)
 
 
+def grids(page: Page) -> None:
+    """A plot that is made, small and soon."""
+    page.get_by_role("combobox").first.wait_for()
+    page.evaluate(
+        """async () => {
+            const headers = { 'Content-Type': 'application/json' }
+            const axes = [{ name: 'steps', values: '2, 6, 12' }, { name: 'sampler', values: 'Euler a, LCM' }]
+            const recipe = { prompt: 'a red apple', width: 64, height: 64, seed: 3, guidance_scale: 2 }
+            const body = JSON.stringify({ recipe, script: { kind: 'xyz', axes }, key: 'a plot' })
+            await fetch('/api/v1/queue', { method: 'PUT', headers, body: '{"held": false}' })
+            await fetch('/api/v1/grids', { method: 'POST', headers, body })
+        }"""
+    )
+    page.reload()
+    page.locator("figure img").wait_for(timeout=120_000)
+    page.wait_for_timeout(400)
+
+
 # What an area shows besides its first sight: dialogs to open, texts to type, ...
-SCENES: dict[str, Callable[[Page], None]] = {"create": create, "queue": queue}
+SCENES: dict[str, Callable[[Page], None]] = {"create": create, "queue": queue, "grids": grids}
 
 
 def main(arguments: list[str]) -> int:

@@ -81,6 +81,31 @@ def test_what_waits_is_moved_paused_and_goes_on(visit, language: str, names: tup
         job.locator("img").wait_for(timeout=60_000)
 
 
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_what_waits_is_dragged_and_moved_by_the_keyboard(visit, language: str) -> None:
+    hold, waiting = {"en": ("Hold the queue", "Waiting"), "zh": ("暂停队列", "等待中")}[language]
+    page = visit("queue", language=language)
+    page.get_by_role("button", name=hold, exact=True).click()
+    names = [f"{language} first", f"{language} second", f"{language} third"]
+    ask(page, names)
+    rows = section(page, waiting).locator("li")
+    rows.filter(has_text=names[2]).wait_for()
+    grip = rows.filter(has_text=names[2]).locator(".grip")
+    start, end = grip.bounding_box(), rows.filter(has_text=names[0]).bounding_box()
+    page.mouse.move(start["x"] + 5, start["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(start["x"] + 5, end["y"] + 30, steps=4)
+    page.mouse.move(start["x"] + 5, end["y"] + 4, steps=2)
+    page.mouse.up()
+    rows.nth(0).get_by_text(names[2]).wait_for()
+    assert words(page, waiting) == [names[2], names[0], names[1]]
+    rows.nth(0).locator(".grip").press("ArrowDown")
+    rows.nth(1).get_by_text(names[2]).wait_for()
+    assert words(page, waiting) == [names[0], names[2], names[1]]
+    assert page.evaluate("document.activeElement.closest('li')?.innerText").startswith(names[2])
+    page.get_by_role("button", name={"en": "Cancel all that waits", "zh": "取消所有等待的任务"}[language]).click()
+
+
 def test_all_that_waits_is_cancelled_at_once(visit) -> None:
     page = visit("queue")
     page.get_by_role("button", name="Hold the queue").click()

@@ -69,10 +69,6 @@ OURS = {
     "fetch {size}? [Y/n] ": "下载 {size}？[Y/n] ",
     "nothing was fetched": "没有下载",
     "{done:,.1f} of {total:,.1f} MB": "已下载 {done:,.1f}/{total:,.1f} MB",
-    "{file}: which kind of model it is can't be told: say so with --kind": (
-        "{file}：看不出是哪一类模型，请用 --kind 指明"
-    ),
-    "{path} is there already: choose another name with --as": "{path} 已存在：请用 --as 另取名字",
     # remove
     "the built-in model comes with the package and stays": "内置模型是软件包的一部分，不能移除",
     "deleted {count} files": "删除了 {count} 个文件",
@@ -84,6 +80,10 @@ OURS = {
 }
 
 ELSEWHERE = {
+    "{file}: which kind of model it is can't be told: say so with --kind": (
+        "{file}：看不出是哪一类模型，请用 --kind 指明"
+    ),
+    "{path} is there already: choose another name with --as": "{path} 已存在：请用 --as 另取名字",
     "{name} names no repository: give OWNER/NAME, such as stabilityai/sd-turbo": (
         "{name} 不是仓库名：请写成 作者/仓库，例如 stabilityai/sd-turbo"
     ),

@@ -26,7 +26,7 @@ from fromnoise.engine.recipe import Recipe
 from fromnoise.engine.sheets.axes import AXES
 from fromnoise.engine.sheets.drawing import draw_grid, missing_characters
 from fromnoise.engine.sheets.grids import Axis, Grid, matrix, xyz
-from fromnoise.engine.sheets.lists import Curve, following, from_lines, loopback
+from fromnoise.engine.sheets.lists import Curve, following, lines, turns
 from fromnoise.errors import FileError, UserError
 
 TOGETHER = 4  # pictures made side by side
@@ -86,7 +86,7 @@ def draw_file(order: Order, file: Path, count_seeds: bool, font: Path | None) ->
         raise FileError(say("{path}: is not text in UTF-8", path=file)) from error
 
     def plan(recipe: Recipe) -> Grid:
-        return row([(made.prompt, made) for made in from_lines(recipe, text, count_seeds=count_seeds)])
+        return lines(recipe, text, count_seeds=count_seeds)
 
     draw(order, plan, Sheet({"Script": "Prompts from file"}, True, font))
 
@@ -95,16 +95,10 @@ def draw_loopback(order: Order, loops: int, final_strength: float, curve: Curve,
     """Each picture made from the one before it."""
 
     def plan(recipe: Recipe) -> Grid:
-        turns = loopback(recipe, loops, final_strength, curve)
-        return row([(f"{i}: {turn.strength:.2g}", turn) for i, turn in enumerate(turns, 1)])
+        return turns(recipe, loops, final_strength, curve)
 
     script = {"Script": "Loopback", "Final denoising strength": f"{final_strength:g}", "Denoising curve": curve}
     draw(order, plan, Sheet(script, True, font, in_turn=True))
-
-
-def row(cells: Sequence[tuple[str, Recipe]]) -> Grid:
-    """A grid of one row."""
-    return Grid(tuple(label for label, _ in cells), ("",), ("",), tuple(recipe for _, recipe in cells))
 
 
 def draw(order: Order, plan: Plan, sheet: Sheet) -> None:

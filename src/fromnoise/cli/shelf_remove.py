@@ -3,18 +3,15 @@
 import shutil
 import sys
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 
 from fromnoise import settings
 from fromnoise.cli.messages import say
 from fromnoise.cli.progress import note
 from fromnoise.cli.shelf_show import located, opened
-from fromnoise.engine.companions import beside, stem_of
-from fromnoise.engine.shelves import WEIGHTS, builtin
+from fromnoise.engine.shelf_bin import belongings, put_away
+from fromnoise.engine.shelves import builtin
 from fromnoise.errors import FileError, UserError
-
-BIN = ".bin"
 
 
 def remove_model(name: str, kind: str | None, for_good: bool, yes: bool) -> None:
@@ -23,8 +20,8 @@ def remove_model(name: str, kind: str | None, for_good: bool, yes: bool) -> None
     _, path = located(name, kind, here)
     if path == builtin():
         raise UserError(say("the built-in model comes with the package and stays"))
-    files = [path, *(() if shared(path) else beside(path))]
-    bin_ = path.parent / BIN / datetime.now().strftime("%Y%m%d-%H%M%S")
+    files = belongings(path)
+    bin_ = path.parent
     if not yes:
         confirm(files, for_good)
     try:
@@ -32,9 +29,7 @@ def remove_model(name: str, kind: str | None, for_good: bool, yes: bool) -> None
             for file in files:
                 shutil.rmtree(file) if file.is_dir() and not file.is_symlink() else file.unlink()
         else:
-            bin_.mkdir(parents=True)
-            for file in files:
-                file.rename(bin_ / file.name)
+            bin_ = put_away(files)
     except OSError as error:
         raise FileError(f"{error.filename}: {error.strerror}") from error
     index = opened(here)
@@ -45,12 +40,6 @@ def remove_model(name: str, kind: str | None, for_good: bool, yes: bool) -> None
     else:
         note(say("moved {count} files; to have them back, move them out again", count=len(files)))
         print(bin_)
-
-
-def shared(path: Path) -> bool:
-    """Whether another model file has the same companions."""
-    alike = (p for p in path.parent.glob("*") if p != path and p.suffix.lower() in WEIGHTS)
-    return any(stem_of(other) == stem_of(path) for other in alike)
 
 
 def confirm(files: Sequence[Path], for_good: bool) -> None:

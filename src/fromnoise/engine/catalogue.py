@@ -144,6 +144,7 @@ def gathered() -> dict[str, Any]:
     """What is registered in this process; loads torch."""
     from fromnoise.captioners import CAPTIONERS
     from fromnoise.engine.fields import explained
+    from fromnoise.engine.sheets.axes import AXES
     from fromnoise.preprocessors import PREPROCESSORS
     from fromnoise.sampling.samplers import SAMPLERS
     from fromnoise.sampling.schedules import SCHEDULES
@@ -176,7 +177,11 @@ def gathered() -> dict[str, Any]:
                         for p in one.parameters]}
         for name, one in PREPROCESSORS.items()
     ]  # fmt: skip
-    others = {"captioners": captioners, "upscalers": upscalers, "preprocessors": preprocessors}
+    axes = [
+        {"name": name, "label": one.label, "values": one.values, "choices": list(one.choices), "among": one.among}
+        for name, one in AXES.items()
+    ]
+    others = {"captioners": captioners, "upscalers": upscalers, "preprocessors": preprocessors, "axes": axes}
     fields = [{"path": told.path, "explanation": told.explanation, "explanation_zh": told.explanation_zh}
               for told in explained()]  # fmt: skip
     return {"samplers": samplers, "schedules": schedules, "others": others, "fields": fields}

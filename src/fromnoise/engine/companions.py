@@ -19,6 +19,9 @@ from html import unescape
 from pathlib import Path
 from typing import Any
 
+from fromnoise.engine.picture_io import write_whole
+from fromnoise.errors import FileError
+
 PREVIEWS = tuple(f"{mark}.{suffix}" for mark in (".preview", "") for suffix in ("png", "jpg", "jpeg", "webp", "gif"))
 NOTES = (".json", ".civitai.info", ".description.txt", ".txt")
 OTHERS = (".metadata.json", ".cm-info.json", ".yaml", ".sha256")  # belong to the model, but hold nothing that we read
@@ -92,7 +95,32 @@ def read(path: Path, name: str) -> Companions:
     table = json.loads(content)
     if not isinstance(table, dict):
         raise ValueError("it is no table")
-    return of_civitai(table) if {"trainedWords", "modelId", "modelVersions"} & set(table) else of_webui(table)
+    ours = of_webui(table)
+    if {"trainedWords", "modelId", "modelVersions"} & set(table):  # perhaps with notes of a person's besides
+        return joined(replace(ours, description=""), of_civitai(table))
+    return ours
+
+
+def write_notes(
+    model: Path, *, description: str, notes: str, trigger_words: str, negative: str, weight: float | None
+) -> Path:
+    """Write what a person says of a model as AUTOMATIC1111's editor does; whatever else the file holds stays.
+
+    FileError where the file that is there is no table.
+    """
+    path = model.with_name(stem_of(model) + ".json")
+    table: object = {}
+    if path.exists():
+        try:
+            table = json.loads(path.read_bytes()[:MAX_BYTES].decode("utf-8-sig"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise FileError(f"{path.name} cannot be read: move it away, then write the notes") from error
+    if not isinstance(table, dict):
+        raise FileError(f"{path.name} is no table: move it away, then write the notes")
+    told = {"description": description, "notes": notes, "activation text": trigger_words, "negative text": negative,
+            "preferred weight": weight or 0}  # fmt: skip
+    write_whole(path, (json.dumps({**table, **told}, ensure_ascii=False, indent=4) + "\n").encode())
+    return path
 
 
 def of_webui(table: dict[str, Any]) -> Companions:

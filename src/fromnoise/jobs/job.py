@@ -32,6 +32,7 @@ EventKind = Literal[
 
 LOCAL = "local"  # the owner where nobody has an account
 PICTURE = "picture"
+SHEET = "sheet"  # begins when its group has no other job left to do
 
 
 @dataclass(frozen=True)

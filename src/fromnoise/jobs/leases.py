@@ -27,7 +27,7 @@ from fromnoise.jobs.entering import enter
 from fromnoise.jobs.events import note
 from fromnoise.jobs.job import Buried, Job, Limits, Result, State, Wish
 from fromnoise.jobs.picture import New
-from fromnoise.jobs.queue import in_line, job_of
+from fromnoise.jobs.queue import in_line, job_of, ready
 from fromnoise.jobs.tables import JOBS, LINE, PREVIEWS, RESULTS, TAKEN, WORKERS
 
 
@@ -134,7 +134,7 @@ class Leases:
             draining = connection.execute(select(WORKERS.c.draining).where(WORKERS.c.id == worker)).scalar_one()
             if draining or connection.execute(select(LINE.c.held)).scalar_one():
                 return []
-            waiting = in_line(select(JOBS).where(JOBS.c.state == "queued"))
+            waiting = in_line(select(JOBS).where(JOBS.c.state == "queued", ready()))
             waiting = waiting if kinds is None else waiting.where(JOBS.c.kind.in_(kinds))
             first = connection.execute(waiting.limit(1)).one_or_none()
             if first is None:
@@ -151,7 +151,10 @@ class Leases:
     def _is_worth_a_look(self) -> bool:
         """Looking keeps nobody from writing."""
         with self.database.reading() as connection:
-            return connection.execute(select(JOBS.c.id).where(JOBS.c.state == "queued").limit(1)).first() is not None
+            return (
+                connection.execute(select(JOBS.c.id).where(JOBS.c.state == "queued", ready()).limit(1)).first()
+                is not None
+            )
 
     def _affinity(self, first: Job, held: Sequence[Job]) -> str | None:
         """What more may be taken, besides the first in line where nothing is held."""

@@ -19,13 +19,15 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, delete, exists, func, insert, not_, or_, select, update
 
 from fromnoise.errors import UserError
 from fromnoise.jobs.database import Database
 from fromnoise.jobs.events import note
 from fromnoise.jobs.job import (
     FINISHED,
+    PICTURE,
+    SHEET,
     STATES,
     Event,
     Job,
@@ -200,6 +202,20 @@ class Queue:
             one(connection, job, owner)
             rows = connection.execute(select(RESULTS).where(RESULTS.c.job == job).order_by(RESULTS.c.number)).all()
         return [Result(row.path, row.sha256, row.media, row.data) for row in rows]
+
+    def pace(self) -> float | None:
+        """Seconds that pictures of cost 1 took lately, together on all devices; None where none was made yet."""
+        query = select(JOBS.c.started, JOBS.c.finished, JOBS.c.cost).where(
+            JOBS.c.state == "done", JOBS.c.kind == PICTURE
+        )
+        with self.database.reading() as connection:
+            rows = connection.execute(query.order_by(JOBS.c.finished.desc()).limit(RECENT)).all()
+        spans = sorted((row.started, row.finished) for row in rows if row.started is not None)
+        busy, until = 0.0, 0.0
+        for start, end in spans:  # those side by side count once
+            busy += max(0.0, end - max(start, until))
+            until = max(until, end)
+        return busy / sum(row.cost for row in rows) if busy else None
 
     def times(self, count: int) -> dict[str, list[float]]:
         """Seconds of work, and of waiting before, of the jobs that were done last."""
@@ -404,6 +420,18 @@ def distinct(turns: Sequence[float]) -> list[float]:
 def in_line(query: Select[Any]) -> Select[Any]:
     """In the order in which jobs are taken."""
     return query.order_by(JOBS.c.priority.desc(), JOBS.c.turn, JOBS.c.id)
+
+
+def ready() -> ColumnElement[bool]:
+    """Not a sheet of pictures of which some are still to be made."""
+    other = JOBS.alias()
+    unfinished = select(other.c.id).where(
+        other.c.group == JOBS.c.group,
+        other.c.owner == JOBS.c.owner,
+        other.c.kind != SHEET,
+        other.c.state.not_in(FINISHED),
+    )
+    return or_(JOBS.c.kind != SHEET, not_(exists(unfinished)))
 
 
 def one(connection: Connection, job: str, owner: str | None) -> Job:

@@ -79,5 +79,5 @@ export const useJobs = defineStore('jobs', () => {
     results.delete(id)
   }
 
-  return { known, results, previews, linked, loaded, newestFirst, waiting, open, close, load, refresh, add, act, remove }
+  return { known, results, previews, linked, loaded, newestFirst, waiting, open, close, load, loadResults, refresh, add, act, remove }
 })

@@ -18,6 +18,7 @@ from fromnoise.sampling.samplers import resolve
 from fromnoise.sampling.schedules import SCHEDULES
 
 MAX_ORDERED = 6  # words of Prompt order: 720 orders
+Values = Literal["whole", "number", "truth", "words", "none"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,9 @@ class Axis:
     name: str
     label: str
     points: Callable[[str], Sequence[Point]]  # of the text that the user typed; UserError where it is wrong
+    values: Values = "words"
+    choices: tuple[str, ...] = ()  # all that a value can be, where these are few
+    among: str = ""  # or the list that values are names of: samplers, schedules, upscalers, profiles, checkpoints
 
 
 AXES: Registry[Axis] = Registry("axis", entry_points="fromnoise.axes")
@@ -57,14 +61,19 @@ OPTIONS = {
     "s_tmax": "Sigma max",
     "s_noise": "Sigma noise",
 }
+AMONG = {"model": "checkpoints", "profile": "profiles", "init_upscaler": "upscalers"}
+TRUTHS = ("false", "true")
 OF_THEIR_OWN = {"prompt", "negative", "sampler", "schedule", "model_hash", "dtype"}
 
 
-def axis(name: str, label: str) -> Callable[[Callable[[str], Sequence[Point]]], Callable[[str], Sequence[Point]]]:
+def axis(
+    name: str, label: str, values: Values = "words", *, choices: tuple[str, ...] = (), among: str = ""
+) -> Callable[[Callable[[str], Sequence[Point]]], Callable[[str], Sequence[Point]]]:
     """Register a function from typed values to points; the label is an alias."""
 
     def register(points: Callable[[str], Sequence[Point]]) -> Callable[[str], Sequence[Point]]:
-        AXES.add(name, Axis(name, label, points), (label,) if label.lower() != name else ())
+        made = Axis(name, label, points, values, choices, among)
+        AXES.add(name, made, (label,) if label.lower() != name else ())
         return points
 
     return register
@@ -92,6 +101,16 @@ def plain_type(annotation: Any) -> Any:
     if get_origin(annotation) is Literal:
         return str
     return annotation if annotation in (bool, int, float, str) else None
+
+
+def literals(annotation: Any) -> tuple[str, ...]:
+    """What a field can be, where its type lists it."""
+    if get_origin(annotation) in (Union, types.UnionType):
+        return tuple(word for inner in get_args(annotation) for word in literals(inner))
+    return tuple(map(str, get_args(annotation))) if get_origin(annotation) is Literal else ()
+
+
+KINDS: dict[type, Values] = {int: "whole", float: "number", bool: "truth", str: "words"}
 
 
 def read_values(kind: type, text: str) -> list[Any]:
@@ -123,7 +142,8 @@ def add_fields() -> None:
             return [setting(name, value, shown(value)) for value in read_values(kind, text)]
 
         label = LABELS.get(name, name.replace("_", " ").capitalize())
-        axis(name, label)(points)
+        choices = TRUTHS if kind is bool else literals(info.annotation)
+        axis(name, label, KINDS[kind], choices=choices, among=AMONG.get(name, ""))(points)
 
 
 def add_options() -> None:
@@ -133,7 +153,7 @@ def add_options() -> None:
         def points(text: str, option: str = option) -> list[Point]:
             return [Point(f"{value:g}", with_option(option, value)) for value in numbers(text)]
 
-        axis(option, label)(points)
+        axis(option, label, "number")(points)
 
 
 def with_option(option: str, value: float) -> Callable[[Recipe], Recipe]:
@@ -144,13 +164,13 @@ add_fields()
 add_options()
 
 
-@axis("nothing", "Nothing")
+@axis("nothing", "Nothing", "none")
 def nothing(text: str) -> list[Point]:
     """A single point that changes nothing."""
     return [Point(text.strip(), lambda recipe: recipe)]
 
 
-@axis("sampler", "Sampler")
+@axis("sampler", "Sampler", among="samplers")
 def samplers(text: str) -> list[Point]:
     """Samplers by any name; "DPM++ 2M Karras" sets the schedule too."""
     return [Point(word, sampler_change(word)) for word in words(text)]
@@ -162,7 +182,7 @@ def sampler_change(word: str) -> Callable[[Recipe], Recipe]:
     return lambda recipe: recipe.but(**changes)
 
 
-@axis("schedule", "Schedule type")
+@axis("schedule", "Schedule type", among="schedules")
 def schedules(text: str) -> list[Point]:
     """Schedules by any name; Automatic is the sampler's own."""
     return [setting("schedule", schedule_named(word), word) for word in words(text)]

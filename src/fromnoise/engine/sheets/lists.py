@@ -2,12 +2,13 @@
 
 import math
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
 from fromnoise.engine.recipe import MAX_SEED, ImageRef, Recipe
 from fromnoise.engine.sheets.axes import sampler_change, schedule_named
+from fromnoise.engine.sheets.grids import Grid
 from fromnoise.errors import UserError
 
 MAX_LINES = 10_000
@@ -29,6 +30,24 @@ FIELDS = {  # AUTOMATIC1111's options of a line that are a field of the recipe
 COPIES = ("batch_size", "n_iter")
 WITHOUT_EFFECT = ("outpath_samples", "outpath_grids", "prompt_for_display", "do_not_save_samples", "do_not_save_grid")
 OPTIONS = (*FIELDS, "sampler_name", "sampler_index", "scheduler", *COPIES, *WITHOUT_EFFECT)
+
+
+def lines(recipe: Recipe, text: str, *, position: Position = "instead", count_seeds: bool = False) -> Grid:
+    """`from_lines` in a row, each below its prompt."""
+    return in_a_row(
+        [(made.prompt, made) for made in from_lines(recipe, text, position=position, count_seeds=count_seeds)]
+    )
+
+
+def turns(recipe: Recipe, loops: int = 4, final_strength: float = 0.5, curve: Curve = "aggressive") -> Grid:
+    """`loopback` in a row, each turn below its strength."""
+    made = loopback(recipe, loops, final_strength, curve)
+    return in_a_row([(f"{i}: {turn.strength:.2g}", turn) for i, turn in enumerate(made, 1)])
+
+
+def in_a_row(cells: Sequence[tuple[str, Recipe]]) -> Grid:
+    """A grid of one row."""
+    return Grid(tuple(label for label, _ in cells), ("",), ("",), tuple(recipe for _, recipe in cells))
 
 
 def from_lines(recipe: Recipe, text: str, *, position: Position = "instead", count_seeds: bool = False) -> list[Recipe]:

@@ -2,6 +2,10 @@
 
 {"images": [...], "columns": ["Seed: 1", "Seed: 2"], "rows": [""], "layers": [""], "margin": 0,
  "text": "the first picture's infotext", "fields": {"Script": "X/Y/Z plot"}}
+
+With {"jobs": [...], "recipe": {...}} in place of images and text it draws what those jobs have made: it begins when no
+other job of its group is left to do. A job of the kind `loopback` makes {"cells": [recipe, ...]} one from the other,
+and their sheet.
 """
 
 import math
@@ -10,18 +14,27 @@ from typing import Any
 
 from PIL import Image
 
+from fromnoise.engine import library
+from fromnoise.engine.generate import Generated, Step, generate
 from fromnoise.engine.metadata.carrier import PARAMETERS_KEY
-from fromnoise.engine.metadata.infotext import written_line
+from fromnoise.engine.metadata.infotext import parameters, written_line
+from fromnoise.engine.metadata.own import texts
+from fromnoise.engine.metadata.read import read_any
 from fromnoise.engine.picture_io import open_image, save_png
 from fromnoise.engine.recipe import Recipe
+from fromnoise.engine.recipe_files import Weights
+from fromnoise.engine.references import ImageRef
 from fromnoise.engine.sheets.drawing import draw_grid, draw_sheet
 from fromnoise.engine.sheets.grids import Grid, matrix, xyz
-from fromnoise.engine.sheets.lists import from_lines, loopback
-from fromnoise.errors import UserError
+from fromnoise.engine.sheets.lists import following, lines, turns
+from fromnoise.errors import FromnoiseError, UserError
+from fromnoise.jobs.job import SHEET, Result
+from fromnoise.jobs.queue import Queue
 from fromnoise.jobs.worker.finishing import folder, picture, result_of
+from fromnoise.jobs.worker.stepping import Progress, in_steps
 from fromnoise.jobs.worker.tasks import Desk, Task, task
 
-KIND, GRIDS = "sheet", "grids"
+GRIDS = "grids"  # a folder below the outputs
 MOST_CELLS = 500  # of one plan: what one owner may have waiting
 
 
@@ -42,23 +55,22 @@ def plan_of(recipe: Recipe, body: Mapping[str, Any]) -> Grid:
     if script == "matrix":
         return matrix(recipe, **given)
     if script == "lines":
-        return in_a_row(from_lines(recipe, **given))
+        return lines(recipe, **given)
     if script == "loopback":
-        return in_a_row(loopback(recipe, **given))
+        return turns(recipe, **given)
     raise UserError(f"no script is called {script!r}")
 
 
-def in_a_row(cells: Sequence[Recipe]) -> Grid:
-    return Grid(tuple("" for _ in cells), ("",), ("",), tuple(cells))
-
-
-@task(KIND)
+@task(SHEET)
 def sheet(body: Mapping[str, Any], desk: Desk) -> Task:
-    pictures = list(body.get("images") or ())
+    pictures = list(body.get("images") or body.get("jobs") or ())
     if not 1 <= len(pictures) <= MOST_CELLS:
         raise UserError(f"a sheet has 1 to {MOST_CELLS} pictures")
     yield 0, len(pictures)
-    images = [open_image(picture({"picture": reference})) for reference in pictures]
+    if body.get("images"):
+        images, missing = [open_image(picture({"picture": reference})) for reference in pictures], 0
+    else:
+        images, missing = made_by(pictures, desk)
     columns, rows, layers = (tuple(str(label) for label in body.get(name) or ("",)) for name in SIDES)
     margin = int(body.get("margin") or 0)
     if not body.get("columns"):  # a plain grid, as near to a square as it can be
@@ -70,11 +82,76 @@ def sheet(body: Mapping[str, Any], desk: Desk) -> Task:
         if len(images) != len(columns) * len(rows) * len(layers):
             raise UserError("a sheet has a picture for each of its places")
         drawn = draw_grid(Grid(columns, rows, layers, ()), images, margin=margin)
+    return [kept(drawn, body, desk, {"missing": missing} if missing else {})]
+
+
+def made_by(jobs: Sequence[str], desk: Desk) -> tuple[list[Image.Image], int]:
+    """The pictures of jobs, with blank ones for those that have none, and how many these are. UserError: all."""
+    queue, found = Queue(desk.database), list[Image.Image | None]()
+    for job in jobs:
+        try:
+            made = next(one for one in queue.results(str(job), desk.job.work.owner) if one.path)
+            found.append(open_image(desk.outputs / str(made.path)).convert("RGB"))
+        except (FromnoiseError, StopIteration, OSError):
+            found.append(None)
+    there = [image for image in found if image is not None]
+    if not there:
+        raise UserError("none of the pictures was made, so there is no sheet")
+    blank = Image.new("RGB", there[0].size, "lightgrey")
+    return [blank if image is None else image for image in found], len(found) - len(there)
+
+
+def kept(drawn: Image.Image, body: Mapping[str, Any], desk: Desk, more: Mapping[str, Any]) -> Result:
+    """The sheet in its file, with what says how it was made, but no recipe: none makes it."""
     fields = {str(key): str(value) for key, value in dict(body.get("fields") or {}).items()}
-    text = ", ".join(part for part in (str(body.get("text") or ""), written_line(fields.items())) if part)
+    text = str(body.get("text") or (parameters(Recipe.make(**body["recipe"])) if body.get("recipe") else ""))
+    text = ", ".join(part for part in (text, written_line(fields.items())) if part)
     file = desk.outputs / folder(desk, GRIDS) / f"grid-{desk.job.id}.png"
     save_png(drawn, file, {PARAMETERS_KEY: text} if text else {})
-    return [result_of(drawn, file, desk, {})]
+    return result_of(drawn, file, desk, more)
 
 
 SIDES = ("columns", "rows", "layers")
+
+
+@task("loopback")
+def looped(body: Mapping[str, Any], desk: Desk) -> Task:
+    recipes = [Recipe.make(**cell) for cell in body.get("cells") or ()]
+    if not 1 <= len(recipes) <= MOST_CELLS:
+        raise UserError(f"a sheet has 1 to {MOST_CELLS} pictures")
+
+    def run(tell: Progress) -> list[Result]:
+        tell(0, 0)
+        return in_turn(recipes, desk, tell)
+
+    made = yield from in_steps(run)
+    images = [open_image(desk.outputs / str(one.path)) for one in made]
+    labels = [str(label) for label in body.get("columns") or [""] * len(made)]
+    drawn = draw_sheet(images, labels, margin=int(body.get("margin") or 0))
+    return [kept(drawn, body, desk, {}), *made]
+
+
+def in_turn(recipes: Sequence[Recipe], desk: Desk, tell: Progress) -> list[Result]:
+    """Each picture from the one before it. Those that an earlier attempt has written are taken as they are."""
+    made: list[Result] = []
+    first = recipes[0]
+    model = library.load(Weights.of(first), desk.placement, settings=desk.settings)
+    refiner = library.load(first.refiner.model, desk.placement, settings=desk.settings) if first.refiner else None
+    previous: ImageRef | None = first.init
+    for number, recipe in enumerate(recipes):
+        file = desk.outputs / folder(desk, "") / f"loopback-{desk.job.id}-{number + 1:03}.png"
+        wanted = recipe if not made else following(recipe, desk.outputs / str(made[-1].path))
+        if not file.is_file():
+
+            def watch(_: int, step: Step, before: int = number) -> None:
+                tell(before * step.count + min(step.index, step.count - 1) + 1, len(recipes) * step.count)
+
+            one: Generated = next(generate(model, [wanted], refiner=refiner, watch=watch))
+            save_png(one.image, file, texts(one.recipe, desk.placement.device, one.company))
+        carried = read_any(file).recipe
+        more: dict[str, Any] = {"recipe": carried.model_dump(mode="json", exclude_none=True)}
+        more |= {"parent": previous.sha256} if previous else {}
+        result = result_of(open_image(file), file, desk, more)
+        previous = ImageRef(path=str(file), sha256=str(result.sha256))
+        made.append(result)
+    return made

@@ -32,6 +32,7 @@ from fromnoise.jobs.station import Station
 from fromnoise.jobs.worker import finishing as finishing  # registers its tasks
 from fromnoise.jobs.worker import importing as importing
 from fromnoise.jobs.worker import sheets as sheets
+from fromnoise.jobs.worker import shelf as shelf
 from fromnoise.jobs.worker.easel import Drawing, Easel
 from fromnoise.jobs.worker.extensions import examine
 from fromnoise.jobs.worker.tasks import TASKS, Desk, Task

@@ -12,8 +12,10 @@ from fromnoise.server.native import (
     extensions,
     gallery,
     gallery_changes,
+    grids,
     jobs,
     machine,
+    model_changes,
     models,
     orders,
     sending,
@@ -24,8 +26,9 @@ from fromnoise.server.native import (
 )
 
 PARTS = (
-    about, orders, errands, jobs, traces, events, sending, gallery, gallery_changes, models, tokens, styles, machine,
-    settings, accounts, extensions,
+    about, orders, errands, grids, jobs, traces, events, sending, gallery, gallery_changes, model_changes,
+    models, tokens, styles,
+    machine, settings, accounts, extensions,
 )  # fmt: skip
 
 

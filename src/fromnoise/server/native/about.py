@@ -76,6 +76,16 @@ class PreprocessorView(Named):
     parameters: list[ParameterView]
 
 
+class AxisView(BaseModel):
+    """What can change along a side of a grid."""
+
+    name: str
+    label: str = Field(description="AUTOMATIC1111's.")
+    values: str = Field(description="What is typed: whole, number, truth, words, or none.")
+    choices: list[str] = Field(description="All values, where they are few.")
+    among: str = Field(description="Else what they are names of: samplers, schedules, upscalers, checkpoints ...")
+
+
 class ProfileView(BaseModel):
     """Whose numerics a picture follows."""
 
@@ -100,6 +110,7 @@ class CatalogueView(BaseModel):
     upscalers: list[UpscalerView]
     preprocessors: list[PreprocessorView]
     captioners: list[Named]
+    axes: list[AxisView]
     fields: list[FieldView] = Field(description="What each field of a recipe means, in a sentence.")
     recipe: dict[str, Any] = Field(description="The JSON schema of a recipe: types, limits and defaults.")
 
@@ -125,6 +136,7 @@ def get_catalogue(here: Here, who: Who) -> CatalogueView:
         upscalers=[UpscalerView(**described(choice)) for choice in found.others.get("upscalers", ())],
         preprocessors=[PreprocessorView(**described(choice)) for choice in found.others.get("preprocessors", ())],
         captioners=[Named(**named(choice)) for choice in found.others.get("captioners", ())],
+        axes=[AxisView(**described(choice)) for choice in found.others.get("axes", ())],
         fields=[FieldView(**described(choice)) for choice in found.fields],
         recipe=Recipe.model_json_schema(),
     )  # fmt: skip

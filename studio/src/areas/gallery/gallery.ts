@@ -10,7 +10,8 @@ export type Card = Schemas['Card']
 export type Facets = Schemas['Facets']
 type Change = Omit<Schemas['Change'], 'pictures'>
 
-const PAGE = 200
+const FIRST = 200 // pictures that are asked for at first, and ...
+const PAGE = 500 // ... at each later time
 const PATIENCE = 250 // milliseconds after the last key
 const DAY = 86_400
 
@@ -82,7 +83,7 @@ export const useGallery = defineStore('gallery', () => {
     if (loading.value || !more) return
     loading.value = true
     try {
-      const params = { query: { ...query(filters), limit: PAGE, ...(before === null ? {} : { before }) } }
+      const params = { query: { ...query(filters), limit: before === null ? FIRST : PAGE, ...(before === null ? {} : { before }) } }
       const page = await call(api.GET('/api/v1/gallery', { params }))
       if (own !== asked) return
       pictures.value = anew ? page.pictures : [...pictures.value, ...page.pictures]

@@ -48,3 +48,12 @@ export function tagOf(card: Card): string {
   if (card.kind === 'hypernetworks') return `<hypernet:${card.name}:${card.weight ?? 1}>`
   return card.kind === 'embeddings' ? card.name : ''
 }
+
+/** What weights can be written as. */
+export const DTYPES = [
+  { value: 'fp16', label: 'fp16' },
+  { value: 'bf16', label: 'bf16' },
+  { value: 'fp32', label: 'fp32' },
+  { value: 'fp8', label: 'fp8' },
+]
+export const GGUF = ['f16', 'q8_0', 'q5_1', 'q5_0', 'q4_1', 'q4_0'].map((value) => ({ value, label: value }))

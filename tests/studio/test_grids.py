@@ -1,0 +1,110 @@
+"""Grids: what changes is chosen, counted, made through the queue in its places, and drawn on one sheet."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+expect = pytest.importorskip("playwright.sync_api").expect
+pytestmark = pytest.mark.studio
+
+INERT = "<img src=x onerror=\"document.title='broken'\">"
+PATIENCE = 90_000  # milliseconds
+WORDS = {
+    "en": {"prompt": "Prompt", "width": "Width", "height": "Height", "x": "X: along the columns",
+           "y": "Y: down the rows", "values": "Values", "tick": "Tick from the list", "go": "Make the grid",
+           "sheet": "The sheet",
+           "count": "4 pictures", "matrix": "Prompt matrix", "close": "Close", "loop": "Loopback", "loops": "Loops"},
+    "zh": {"prompt": "提示词", "width": "宽度", "height": "高度", "x": "X 轴：各列", "y": "Y 轴：各行",
+           "values": "取值", "tick": "从列表中勾选", "go": "生成图表", "sheet": "大图",
+           "count": "共 4 张图", "matrix": "提示词矩阵", "close": "关闭", "loop": "回送", "loops": "循环次数"},
+}  # fmt: skip
+
+
+def small(page, say: dict[str, str], prompt: str) -> None:
+    """A recipe that is soon made."""
+    page.get_by_role("textbox", name=say["prompt"], exact=True).fill(prompt)
+    for side in ("width", "height"):
+        page.get_by_role("spinbutton", name=say[side], exact=True).fill("64")
+    page.get_by_role("spinbutton", name=say[side], exact=True).press("Tab")
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_an_x_y_z_plot_fills_and_ends_in_a_sheet(visit, language: str) -> None:
+    say = WORDS[language]
+    page = visit("grids", language=language)
+    small(page, say, f"a plotted apple {language}")
+    x = page.get_by_role("group", name=say["x"])
+    x.get_by_role("combobox").select_option("steps")
+    x.get_by_label(say["values"], exact=True).fill("2-4 (+2)")
+    y = page.get_by_role("group", name=say["y"])
+    y.get_by_role("combobox").select_option("sampler")
+    y.get_by_text(say["tick"]).click()
+    y.get_by_label("Euler a", exact=True).check()
+    y.get_by_label("LCM", exact=True).check()
+    expect(y.get_by_label(say["values"], exact=True)).to_have_value("Euler a, LCM")
+    page.get_by_text(re.compile(say["count"])).first.wait_for()
+    page.get_by_role("button", name=say["go"]).click()
+    expect(page.locator("button.cell")).to_have_count(4, timeout=PATIENCE)
+    heads = page.locator("thead th").all_inner_texts()
+    assert heads == ["Steps: 2", "Steps: 4"]
+    assert page.locator("tbody th").all_inner_texts() == ["Sampler: Euler a", "Sampler: LCM"]
+    sheet = page.locator("figure img")
+    sheet.wait_for(timeout=PATIENCE)
+    assert sheet.evaluate("one => one.decode().then(() => one.naturalWidth)") > 2 * 64
+    page.locator("button.cell").nth(3).click()
+    expect(page.get_by_role("dialog").get_by_text("lcm")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.reload()  # the server keeps it all
+    expect(page.locator("button.cell")).to_have_count(4)
+    sheet.wait_for()
+
+
+def test_mistakes_are_told_while_they_are_typed(visit) -> None:
+    page = visit("grids")
+    x = page.get_by_role("group", name="X: along the columns")
+    x.get_by_role("combobox").select_option("steps")
+    x.get_by_label("Values", exact=True).fill("many")
+    expect(page.get_by_role("alert")).to_contain_text("'many' is neither a number nor a range")
+    expect(page.get_by_role("button", name="Make the grid")).to_be_disabled()
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_prompt_matrix_is_made(visit, language: str) -> None:
+    say = WORDS[language]
+    page = visit("grids", language=language)
+    page.get_by_text(say["matrix"], exact=True).click()
+    small(page, say, "a city|at night|in rain")
+    page.get_by_role("spinbutton", name={"en": "Steps", "zh": "步数"}[language], exact=True).fill("2")
+    page.get_by_text(re.compile(say["count"])).first.wait_for()
+    page.get_by_role("button", name=say["go"]).click()
+    page.locator("thead th", has_text="at night").wait_for()
+    expect(page.locator("button.cell")).to_have_count(4, timeout=PATIENCE)
+
+
+def test_prompts_are_read_from_a_file_and_are_inert(visit, tmp_path: Path) -> None:
+    (tmp_path / "prompts.txt").write_text(f'a first line {INERT}\n--prompt "a second line" --steps 3\n', "utf-8")
+    page = visit("grids")
+    page.get_by_text("Prompts from a file", exact=True).click()
+    small(page, WORDS["en"], "")
+    page.locator("input[accept^='.txt']").set_input_files(tmp_path / "prompts.txt")
+    page.get_by_text(re.compile("2 pictures")).first.wait_for()
+    page.get_by_role("button", name="Make the grid").click()
+    page.locator("thead th", has_text="a second line").wait_for()
+    assert page.locator("main img[src=x]").count() == 0
+    expect(page.locator("button.cell")).to_have_count(2, timeout=PATIENCE)
+    assert page.title() != "broken"
+
+
+def test_loopback_is_one_job_whose_pictures_follow_each_other(visit) -> None:
+    page = visit("grids", language="zh", size=(390, 844))
+    say = WORDS["zh"]
+    page.get_by_text(say["loop"], exact=True).click()
+    small(page, say, "a looped leaf")
+    page.get_by_role("spinbutton", name={"en": "Steps", "zh": "步数"}["zh"], exact=True).fill("3")
+    page.get_by_role("spinbutton", name=say["loops"], exact=True).fill("2")
+    page.get_by_role("spinbutton", name=say["loops"], exact=True).press("Tab")
+    page.get_by_text(re.compile("共 2 张图")).first.wait_for()
+    page.get_by_role("button", name=say["go"]).click()
+    expect(page.locator("button.cell")).to_have_count(2, timeout=PATIENCE)
+    page.locator("figure img").wait_for()
