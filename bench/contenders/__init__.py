@@ -46,5 +46,6 @@ CONTENDERS = {
             "diffusers-compiled", "bfloat16, channels-last, inductor with freezing", "peer_diffusers:prepare",
             {"channels_last": True, "compiled": True}, {**KEEP_MEMORY, "TORCHINDUCTOR_FREEZING": "1"},
         ),
+        Contender("openvino", "diffusers' networks converted (step, batch, decode)", "peer_openvino:prepare"),
     )
 }  # fmt: skip
