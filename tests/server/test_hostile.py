@@ -1,8 +1,10 @@
 """What strangers may send: each is refused, logged, and harmless."""
 
 import base64
+import hashlib
 import json
 import logging
+import re
 import socket
 import threading
 import time
@@ -13,9 +15,11 @@ from urllib.parse import quote
 import pytest
 import uvicorn
 from starlette.websockets import WebSocketDisconnect
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 from fromnoise.server import patience, strict
-from fromnoise.server.app import create_app
+from fromnoise.server.app import create_app, with_routes
 from fromnoise.server.patience import configured
 
 from .conftest import Served, png
@@ -98,6 +102,107 @@ def test_names_that_lead_elsewhere(path: str, shared: Served) -> None:
         assert 400 <= response.status_code < 500, (str(response.request.url)[:200], response.status_code)
         assert harmless(response.text, shared)
         assert "set-cookie" not in response.headers
+
+
+def with_names() -> list[tuple[str, str]]:
+    """Method and address of every operation that has a name in its address."""
+    paths = with_routes().openapi()["paths"]
+    return [(method, path) for path, item in paths.items() if "{" in path for method in item if method != "parameters"]
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_names_in_addresses_of_every_operation(name: str, shared: Served) -> None:
+    """What a name says is looked for, never followed: nothing is found, nothing is made, nothing breaks."""
+    before = {path for path in shared.context.outputs.parent.rglob("*") if path.suffix not in (".db", ".db-wal")}
+    once = quote(name, safe="")
+    for form in dict.fromkeys((once, quote(name, safe="/%\\.:"), quote(once, safe=""))):
+        for method, path in with_names():
+            path = path.replace("/models/{kind}/", "/models/checkpoints/")
+            address = re.sub(r"\{(\w+)(:path)?\}", lambda found, form=form: KNOWN.get(found[1], form), path)
+            response = shared.client.request(method, address, json={}, timeout=30)
+            assert 400 <= response.status_code < 500, (method, address, response.status_code, response.text[:200])
+            assert harmless(response.text, shared)
+            assert "set-cookie" not in response.headers
+    after = {path for path in shared.context.outputs.parent.rglob("*") if path.suffix not in (".db", ".db-wal")}
+    assert {path.name for path in after - before} <= {"jobs.db-shm", "jobs.db-journal"}
+
+
+KNOWN = {"index": "1", "number": "0", "action": "cancel"}  # parts of addresses that are no names
+
+
+@pytest.mark.parametrize("wanted", ["bytes=0-0", "bytes=-5", "bytes=5-2", "bytes=0-", "bytes=9999999-", "bytes=a-b",
+                                    "x=1-2", "bytes=" + ",".join(f"{n}-{n + 1}" for n in range(0, 20_000, 2)),
+                                    "bytes=" + "0-1," * 5000, "bytes=" + "9" * 5000 + "-"])  # fmt: skip
+def test_parts_of_files(wanted: str, shared: Served) -> None:
+    kept = shared.client.post("/api/v1/images", content=png((64, 64))).json()["sha256"]
+    whole = shared.client.get(f"/api/v1/images/{kept}").content
+    began = time.monotonic()
+    part = shared.client.get(f"/api/v1/images/{kept}", headers={"range": wanted})
+    assert part.status_code in (200, 206, 400, 416)
+    assert len(part.content) < 100 * len(whole) + 1_000_000
+    assert time.monotonic() - began < 20
+    assert harmless(part.text, shared)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("x.svg", b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'),
+        ("x.html", b"<html><script>alert(1)</script></html>"), ("x.gif", b"GIF89a" + bytes(100)),
+        ("x.zip", b"PK\x03\x04" + bytes(100)), ("x.png", b"\x89PNG\r\n\x1a\n<script>alert(1)</script>"),
+        ("x.tiff", b"II*\0" + bytes(100)), ("x.bmp", b"BM" + bytes(100)), ("x", b""),
+    ],
+)  # fmt: skip
+def test_what_is_no_picture_is_never_kept_or_served(name: str, content: bytes, shared: Served) -> None:
+    digest = hashlib.sha256(content).hexdigest()
+    text = base64.b64encode(content).decode()
+    answers = [
+        shared.client.post("/api/v1/images", content=content, headers={"content-type": "image/svg+xml"}),
+        shared.client.post("/api/v1/read", content=content),
+        shared.client.post("/v1/images/variations", files={"image": (name, content, "image/png")}),
+        shared.client.post("/sdapi/v1/img2img", json={**RECIPE, "init_images": [text]}),
+        shared.client.post("/sdapi/v1/img2img", json={**RECIPE, "init_images": [f"data:text/html;base64,{text}"]}),
+        shared.client.post("/sdapi/v1/png-info", json={"image": text}),
+    ]
+    for response in answers:
+        assert response.status_code in (400, 413, 422), response.text[:200]
+        assert "<script" not in response.text
+    assert shared.client.get(f"/api/v1/images/{digest}").status_code == 404
+
+
+def test_what_is_answered_runs_nowhere(shared: Served) -> None:
+    """Whatever is kept is a PNG, and no browser takes an answer for another kind than it says."""
+    polyglot = png() + b"<html><script>alert(1)</script></html>"
+    kept = shared.client.post("/api/v1/images", content=polyglot).json()["sha256"]
+    for path in (f"/api/v1/images/{kept}", "/api/v1/about", "/none", "/", "/openapi.json"):
+        response = shared.client.get(path)
+        assert response.headers["x-content-type-options"] == "nosniff"
+        assert "script" not in response.headers["content-security-policy"].replace("'self'", "")
+        assert "'unsafe-inline'" not in response.headers["content-security-policy"].partition("style-src")[0]
+    assert b"<script" not in shared.client.get(f"/api/v1/images/{kept}").content
+
+
+@pytest.mark.parametrize("seed", [-1, -(2**70), 2**64, 2**200, 1e400, "1e9", [1], {"a": 1}])
+def test_seeds_of_every_kind(seed: Any, shared: Served) -> None:
+    body = json.dumps({"recipes": [{**RECIPE, "seed": seed}]}).replace("Infinity", "1e999")
+    response = shared.client.post("/api/v1/jobs", content=body, headers={"content-type": "application/json"})
+    assert response.status_code == 422, response.text[:200]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"width": 2**31}, {"width": 0}, {"width": -8}, {"height": 10**30}, {"steps": 0}, {"steps": 10**9},
+     {"guidance_scale": 1e309}, {"strength": 2, "init": {"path": "", "sha256": "f" * 64}}, {"sampler": "none such"},
+     {"controls": [{"image": {"path": "http://169.254.169.254", "sha256": "f" * 64}}]}, {"unknown": 1},
+     {"prompt": ["x"]},
+     {"init": {"path": "/etc/passwd", "sha256": "f" * 64}}, {"init": {"path": "/etc/passwd", "sha256": "../../x"}}],
+    ids=lambda fields: "-".join(fields),
+)  # fmt: skip
+def test_recipes_that_make_no_sense(fields: dict[str, Any], shared: Served) -> None:
+    body = json.dumps({"recipes": [{**RECIPE, **fields}]}).replace("Infinity", "1e999")
+    response = shared.client.post("/api/v1/jobs", content=body, headers={"content-type": "application/json"})
+    assert response.status_code in (404, 422), response.text[:200]
+    assert harmless(response.text, shared)
 
 
 @pytest.mark.parametrize(
@@ -253,6 +358,74 @@ def test_a_second_head_is_waited_for_no_longer(address: tuple[str, int]) -> None
             answer += slow.recv(100_000)
         slow.sendall(whole[:20])
         assert slow.recv(1000) == b""
+
+
+def exchanged(address: tuple[str, int], *parts: bytes) -> bytes:
+    """What comes back for bytes as they are."""
+    answer = b""
+    with socket.create_connection(address, timeout=20) as raw:
+        try:
+            for part in parts:
+                raw.sendall(part)
+            while chunk := raw.recv(100_000):
+                answer += chunk
+                head, _, body = answer.partition(b"\r\n\r\n")
+                length = re.search(rb"content-length: (\d+)", head)
+                if length and len(body) >= int(length[1]):
+                    break
+        except (ConnectionError, TimeoutError):
+            pass
+    return answer
+
+
+POST = b"POST /api/v1/jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+
+
+@pytest.mark.parametrize(
+    ("parts", "status"),
+    [
+        ((POST + b"Content-Length: 2\r\nContent-Length: 9\r\n\r\n{}",), 400),
+        ((POST + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /x HTTP/1.1\r\n\r\n",), 400),
+        ((POST + b"Transfer-Encoding: gzip\r\n\r\n", b"x"), 400),
+        ((POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",), 400),
+        ((POST + b"Content-Length: 99999999999999999999\r\n\r\n",), 413), ((POST + b"X: " + b"a" * 200_000,), 400),
+        ((POST + b"X: 1\r\n" * 50_000 + b"\r\n",), 400), ((b"GET /" + b"a" * 200_000 + b" HTTP/1.1\r\n\r\n",), 400),
+        ((b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(300) + b"\r\n\r\n",), 400),
+        ((b"GET http://169.254.169.254/latest HTTP/1.1\r\nHost: 169.254.169.254\r\n\r\n",), 403),
+        ((b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nHost: evil.example\r\n\r\n",), 400),
+        ((b"GET /healthz HTTP/1.1\r\n\r\n",), 400),
+        ((b"CONNECT evil.example:443 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",), 404),
+        ((b"TRACE / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",), 404),
+    ],
+)  # fmt: skip
+def test_requests_that_are_none(parts: tuple[bytes, ...], status: int, address: tuple[str, int]) -> None:
+    answer = exchanged(address, *parts)
+    assert answer[9:12] in (str(status).encode(), b"405") or answer == b"", answer[:200]
+    assert b"Traceback" not in answer
+    assert b'"ok"}' in exchanged(address, b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+
+
+def test_a_body_without_end_is_cut_off(address: tuple[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    head = POST + b"Transfer-Encoding: chunked\r\n\r\n"
+    answer = exchanged(address, head, *[b"100000\r\n" + b"a" * (1 << 20) + b"\r\n"] * 70)
+    assert answer == b"" or answer[9:12] == b"413"
+
+
+def test_sockets_that_flood(address: tuple[str, int]) -> None:
+    """What a client says there is not needed; what is too large ends it. The server goes on."""
+    uri = f"ws://{address[0]}:{address[1]}/api/v1/ws"
+    with connect(uri) as talking:
+        assert json.loads(talking.recv(timeout=20))["event"] == "here"
+        for _ in range(2000):
+            talking.send("x" * 100)
+        with pytest.raises(ConnectionClosed):  # noqa: PT012
+            talking.send("x" * (patience.MESSAGE + 1))
+            while True:
+                talking.recv(timeout=20)
+    crowd = [connect(uri) for _ in range(50)]
+    assert b'"ok"}' in exchanged(address, b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+    for one in crowd:
+        one.close()
 
 
 def test_bodies_that_do_not_come_are_not_waited_for(address: tuple[str, int]) -> None:

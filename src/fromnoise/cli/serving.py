@@ -1,5 +1,6 @@
 """`fromnoise serve` and `fromnoise studio`: what can be typed for them."""
 
+import gc
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -93,6 +94,7 @@ def service(
     outputs: Path,
 ) -> "Service":
     """What was typed, as the server takes it."""
+    gc.disable()  # until the server stands: most of what its imports make stays, and to look at it all takes a while
     from fromnoise.server.serve import Service
 
     return Service(

@@ -22,6 +22,7 @@ from fromnoise.errors import FileError, FromnoiseError, UserError
 from fromnoise.jobs.tables import VERSION
 
 HEAD = "0005"  # the newest migration
+TOGETHER = 20  # connections that are kept; a server reads with as many threads as are at calls
 BUSY = 30_000  # ms that a writer of SQLite waits for its turn
 WRITERS, MIGRATION = 0x66_6E_01, 0x66_6E_02  # locks of PostgreSQL, where nobody but us should know them
 
@@ -99,7 +100,9 @@ def engine_of(url: str) -> Engine:
             raise UserError(f"FROMNOISE_DATABASE: no database {address.drivername!r}; use sqlite or postgresql")
         if address.get_backend_name() == "sqlite" and address.database:
             Path(address.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(address, pool_pre_ping=address.get_backend_name() != "sqlite")
+        engine = create_engine(
+            address, pool_pre_ping=address.get_backend_name() != "sqlite", pool_size=TOGETHER, max_overflow=TOGETHER
+        )
     except (ArgumentError, NoSuchModuleError) as error:
         raise UserError(f"FROMNOISE_DATABASE: {url!r} is no URL of a database; try sqlite:///FILE") from error
     except ModuleNotFoundError as error:

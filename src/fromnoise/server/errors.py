@@ -127,9 +127,14 @@ KINDS: dict[int, str] = {
 RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": text}
     for status, text in (
+        (400, "What came is no request that can be read."),
         (401, "No or a wrong token."),
         (403, "Not allowed."),
         (404, "Not there."),
+        (409, "Not in this state."),
+        (413, "Too large."),
         (422, "A bad request."),
+        (429, "Too much at once, or in all; Retry-After tells when to come back."),
+        (503, "The queue is full, or something is busy; Retry-After tells when to come back."),
     )
 }

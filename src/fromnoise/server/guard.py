@@ -106,6 +106,8 @@ class Guard:
             return 403, "origin", "calls from pages of other sites are refused; start it with --origin to allow one"
         if changes and origin is None and headers.get("sec-fetch-site") == "cross-site":
             return 403, "origin", "calls from pages of other sites are refused; start it with --origin to allow one"
+        if "transfer-encoding" in headers and "content-length" in headers:  # RFC 9112, section 6.1: may be smuggling
+            return 400, "length", "Content-Length and Transfer-Encoding exclude each other"
         length = headers.get("content-length", "0")
         if not length.isdecimal():
             return 400, "length", "Content-Length is not a number"

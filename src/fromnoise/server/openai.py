@@ -31,7 +31,7 @@ SHAPES: dict[int | str, dict[str, Any]] = {
     for status, text in (
         (400, "A bad request, in OpenAI's form."), (401, "No or a wrong token."), (403, "Not allowed."),
         (404, "Not there."), (409, "Cancelled."), (413, "Too large."), (429, "Too many jobs."), (500, "It failed."),
-        (503, "The queue is full."),
+        (503, "The queue is full."), (504, "It takes too long."),
     )
 }  # fmt: skip
 

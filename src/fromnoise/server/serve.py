@@ -1,5 +1,6 @@
 """Starting the service: the workers, the routes, and who may use them."""
 
+import gc
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -80,6 +81,8 @@ def serve(service: Service, settings: Settings) -> None:
     names = [*service.host_names, *([] if service.host in ("0.0.0.0", "::") else [service.host])]
     app = create_app(context, Policy.of(names, service.origins))
     posts = stations(service, settings.database_url, context, options)
+    gc.freeze()  # what the start has made stays
+    gc.enable()
     try:
         with Upkeep(database, shelved, options.days, traces=context.traces), Supervisor(posts):
             uvicorn.Server(configured(app, service.host, service.port, grace=GRACE)).run()

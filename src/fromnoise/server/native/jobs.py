@@ -102,7 +102,7 @@ def get_result_file(job: str, number: int, here: Here, who: Who) -> FileResponse
     return FileResponse(here.file(here.outputs, str(one.path)), media_type=one.media)
 
 
-@router.get("/jobs/{job}/preview", response_class=Response)
+@router.get("/jobs/{job}/preview", response_class=Response, responses={204: {"description": "There is none yet."}})
 def get_preview(job: str, here: Here, who: Who) -> Response:
     """The newest preview, a JPEG; 204 before there is one."""
     mine(here, who, job)
