@@ -16,6 +16,7 @@ class Settings:
     cache: Path | None = None  # for what can be computed again, such as hashes; None: nothing is kept
     data: Path | None = None  # for what can't: the database of jobs, pictures and model files; None: nothing is kept
     database: str | None = None  # URL; None: SQLite in `data`
+    datasets: Path = Path("datasets")  # folders of pictures to learn from, each by its name
 
     @property
     def hashes(self) -> Path | None:
@@ -36,14 +37,17 @@ class Settings:
 
 
 def read(environment: Mapping[str, str] = os.environ) -> Settings:
-    """FROMNOISE_MODELS adds trees of models before the others; FROMNOISE_CACHE, _DATA and _DATABASE replace places."""
+    """FROMNOISE_MODELS adds trees of models before the others; FROMNOISE_CACHE, _DATA, _DATABASE and _DATASETS replace
+    places. With FROMNOISE_SHELVED models are named, never opened by their paths."""
     given = environment.get("FROMNOISE_MODELS", "")
     cache, data = environment.get("FROMNOISE_CACHE"), environment.get("FROMNOISE_DATA")
     return Settings(
         models=(*(Path(tree).expanduser() for tree in given.split(os.pathsep) if tree), *Settings.models),
+        any_path=not environment.get("FROMNOISE_SHELVED"),
         cache=Path(cache) if cache else own_folder(CACHES, environment, sys.platform),
         data=Path(data) if data else own_folder(DATA, environment, sys.platform),
         database=environment.get("FROMNOISE_DATABASE") or None,
+        datasets=Path(environment.get("FROMNOISE_DATASETS") or Settings.datasets).expanduser(),
     )
 
 
@@ -54,6 +58,8 @@ def as_environment(settings: Settings) -> dict[str, str]:
         "FROMNOISE_CACHE": settings.cache,
         "FROMNOISE_DATA": settings.data,
         "FROMNOISE_DATABASE": settings.database,
+        "FROMNOISE_DATASETS": settings.datasets if settings.datasets != Settings.datasets else None,
+        "FROMNOISE_SHELVED": None if settings.any_path else "1",
     }
     known = {name: str(place) for name, place in places.items() if place is not None}
     return {"FROMNOISE_MODELS": os.pathsep.join(trees), **known}

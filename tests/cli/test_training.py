@@ -55,6 +55,12 @@ def test_the_documents_have_the_tables_as_they_are() -> None:
         assert table.renewed(text, language) == text, f"{path}: run tools/training_table.py"
 
 
+def test_forms_are_told_of_the_options_as_they_are() -> None:
+    """Where this fails: python tools/training_table.py."""
+    table = tool()
+    assert (ROOT / table.SCHEMA).read_text("utf-8") == table.written()
+
+
 def test_every_method_has_a_command_and_help() -> None:
     assert set(HELP) == set(METHODS)
     assert set(HELP) <= set(get_command(app.app).commands["train"].commands)

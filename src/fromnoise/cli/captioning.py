@@ -1,80 +1,27 @@
 """`fromnoise caption`, `tags` and `clean`: what they do."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
-
-from fromnoise.captioners import CAPTIONERS, Caption, Captions
-from fromnoise.captioners.blip import Blip, SentenceRules
-from fromnoise.captioners.tag_names import in_chinese
-from fromnoise.captioners.wd14 import Tagger, TagRules
 from fromnoise.cli.messages import say
 from fromnoise.cli.progress import note
-from fromnoise.engine.images import open_image
 from fromnoise.errors import FileError, UserError
-from fromnoise.train.data.clean import examine, merged, replace_tags, tag_counts, write_caption
-from fromnoise.train.data.source import Subset, caption_of, pictures_in
-
-SET_ASIDE = "set-aside"
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What `fromnoise caption` was asked for."""
-
-    folder: Path
-    model: Path
-    by: str
-    threshold: float
-    character_threshold: float
-    first: str
-    undesired: str
-    begin: str
-    existing: str
-    extension: str
-    chinese: bool
-    batch: int
+from fromnoise.train.data.caption_files import replace_tags, tag_counts
+from fromnoise.train.data.captioning import Wanted, captioned
+from fromnoise.train.data.clean import examine
+from fromnoise.train.data.sets import SET_ASIDE
+from fromnoise.train.data.source import pictures_in
 
 
-def write_captions(wanted: Wanted) -> None:
+def write_captions(wanted: Wanted, folder: Path) -> None:
     """Write a caption beside each picture; broken pictures are named and passed over."""
-    captioner = loaded(wanted)
-    pictures = [path for path in pictures_of(wanted.folder) if wanted.existing != "keep" or not known(path, wanted)]
-    written = 0
-    for start in range(0, len(pictures), wanted.batch):
-        opened = opened_pictures(pictures[start : start + wanted.batch])
-        if not opened:
-            continue
-        for (path, _), found in zip(opened, captioner([picture for _, picture in opened]), strict=True):
-            old = known(path, wanted) if wanted.existing == "append" else None
-            write_caption(path, composed(found, old, wanted), wanted.extension)
-            written += 1
-        note(say("{done} of {count} pictures", done=min(start + wanted.batch, len(pictures)), count=len(pictures)))
-    print(say("{count} captions written", count=written))
-
-
-def loaded(wanted: Wanted) -> Captions:
-    captioner = CAPTIONERS[wanted.by]
-    if isinstance(captioner, Tagger):
-        undesired = frozenset(tag.strip() for tag in wanted.undesired.split(",") if tag.strip())
-        rules = TagRules(wanted.threshold, wanted.character_threshold, undesired=undesired)
-        return captioner.load(wanted.model, rules)
-    if isinstance(captioner, Blip):
-        return captioner.load(wanted.model, SentenceRules(prompt=wanted.begin))
-    return captioner.load(wanted.model)
-
-
-def known(path: Path, wanted: Wanted) -> str | None:
-    return caption_of(path, Subset(caption_extension=wanted.extension))
-
-
-def composed(found: Caption, old: str | None, wanted: Wanted) -> str:
-    """What goes into the file."""
-    text = in_chinese(found.text) if wanted.chinese and found.tags else found.text
-    text = merged(old, text) if old else text
-    return f"{wanted.first}, {text}" if wanted.first and not text.startswith(wanted.first) else text
+    written = captioned(wanted, pictures_of(folder), lambda reason: note(say("left out: {reason}", reason=reason)))
+    try:
+        while True:
+            done, count = next(written)
+            note(say("{done} of {count} pictures", done=done, count=count))
+    except StopIteration as stop:
+        print(say("{count} captions written", count=stop.value))
 
 
 def pictures_of(folder: Path) -> list[Path]:
@@ -84,16 +31,6 @@ def pictures_of(folder: Path) -> list[Path]:
     if not found:
         raise FileError(say("{folder}: no pictures in it", folder=folder))
     return found
-
-
-def opened_pictures(paths: Sequence[Path]) -> list[tuple[Path, Image.Image]]:
-    opened = []
-    for path in paths:
-        try:
-            opened.append((path, open_image(path)))
-        except FileError as error:
-            note(say("left out: {reason}", reason=error))
-    return opened
 
 
 def print_tags(folder: Path, limit: int) -> None:
@@ -117,8 +54,7 @@ def change_tags(folder: Path, words: Sequence[str]) -> None:
 
 def clean_folder(folder: Path, smallest: int, move: bool) -> None:
     """Tell what is wrong, and with `move` put it and its captions aside."""
-    pictures_of(folder)
-    found = examine(folder, smallest=smallest)
+    found = examine(pictures_of(folder), smallest=smallest)
     for path, reason in found.broken:
         print(say("broken: {name} ({reason})", name=path.name, reason=reason))
     for path, (width, height) in found.small:

@@ -53,15 +53,14 @@ def caption(
     chinese: Annotated[bool, typer.Option("--zh", help=say("Write tags in Chinese where they are known."))] = False,
     batch: Annotated[int, typer.Option(metavar="N", min=1, max=256, help=say("Pictures at a time."))] = 8,
 ) -> None:
-    from fromnoise.cli.captioning import Wanted, write_captions
+    from fromnoise.cli.captioning import write_captions
+    from fromnoise.train.data.captioning import Wanted
 
-    write_captions(
-        Wanted(
-            folder=folder, model=model, by=by, threshold=threshold, character_threshold=character_threshold,
-            first=first, undesired=undesired, begin=begin, existing=existing.value, extension=extension,
-            chinese=chinese, batch=batch,
-        )
+    wanted = Wanted(
+        model=model, by=by, threshold=threshold, character_threshold=character_threshold, first=first,
+        undesired=undesired, begin=begin, existing=existing.value, extension=extension, chinese=chinese, batch=batch,
     )  # fmt: skip
+    write_captions(wanted, folder)
 
 
 def tags(

@@ -1,5 +1,6 @@
 """From what was typed, and what a configuration file says, to a training."""
 
+import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fromnoise import settings
+from fromnoise.cli.leash import held
 from fromnoise.cli.messages import say
 from fromnoise.cli.progress import note
 from fromnoise.cli.training import parameter_name, was_said
@@ -39,7 +41,10 @@ MODULES = {"networks.lora": "lora", "networks.oft": "oft", "lycoris.kohya": None
 
 def start(method: str, data: Path | None, given: Given) -> None:
     """Train, and print the path of the file."""
+    followed = held()
     run = ordered(method, data, given)
+    if followed:
+        print(json.dumps({"steps": run.loop.steps}), flush=True)
     run.output.parent.mkdir(parents=True, exist_ok=True)
     print(teach(run, best_device(), settings.read(), note))
 

@@ -39,6 +39,7 @@ class Update:
     step: int
     steps: int
     preview: bytes | None = None  # a small JPEG
+    figures: Mapping[str, float | str] = field(default_factory=dict)  # what else there is to say: loss, rate, ...
 
 
 @dataclass(frozen=True)
@@ -187,7 +188,9 @@ class Leases:
                 job = mine(connection, worker, one.job)
                 values = {"step": one.step, "steps": one.steps}
                 connection.execute(update(JOBS).where(JOBS.c.id == one.job).values(values))
-                note(connection, one.job, job.work.owner, now, "step", values | {"preview": one.preview is not None})
+                more = {"figures": dict(one.figures)} if one.figures else {}
+                told = values | {"preview": one.preview is not None} | more
+                note(connection, one.job, job.work.owner, now, "step", told)
                 if one.preview is not None:
                     self._store(connection, PREVIEWS, {"job": one.job}, {"step": one.step, "image": one.preview})
             return wishes(connection, worker)

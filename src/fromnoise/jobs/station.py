@@ -56,7 +56,7 @@ class Station:
         table: dict[str, Any] = json.loads(text)
         known: dict[str, Any] = {name.name: table[name.name] for name in fields(cls) if name.name in table}
         there = known["settings"]
-        there |= {"models": tuple(Path(tree) for tree in there["models"])}
+        there |= {"models": tuple(Path(tree) for tree in there["models"]), "datasets": Path(there["datasets"])}
         there |= {name: Path(there[name]) if there[name] else None for name in ("cache", "data")}
         known |= {"settings": Settings(**there), "outputs": Path(known["outputs"]), "kept": Path(known["kept"])}
         known |= {name: Path(known[name]) if known.get(name) else None for name in ("thumbs", "traces")}

@@ -153,14 +153,23 @@ class Easel:
             self.executor.cancel(job)
         return self.drawings.pop(job)
 
+    def let_go(self) -> None:
+        """Forget the models, which others want the memory of. Nothing is under way."""
+        self.models = self.previewer = self.executor = self.affinity = None
+        self.tidy()
+
     def clear(self) -> list[Drawing]:
         """Take all off the easel after a failure, whose tensors may fill the device; who they were."""
         dropped = [self.drop(job) for job in list(self.drawings)]
         if self.models is not None:
             self.executor = Executor(self.models[0], self.max_batch, self.models[1])
+        self.tidy()
+        return dropped
+
+    def tidy(self) -> None:
+        """Give back the device's memory that nothing uses."""
         if self.placement.device.type != "cpu":
             torch.get_device_module(self.placement.device).empty_cache()
-        return dropped
 
 
 def kept_look(traces: Traces, job: str, look: Look) -> None:

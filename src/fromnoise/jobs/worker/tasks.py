@@ -7,13 +7,16 @@
             yield i + 1, 10  # steps done, steps in all
         return [Result(data={"slept": 10})]
 
+What else there is to say of a step is told in a `Moment`. A task that is to be skipped, which is to end now with what
+it has, finds `Skipped` raised at its `yield`; one that does not catch it is cancelled.
+
 A task runs alone. Between its steps the worker looks after it: a task that is to be cancelled, or to end with its
 worker, is closed at its `yield`, as any generator (a `finally` cleans up); later it starts again, and finds in
 `desk.kept` what it put there. Packages outside name theirs in the entry points `fromnoise.tasks`.
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +26,27 @@ from fromnoise.jobs.job import Job, Result
 from fromnoise.registry import Registry
 from fromnoise.settings import Settings
 
-Task = Generator[tuple[int, int], None, Sequence[Result]]
+
+@dataclass(frozen=True)
+class Moment:
+    """How far a task is, and what there is to say of it."""
+
+    step: int
+    steps: int
+    figures: Mapping[str, float | str] = field(default_factory=dict)  # loss, rate, ...: they come with the event
+    preview: bytes | None = None  # a small JPEG
+    kept: bool = False  # what it would go on from was just written down
+
+
+class Skipped(Exception):  # no failure
+    """The task is to end now, with what it has."""
+
+
+Task = Generator[tuple[int, int] | Moment, None, Sequence[Result]]
+
+
+def nothing() -> None:
+    """There is nothing to make room of."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +60,7 @@ class Desk:
     kept: Path  # a folder of the job's own, for what it goes on from; it is removed when the job has ended
     database: Database
     thumbs: Path | None = None  # where small pictures are kept
+    make_room: Callable[[], None] = nothing  # lets the models go that lie in the device's memory
 
 
 TASKS: Registry[Callable[[Mapping[str, Any], Desk], Task]] = Registry("kind of job", entry_points="fromnoise.tasks")

@@ -31,11 +31,14 @@ from fromnoise.jobs.picture import New
 from fromnoise.jobs.station import Station
 from fromnoise.jobs.worker import finishing as finishing  # registers its tasks
 from fromnoise.jobs.worker import importing as importing
+from fromnoise.jobs.worker import rewriting as rewriting
 from fromnoise.jobs.worker import sheets as sheets
 from fromnoise.jobs.worker import shelf as shelf
+from fromnoise.jobs.worker import studying as studying
+from fromnoise.jobs.worker import teaching as teaching
 from fromnoise.jobs.worker.easel import Drawing, Easel
 from fromnoise.jobs.worker.extensions import examine
-from fromnoise.jobs.worker.tasks import TASKS, Desk, Task
+from fromnoise.jobs.worker.tasks import TASKS, Desk, Moment, Skipped, Task
 
 IDLE = 0.1  # seconds between looks at an empty queue
 
@@ -46,6 +49,7 @@ class Errand:
 
     job: Job
     task: Task
+    told: Moment | None = None  # the last that was said of it
 
 
 @dataclass
@@ -103,8 +107,9 @@ class Worker:
     def desk(self, job: Job) -> Desk:
         station, database = self.station, self.leases.database
         return Desk(
-            job, self.easel.placement, station.settings, station.outputs, self.place_of(job), database, station.thumbs
-        )
+            job, self.easel.placement, station.settings, station.outputs, self.place_of(job), database, station.thumbs,
+            self.easel.let_go,
+        )  # fmt: skip
 
     def told_of(self, job: Job) -> "Told":
         return Told(partial(self.fail, job), self.station.folders)
@@ -224,32 +229,54 @@ class Worker:
                 found.append(replace(entry, parent=parent.id if parent else None))
         return found
 
-    def advance_errand(self, errand: Errand) -> None:
-        """One step of a task."""
+    def advance_errand(self, errand: Errand, skipped: bool = False) -> None:
+        """One step of a task; or, where it is skipped, its end."""
         job = errand.job.id
         try:
-            step, steps = next(errand.task)
+            told = errand.task.throw(Skipped()) if skipped else next(errand.task)
         except StopIteration as stop:
+            self.finish_errand(errand, stop.value or [])
+            return
+        except Skipped:  # it can't end sooner
             self.errand = None
-            results = stop.value or []
-            self.leases.finish(self.id, job, results, self.entries(errand.job, results))
-            log("worker", "done", job=job, owner=errand.job.work.owner, worker=self.id)
-            shutil.rmtree(self.place_of(errand.job), ignore_errors=True)
+            self.leave_errand(errand, "cancelled")
             return
         except Exception as error:
             self.errand = None
             with self.told_of(errand.job):
                 raise error
             return
-        wish = self.leases.report(self.id, [Update(job, step, steps)]).get(job)
-        if wish is not None:
+        moment = told if isinstance(told, Moment) else Moment(*told)
+        if moment.kept:
+            self.leases.keep(self.id, job, moment.step)
+        wish = self.told(job, moment).get(job)
+        if wish == "skip" and not skipped:
+            self.advance_errand(errand, skipped=True)
+        elif wish in ("pause", "cancel"):
             self.end_errand("paused" if wish == "pause" else "cancelled")
+
+    def told(self, job: str, moment: Moment) -> dict[str, Wish]:
+        """Say how far a task is, where it is farther than before; what is asked of it."""
+        assert self.errand is not None
+        if moment == self.errand.told:
+            return self.leases.beat(self.id)
+        self.errand.told = moment
+        return self.leases.report(self.id, [Update(job, moment.step, moment.steps, moment.preview, moment.figures)])
+
+    def finish_errand(self, errand: Errand, results: Sequence[Result]) -> None:
+        self.errand, job = None, errand.job
+        self.leases.finish(self.id, job.id, results, self.entries(job, results))
+        log("worker", "done", job=job.id, owner=job.work.owner, worker=self.id)
+        shutil.rmtree(self.place_of(job), ignore_errors=True)
 
     def end_errand(self, state: State) -> None:
         """Close a task at its `yield`."""
         assert self.errand is not None
         errand, self.errand = self.errand, None
         errand.task.close()
+        self.leave_errand(errand, state)
+
+    def leave_errand(self, errand: Errand, state: State) -> None:
         self.leases.stop(self.id, errand.job.id, state)
         if state == "cancelled":
             shutil.rmtree(self.place_of(errand.job), ignore_errors=True)

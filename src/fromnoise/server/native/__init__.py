@@ -7,6 +7,7 @@ from fromnoise.server.errors import RESPONSES
 from fromnoise.server.native import (
     about,
     accounts,
+    datasets,
     errands,
     events,
     extensions,
@@ -23,12 +24,13 @@ from fromnoise.server.native import (
     styles,
     tokens,
     traces,
+    training,
 )
 
 PARTS = (
     about, orders, errands, grids, jobs, traces, events, sending, gallery, gallery_changes, model_changes,
     models, tokens, styles,
-    machine, settings, accounts, extensions,
+    machine, settings, accounts, extensions, training, datasets,
 )  # fmt: skip
 
 

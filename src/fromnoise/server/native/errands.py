@@ -1,4 +1,4 @@
-"""Work other than pictures from recipes: enlarging, describing, hints, checking; and pictures made again."""
+"""Work other than pictures from recipes: enlarging, hints, checking, training, merging; and pictures made again."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -25,6 +25,7 @@ from fromnoise.server.native.orders import (
     with_pictures,
 )
 from fromnoise.server.native.views import JobView
+from fromnoise.server.native.works import HEAVY, AdminWork, body_of, check_work
 from fromnoise.server.strict import StrictRoute
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -70,7 +71,7 @@ class Verify(Errand):
     kind: Literal["verify"]
 
 
-AnyErrand = Annotated[Upscale | Preprocess | Caption | Verify, Field(discriminator="kind")]
+AnyErrand = Annotated[Upscale | Preprocess | Caption | Verify | AdminWork, Field(discriminator="kind")]
 
 
 class ErrandOrder(BaseModel):
@@ -100,16 +101,25 @@ class Changes(BaseModel):
 
 @router.post("/errands", status_code=202)
 def submit_errand(order: ErrandOrder, here: Here, who: Who) -> JobView:
-    """Ask for other work than a picture from a recipe. It is stored when this answers."""
+    """Ask for other work than a picture from a recipe. It is stored when this answers.
+
+    What changes models or data sets (train, merge, convert, prune, caption-set, examine-set) is for administrators.
+    """
     check_priority(order.priority, who)
     check_rate(1, here, who)
-    body = order.work.model_dump(mode="json", exclude={"kind", "picture"}, exclude_none=True)
-    check_errand(order.work, here)
-    body["picture"] = picture_of(order.work.picture, here, who).model_dump()
-    if isinstance(order.work, Verify):
-        body["files"] = sources(order.work.picture, here, who)
+    if isinstance(order.work, AdminWork):
+        if not who.is_admin:
+            raise ApiError(403, "forbidden", "only an administrator may change models and data sets")
+        check_work(order.work, here)
+        body, cost = body_of(order.work), HEAVY
+    else:
+        check_errand(order.work, here)
+        body, cost = order.work.model_dump(mode="json", exclude={"kind", "picture"}, exclude_none=True), 1.0
+        body["picture"] = picture_of(order.work.picture, here, who).model_dump()
+        if isinstance(order.work, Verify):
+            body["files"] = sources(order.work.picture, here, who)
     work = Work(
-        order.work.kind, body, who.name, order.priority, order.key, order.group or order.key,
+        order.work.kind, body, who.name, order.priority, order.key, order.group or order.key, cost=cost,
         folder=safe_folder(order.folder),
     )  # fmt: skip
     return JobView.of(accepted(here.queue, [work])[0])
@@ -134,7 +144,7 @@ def named_in(value: Any) -> set[str]:
     return set().union(*map(named_in, value)) if isinstance(value, (list, tuple)) else set()
 
 
-def check_errand(work: AnyErrand, here: Context) -> None:
+def check_errand(work: Errand, here: Context) -> None:
     """UnknownName while whoever asked is still listening."""
     if isinstance(work, Preprocess):
         here.catalogue.other("preprocessors", work.preprocessor)

@@ -4,17 +4,15 @@ Pictures count as the same where their difference hashes differ in few bits: of 
 each is brighter than its right neighbour (Krawetz, 2013, "Kind of Like That").
 """
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from fromnoise.engine.images import open_image, write_whole
+from fromnoise.engine.picture_io import open_image
 from fromnoise.errors import FileError
-from fromnoise.train.data.source import Subset, caption_of, pictures_in
 
 BITS = 64
 
@@ -35,13 +33,22 @@ class Findings:
         return [*(path for path, _ in self.broken), *(path for path, _ in self.small), *doubles]
 
 
-def examine(folder: Path, *, smallest: int = 256, bits: int = 3) -> Findings:
-    """Look at every picture of a folder. `smallest`: pixels of the shorter side; `bits`: that may differ, of 64."""
+def unheard(done: int, total: int) -> None:
+    """Nobody wants to know how far it is."""
+
+
+def examine(
+    pictures: Sequence[Path], *, smallest: int = 256, bits: int = 3, report: Callable[[int, int], None] = unheard
+) -> Findings:
+    """Look at every picture. `smallest`: pixels of the shorter side; `bits`: that may differ, of 64.
+
+    `report` is told how many were looked at, of how many.
+    """
     hashes: dict[Path, int] = {}
     sizes: dict[Path, int] = {}
-    broken, small, count = [], [], 0
-    for path in pictures_in(folder):
-        count += 1
+    broken, small = [], []
+    for done, path in enumerate(pictures):
+        report(done, len(pictures))
         try:
             picture = open_image(path)
         except FileError as error:
@@ -51,7 +58,7 @@ def examine(folder: Path, *, smallest: int = 256, bits: int = 3) -> Findings:
             small.append((path, picture.size))
             continue
         hashes[path], sizes[path] = difference_hash(picture), picture.width * picture.height
-    return Findings(count, tuple(broken), tuple(small), tuple(alike(hashes, sizes, bits)))
+    return Findings(len(pictures), tuple(broken), tuple(small), tuple(alike(hashes, sizes, bits)))
 
 
 def difference_hash(picture: Image.Image) -> int:
@@ -73,39 +80,3 @@ def alike(hashes: dict[Path, int], sizes: dict[Path, int], bits: int) -> Iterabl
         free[near] = False
         if near.any():
             yield (path, *(left[other] for other in np.flatnonzero(near)))
-
-
-def tag_counts(folder: Path, separator: str = ",") -> Counter[str]:
-    """How many captions of a folder have each tag."""
-    counts: Counter[str] = Counter()
-    for path in pictures_in(folder):
-        caption = caption_of(path, Subset()) or ""
-        counts.update({tag.strip() for tag in caption.split(separator) if tag.strip()})
-    return counts
-
-
-def replace_tags(folder: Path, changes: dict[str, str], *, separator: str = ",", extension: str = ".txt") -> int:
-    """Put other tags in place of some in every caption, or with "" take them out; how many captions changed."""
-    changed = 0
-    for path in pictures_in(folder):
-        caption = caption_of(path, Subset(caption_extension=extension))
-        if caption is None:
-            continue
-        words = [tag.strip() for tag in caption.split(separator)]
-        wanted = dict.fromkeys(new for tag in words if (new := changes.get(tag, tag)))
-        text = f"{separator} ".join(wanted)
-        if text != caption:
-            write_caption(path, text, extension)
-            changed += 1
-    return changed
-
-
-def write_caption(picture: Path, caption: str, extension: str = ".txt") -> None:
-    """The caption beside a picture, whole or not at all."""
-    write_whole(picture.with_suffix(extension), f"{caption}\n".encode())
-
-
-def merged(old: str | None, new: str, separator: str = ", ") -> str:
-    """Both captions, without tags that are there twice."""
-    parts: Sequence[str] = [*(old or "").split(separator.strip()), *new.split(separator.strip())]
-    return separator.join(dict.fromkeys(part.strip() for part in parts if part.strip()))
