@@ -40,6 +40,12 @@ def test_every_row_names_a_test(page: str) -> None:
     assert [row for row in rows if "`tests/" not in row] == []
 
 
+def test_every_row_tells_how_closely(page: str) -> None:
+    rows = [line for line in page.splitlines() if line.startswith("| ") and not line.startswith(("| ---", "| Feature"))]
+    cells = [[cell.strip() for cell in re.sub("`[^`]*`", "x", row).strip("|").split("|")] for row in rows]
+    assert [row[0] for row in cells if len(row) != 4 or not all(row)] == []
+
+
 def test_nothing_that_is_registered_is_left_out(page: str) -> None:
     names = [*SAMPLERS, *SCHEDULES, *PROFILES, *features()]
     assert [name for name in names if f"`{name}`" not in page] == []

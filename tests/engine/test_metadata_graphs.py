@@ -255,3 +255,80 @@ def test_inpainting_models_are_shown_the_same(folder: Path) -> None:
         ref(folder, "a.png"),
     )
     assert (dict(found.not_understood), found.warnings) == ({}, ())
+
+
+@pytest.mark.parametrize(
+    "hires",
+    [
+        {"scale": 2.0, "strength": 0.5},
+        {"width": 768, "height": 512, "upscaler": "Latent (nearest-exact)", "steps": 12, "guidance_scale": 3.0},
+        {"upscaler": "Lanczos", "sampler": "heun", "schedule": "karras", "seed": 9},
+        {"upscaler": "4x-UltraSharp", "prompt": "a large cat", "negative": "blurry", "strength": 0.35},
+    ],
+)
+def test_second_passes_come_back(folder: Path, hires: dict[str, Any]) -> None:
+    recipe = Recipe.make(
+        profile="comfyui", prompt="a cat", schedule="normal", model="m", width=384, height=256, hires=hires
+    )
+    found = read(folder, graph(recipe))
+    assert recipe.hires is not None
+    width, height = recipe.hires.size(384, 256)
+    assert found.recipe == recipe.but(
+        hires={**recipe.hires.model_dump(), "scale": 2.0, "width": width, "height": height}
+    )
+    assert (dict(found.not_understood), found.warnings) == ({}, ())
+
+
+def test_second_passes_by_a_factor_and_by_a_model(folder: Path) -> None:
+    nodes = base(hires={"upscaler": "4x-UltraSharp", "strength": 0.4})
+    scaling = next(key for key, one in nodes.items() if one["class_type"] == "ImageScale")
+    nodes[scaling] = node("ImageScaleBy", image=nodes[scaling]["inputs"]["image"], upscale_method="area", scale_by=0.5)
+    hires = read(folder, nodes).recipe.hires
+    assert hires is not None
+    assert (hires.upscaler, hires.scale, hires.width, hires.strength) == ("4x-UltraSharp", 2.0, None, 0.4)
+    nodes = base(hires={"strength": 0.4})
+    scaling = next(key for key, one in nodes.items() if one["class_type"] == "LatentUpscale")
+    nodes[scaling] = node("LatentUpscaleBy", samples=["3", 0], upscale_method="bislerp", scale_by=1.5)
+    found = read(folder, nodes)
+    assert found.recipe.hires is not None
+    assert (found.recipe.hires.upscaler, found.recipe.hires.scale) == ("latent", 1.5)
+    assert list(found.not_understood) == [f"LatentUpscaleBy {scaling}"]
+
+
+@pytest.mark.parametrize(("sampler", "warned"), [("euler", False), ("dpmpp_2m", True)])
+def test_refiners_come_back(folder: Path, sampler: str, warned: bool) -> None:
+    recipe = Recipe.make(
+        profile="comfyui", prompt="a cat", negative="blurry", schedule="normal", sampler=sampler, steps=25,
+        model="base", refiner={"model": "refiner", "switch_at": 0.8},
+    )  # fmt: skip
+    nodes = graph(recipe)
+    assert nodes["3"]["inputs"]["end_at_step"] == 20  # type: ignore[index]
+    found = read(folder, nodes)
+    assert found.recipe.refiner is not None
+    assert found.recipe.but(refiner=recipe.refiner) == recipe
+    assert graph(found.recipe) == nodes
+    assert (dict(found.not_understood), bool(found.warnings)) == ({}, warned)
+
+
+def test_a_sampler_that_begins_late_is_a_strength(folder: Path) -> None:
+    """As ComfyUI counts: 20 steps of which the first 7 are left out are 13 of int(13 / strength)."""
+    nodes = base(init=ref(folder, "a.png"))
+    kept = {key: nodes["3"]["inputs"][key] for key in ("model", "positive", "negative", "latent_image")}
+    nodes["3"] = node(
+        "KSamplerAdvanced", **kept, add_noise="enable", noise_seed=4, steps=20, cfg=8.0, sampler_name="euler",
+        scheduler="normal", start_at_step=7, end_at_step=10000, return_with_leftover_noise="disable",
+    )  # fmt: skip
+    found = read(folder, nodes)
+    assert (found.recipe.steps, int(13 / found.recipe.strength), found.recipe.seed) == (13, 20, 4)
+    assert not found.not_understood
+
+
+def test_more_passes_than_two_are_noted(folder: Path) -> None:
+    nodes = base(hires={"strength": 0.4})
+    again = next(key for key, one in nodes.items() if one["class_type"] == "KSampler" and key != "3")
+    nodes["400"] = node("KSampler", **{**nodes[again]["inputs"], "latent_image": [again, 0]})
+    nodes["8"]["inputs"]["samples"] = ["400", 0]
+    found = read(folder, nodes)
+    assert found.recipe.hires is None
+    assert set(found.not_understood) == {f"KSampler {again}", "KSampler 400"}
+    assert found.warnings == ("made in several passes: the recipe is the first of them",)

@@ -62,12 +62,13 @@ class Preparation:
     def seeding(self, order: Order) -> Seeding:
         """The noise of a pass."""
         recipe = self.recipe
+        own = recipe.hires.seed if order.second and recipe.hires is not None else None
         earlier: tuple[int, ...] | None = image_noise(self.model, recipe)
         if self.model.facts.task == "upscale" and self.profile.name == "diffusers":
             earlier = (1, 3, *self.shape(order.words)[2:])
         return Seeding(
             self.profile,
-            recipe.seed,
+            recipe.seed if own is None else own,
             self.shape(order.words),
             recipe.noise or Noise(),
             recipe.variation,

@@ -75,6 +75,7 @@ class Hires(Part):
     schedule: str | None = Field(default=None, description="Of the second pass.")
     prompt: Text | None = Field(default=None, description="Of the second pass.")
     negative: Text | None = Field(default=None, description="Of the second pass.")
+    seed: Seed | None = Field(default=None, description="Of the second pass's noise; by default the picture's.")
 
     _eights = field_validator("width", "height")(lambda side: side if side is None else in_eights(side))
 

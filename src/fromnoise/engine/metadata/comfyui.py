@@ -10,6 +10,7 @@ from fromnoise.engine.metadata.comfyui_graph import MAX_DEPTH, Graph, Node
 from fromnoise.engine.metadata.comfyui_latents import take_latents
 from fromnoise.engine.metadata.comfyui_models import take_change
 from fromnoise.engine.metadata.comfyui_networks import is_network, take_network
+from fromnoise.engine.metadata.comfyui_passes import take_later
 from fromnoise.engine.metadata.comfyui_prompts import UNIFIED, is_prompt, take_image_prompts
 from fromnoise.engine.metadata.comfyui_regions import branches, take_regions
 from fromnoise.engine.metadata.comfyui_sampling import is_sampler, take_sampling
@@ -34,16 +35,28 @@ def read_graph(graph: Graph, album: Album | None = None) -> Imported:
     draft.profile("comfyui")
     last = last_sampler(graph)
     first, later = first_pass(graph, last)
-    for node in later:
-        draft.keep(f"{node.kind} {node.id}", node.values)
-        draft.warn("made in several passes: the recipe is the first of them")
     take_sampling(draft, graph, first)
     take_latents(draft, graph, first)
     take_prompts(draft, graph, first)
+    take_passes(draft, graph, first, later)
     take_files(draft, graph, first, take_models(draft, graph, first))
     take_controls(draft, graph, first)
     take_image_prompts(draft, graph, first)
     return draft.build(SOURCE)
+
+
+def take_passes(draft: Draft, graph: Graph, first: Node, later: list[Node]) -> None:
+    """The second pass or the refiner, where there is one more sampler and is one of them; else notes of the rest."""
+    known = len(later) == 1 and take_later(draft, graph, first, later[0])
+    for node in () if known else later:
+        draft.keep(f"{node.kind} {node.id}", node.values)
+        draft.warn("made in several passes: the recipe is the first of them")
+    if known and "hires" in draft.fields:
+        for side, field in (("positive", "prompt"), ("negative", "negative")):
+            texts = conditioning_texts(Draft(), graph, later[0], side, side)
+            text = ", ".join(dict.fromkeys(filter(None, texts)))
+            if text != draft.fields.get(field, "") and later[0].links.get(side) != first.links.get(side):
+                draft.part("hires", field, text, side)
 
 
 def last_sampler(graph: Graph) -> Node:

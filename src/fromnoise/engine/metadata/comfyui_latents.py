@@ -27,7 +27,7 @@ def take_latents(draft: Draft, graph: Graph, sampler: Node) -> None:
     start = latents_of(graph, sampler)
     if name is None or start is None:
         return
-    denoise = graph.value(sampler, "denoise")
+    denoise, late = graph.value(sampler, "denoise"), later_start(graph, sampler)
     way = list(chain(graph, sampler, name))
     picture = shown(draft, graph, sampler, name)
     take_size(draft, graph, way, list(graph.upstream(start)))
@@ -35,6 +35,9 @@ def take_latents(draft: Draft, graph: Graph, sampler: Node) -> None:
     started = picture is not None and picture.loader is not None
     if picture is not None and started:
         keep_unseen(draft, picture, worked_on=False)
+        if late is not None:
+            denoise = late[1]
+            draft.set("steps", late[0], f"{sampler.kind}.start_at_step")
         draft.start(1.0 if denoise is None else denoise, "denoise", picture.image)
         take_canvas(draft, graph, way, picture)
     for node in way:
@@ -48,6 +51,17 @@ def take_latents(draft: Draft, graph: Graph, sampler: Node) -> None:
             draft.keep(f"{node.kind} {node.id}", node.values)
     if not started and denoise not in (None, 1, 1.0):
         draft.keep("denoise", denoise)
+    if not started and late is not None:
+        draft.keep(f"{sampler.kind} {sampler.id} start_at_step", graph.value(sampler, "start_at_step"))
+
+
+def later_start(graph: Graph, sampler: Node) -> tuple[int, float] | None:
+    """(steps, strength) of a sampler that leaves its first steps out, by ComfyUI's rule int(steps / strength)."""
+    planned, at = graph.value(sampler, "steps"), graph.value(sampler, "start_at_step")
+    if not isinstance(planned, int) or not isinstance(at, int) or not 0 < at < planned:
+        return None
+    taken = planned - at
+    return taken, next(share for share in (taken / planned, taken / planned - 1e-9) if int(taken / share) == planned)
 
 
 def take_size(draft: Draft, graph: Graph, way: list[Node], around: list[Node]) -> None:

@@ -52,9 +52,8 @@ def take_sampling(draft: Draft, graph: Graph, node: Node) -> None:
         draft.schedule(str(graph.value(node, "scheduler")), "scheduler")
     take_numbers(draft, graph, node, {"steps": "steps", "cfg": "guidance_scale"})
     take_seed(draft, graph, node)
-    for name, usual in (("start_at_step", 0), ("add_noise", "enable")):
-        if node.values.get(name, usual) != usual:
-            draft.keep(f"{node.kind} {node.id} {name}", node.values[name])
+    if node.values.get("add_noise", "enable") != "enable":
+        draft.keep(f"{node.kind} {node.id} add_noise", node.values["add_noise"])
 
 
 def take_numbers(draft: Draft, graph: Graph, node: Node, names: dict[str, str]) -> None:

@@ -10,13 +10,14 @@ from fromnoise.engine.metadata.comfyui_files import Link, loaders
 from fromnoise.engine.metadata.comfyui_files import Written as Node
 from fromnoise.engine.metadata.comfyui_models import changes_of
 from fromnoise.engine.metadata.comfyui_networks import FIRST, network_nodes, without_tags
+from fromnoise.engine.metadata.comfyui_passes import ADVANCED, hires_nodes, refiner_nodes
 from fromnoise.engine.metadata.comfyui_prompts import adapter_nodes, vector_nodes
 from fromnoise.engine.metadata.comfyui_regions import MASK, SHARES, TIMES
 from fromnoise.engine.recipe import Recipe
 from fromnoise.engine.recipe_guidance import Region
 from fromnoise.sampling.samplers import SAMPLERS
 
-PICTURES = 200  # number of the first node of image prompts
+PICTURES, PASSES = 200, 300  # numbers of the first nodes of image prompts, and of what follows the first sampler
 
 
 def graph_json(recipe: Recipe) -> str:
@@ -28,35 +29,65 @@ def graph(recipe: Recipe) -> dict[str, Node]:
     """Checkpoint, two prompts, latents, KSampler, VAEDecode and SaveImage, numbered as in ComfyUI's own example.
 
     Nodes that change the model are numbered from 20, loaders of single networks from 30, those of regions from 40,
-    LoRAs and hypernetworks from 60, controls and boxes from 80, pictures as prompts from 200.
+    LoRAs and hypernetworks from 60, controls and boxes from 80, pictures as prompts from 200, second
+    passes and refiners from 300.
     """
     changed, (places, told), (loading, links) = model_changes(recipe), regions(recipe), loaders(recipe)
     steering, told = control_nodes(recipe, told, clip_of(recipe))
     pictures, model, told = picture_prompts(recipe, last_model(recipe, changed), told)
+    sampler: dict[str, object] = {
+        "model": model,
+        "seed": recipe.seed,
+        "steps": recipe.steps,
+        "cfg": recipe.guidance_scale,
+        "sampler_name": recipe.sampler,
+        "scheduler": recipe.schedule or SAMPLERS[recipe.sampler].default_schedule,
+        "positive": told["positive"],
+        "negative": told["negative"],
+        "latent_image": ["5", 0],
+        "denoise": recipe.strength if recipe.init else 1.0,
+    }
+    sampling, done = passes(recipe, sampler, links["vae"])
     return {
         **loading,
-        "3": node(
-            "KSampler",
-            model=model,
-            seed=recipe.seed,
-            steps=recipe.steps,
-            cfg=recipe.guidance_scale,
-            sampler_name=recipe.sampler,
-            scheduler=recipe.schedule or SAMPLERS[recipe.sampler].default_schedule,
-            positive=told["positive"],
-            negative=told["negative"],
-            latent_image=["5", 0],
-            denoise=recipe.strength if recipe.init else 1.0,
-        ),
+        **sampling,
         **prompts(recipe),
         **changed,
         **places,
         **steering,
         **pictures,
         **latents(recipe),
-        "8": node("VAEDecode", samples=["3", 0], vae=links["vae"]),
+        "8": node("VAEDecode", samples=done, vae=links["vae"]),
         "9": node("SaveImage", images=["8", 0], filename_prefix="fromnoise"),
     }
+
+
+def passes(recipe: Recipe, sampler: dict[str, object], vae: Link) -> tuple[dict[str, Node], Link]:
+    """Node 3, what comes behind it of a second pass or a refiner, and the output of the last."""
+    nodes: dict[str, Node] = {}
+    free = count(PASSES)
+
+    def add(class_type: str, **inputs: object) -> str:
+        number = str(next(free))
+        nodes[number] = {"class_type": class_type, "inputs": inputs}
+        return number
+
+    if recipe.hires is not None:
+        done = hires_nodes(recipe, recipe.hires, sampler, vae, add)
+        words = {"positive": recipe.hires.prompt, "negative": recipe.hires.negative}
+        again = nodes[str(done[0])]["inputs"]
+        assert isinstance(again, dict)
+        again |= {
+            side: [add("CLIPTextEncode", text=without_tags(recipe, text), clip=clip_of(recipe)), 0]
+            for side, text in words.items()
+            if text is not None
+        }
+    elif recipe.refiner is not None:
+        first, done = refiner_nodes(recipe, sampler, add)
+        return {"3": {"class_type": ADVANCED, "inputs": first}, **nodes}, done
+    else:
+        done = ["3", 0]
+    return {"3": {"class_type": "KSampler", "inputs": sampler}, **nodes}, done
 
 
 def picture_prompts(

@@ -159,6 +159,8 @@ def hires_fields(hires: Hires) -> Iterator[tuple[str, str]]:
         yield "Hires prompt", hires.prompt
     if hires.negative is not None:
         yield "Hires negative prompt", hires.negative
+    if hires.seed is not None:
+        yield "Hires seed", str(hires.seed)  # ours
 
 
 def model_name(model: str) -> str:

@@ -45,6 +45,7 @@ PARTS = {  # fields that are one of a part of the recipe
     "Hires prompt": ("hires", "prompt"),
     "Hires negative prompt": ("hires", "negative"),
     "Hires CFG Scale": ("hires", "guidance_scale"),
+    "Hires seed": ("hires", "seed"),
 }
 CHOICES: Mapping[str, tuple[str, str, Mapping[str, object]]] = {  # the same, with words for values
     "RNG": ("noise", "source", {"CPU": "cpu", "NV": "nv", "GPU": None, "Philox": "philox", "cuda": "nv"}),
