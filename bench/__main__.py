@@ -19,7 +19,8 @@ from bench.contenders import CONTENDERS
 from bench.peak import matrix_peak
 from bench.turns import Failed, compete
 from bench.work import SIZES, TASKS, Job
-from fromnoise.engine.memory import DTYPES, parsed
+from fromnoise.engine.memory import DTYPES
+from fromnoise.engine.sizes import parsed
 
 
 def main() -> int:

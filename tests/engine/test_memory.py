@@ -12,9 +12,10 @@ from fromnoise.engine import library, memory
 from fromnoise.engine.footprint import demand, peak
 from fromnoise.engine.generate import generate
 from fromnoise.engine.library import Model
-from fromnoise.engine.memory import Demand, Placement, Plan, group_free, parsed, place, planned, plans, tighter
+from fromnoise.engine.memory import Demand, Placement, Plan, group_free, place, planned, plans, tighter
 from fromnoise.engine.recipe import Recipe
 from fromnoise.engine.recipe_networks import NetworkUse
+from fromnoise.engine.sizes import parsed
 from fromnoise.errors import UserError
 from fromnoise.settings import Settings
 from tests.engine.models import tiny_model

@@ -11,6 +11,14 @@ OURS = {
     "A site whose pages may call the server.": "允许其网页调用本服务器的网站。",
     "A device to work on; a worker for each.": "使用的设备；每个设备一个工作进程。",
     "Where pictures go.": "图片存放的文件夹。",
+    "What the program may take of each device's memory, such as 4GB.": "程序最多可占用每个设备多少内存，例如 4GB。",
+    "Work in this process, though a server is running that would do it.": (
+        "在本进程中生成，即使有服务器在运行、可以代劳。"
+    ),
+    "a server is running and makes it, seed {seed}; --local works here": (
+        "有服务器在运行，由它生成，种子 {seed}；加 --local 则在本进程生成"
+    ),
+    "the server has stopped; --local makes the picture here": "服务器已停止；加 --local 可在本进程生成",
     "Open no browser; the address is printed all the same.": "不打开浏览器；地址仍会打印出来。",
     "Open the studio, a page in the browser; without a command this is it.": (
         "打开工作室，即浏览器中的网页；不带命令时就是它。"

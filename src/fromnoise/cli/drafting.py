@@ -31,7 +31,7 @@ SIZE = re.compile(r"\s*(\d{1,6})\s*(?:[xX×*]\s*(\d{1,6})\s*)?")
 BY_HAND = {
     "style", "styles", "wildcards", "as_written", "size", "seed", "init", "mask", "sampler", "schedule", "lora",
     "unet", "vae", "text_encoder", "text_encoders", "no_ema",
-    "hypernetwork", "networks", "out", "quiet", "allow_unmatched", "device", "memory", "dtype",
+    "hypernetwork", "networks", "out", "quiet", "allow_unmatched", "device", "memory", "dtype", "local",
 }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from fromnoise.cli.contact_sheet import contact_sheet
 from fromnoise.cli.drafting import drafted, numbered
+from fromnoise.cli.elsewhere import at_work, made_there, stopped
 from fromnoise.cli.failures import Stopped
 from fromnoise.cli.messages import say
 from fromnoise.cli.models import Models
@@ -38,6 +39,9 @@ def make_pictures(order: Order, batch: int = 1, watch: bool = False) -> None:
     draft = drafted(order)
     destination = Destination.of(order.out)
     destination.check()
+    if not watch and (service := at_work(order, draft)) is not None:
+        made_there(service, chosen(numbered(draft, batch), order), destination, order.quiet)
+        return
     models = Models.of_order(order)
     models.check(draft)
     written: list[Path] = []
@@ -52,12 +56,6 @@ def make_pictures(order: Order, batch: int = 1, watch: bool = False) -> None:
         raise Stopped(stopped(len(written), batch)) from None
     finally:
         print(*written, sep="\n", end="\n" if written else "", flush=True)
-
-
-def stopped(written: int, wanted: int) -> str:
-    if not written:
-        return say("stopped; nothing was written")
-    return say("stopped; {written} of {wanted} pictures are finished", written=written, wanted=wanted)
 
 
 def summary(recipe: Recipe, model: library.Model) -> str:

@@ -9,12 +9,13 @@ from fromnoise.cli.progress import note
 from fromnoise.engine import library
 from fromnoise.engine.choices import has_choices
 from fromnoise.engine.library import Model
-from fromnoise.engine.memory import Placement, parsed, place
+from fromnoise.engine.memory import Placement, place
 from fromnoise.engine.network_files import SHELVES, network_path
 from fromnoise.engine.profiles import PROFILES
 from fromnoise.engine.recipe import Recipe
 from fromnoise.engine.recipe_files import Weights
 from fromnoise.engine.recipe_networks import named
+from fromnoise.engine.sizes import parsed
 
 
 def names(recipe: Recipe) -> list[Weights]:

@@ -436,6 +436,9 @@ class Order:
     quiet: Annotated[bool, option(WHERE, say("Print the path and nothing else."), "--quiet", "-q")] = False
 
     # the machine
+    local: Annotated[
+        bool, option(MACHINE, say("Work in this process, though a server is running that would do it."), "--local")
+    ] = False
     allow_unmatched: Annotated[
         bool, option(MACHINE, say("Go on without weights in files that match nothing."), "--allow-unmatched")
     ] = False

@@ -28,6 +28,10 @@ Device = Annotated[
     list[str] | None, typer.Option(metavar="DEVICE", help=say("A device to work on; a worker for each."))
 ]
 Outputs = Annotated[Path, typer.Option(metavar="FOLDER", help=say("Where pictures go."))]
+Memory = Annotated[
+    str | None,
+    typer.Option(metavar="SIZE", help=say("What the program may take of each device's memory, such as 4GB.")),
+]
 NoBrowser = Annotated[
     bool, typer.Option("--no-browser", help=say("Open no browser; the address is printed all the same."))
 ]
@@ -52,8 +56,9 @@ def serve(
     origin: Origin = None,
     device: Device = None,
     outputs: Outputs = OUTPUTS,
+    memory: Memory = None,
 ) -> None:
-    run(service(host, port, token, host_name, origin, device, outputs))
+    run(service(host, port, token, host_name, origin, device, outputs, memory))
 
 
 def studio(
@@ -64,6 +69,7 @@ def studio(
     origin: Origin = None,
     device: Device = None,
     outputs: Outputs = OUTPUTS,
+    memory: Memory = None,
     no_browser: NoBrowser = False,
 ) -> None:
     from fromnoise.cli import opening
@@ -81,7 +87,7 @@ def studio(
         return
     if not no_browser:
         opening.show_when_ready(address)
-    run(service(host, port, token, host_name, origin, device, outputs))
+    run(service(host, port, token, host_name, origin, device, outputs, memory))
 
 
 def service(
@@ -92,14 +98,17 @@ def service(
     origin: list[str] | None,
     device: list[str] | None,
     outputs: Path,
+    memory: str | None,
 ) -> "Service":
     """What was typed, as the server takes it."""
     gc.disable()  # until the server stands: most of what its imports make stays, and to look at it all takes a while
+    from fromnoise.engine.sizes import parsed
     from fromnoise.server.serve import Service
 
     return Service(
-        host, port, tuple(token or ()), tuple(host_name or ()), tuple(origin or ()), tuple(device or ()), outputs
-    )
+        host, port, tuple(token or ()), tuple(host_name or ()), tuple(origin or ()), tuple(device or ()), outputs,
+        None if memory is None else parsed(memory),
+    )  # fmt: skip
 
 
 def run(service: "Service") -> None:

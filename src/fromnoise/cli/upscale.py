@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from fromnoise import settings
 from fromnoise.cli.drafting import sides
+from fromnoise.cli.elsewhere import stopped
 from fromnoise.cli.failures import Stopped
-from fromnoise.cli.make import stopped
 from fromnoise.cli.messages import say
 from fromnoise.cli.output import Destination
 from fromnoise.cli.progress import Report, note, progress

@@ -8,6 +8,8 @@ from typing import Any, Self
 from fromnoise.jobs.naming import DEFAULT
 from fromnoise.settings import Settings
 
+SERVING = "serving.json"  # the file, in the folder of data, that says which process serves there
+
 
 @dataclass(frozen=True)
 class Station:

@@ -1,18 +1,23 @@
 """Starting the service: the workers, the routes, and who may use them."""
 
 import gc
-from collections.abc import Sequence
+import json
+import os
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import uvicorn
 
+from fromnoise.engine.picture_io import write_whole
 from fromnoise.errors import UserError
 from fromnoise.jobs.database import Database
 from fromnoise.jobs.job import Limits
 from fromnoise.jobs.options import Options
 from fromnoise.jobs.queue import Queue
-from fromnoise.jobs.station import Station
+from fromnoise.jobs.station import SERVING, Station
 from fromnoise.jobs.supervisor import Supervisor
 from fromnoise.jobs.upkeep import Upkeep
 from fromnoise.server.access import Access, Identity, digest, is_loopback
@@ -48,6 +53,7 @@ class Service:
     origins: tuple[str, ...] = ()  # pages of other sites that may call it
     devices: tuple[str, ...] = ()  # a worker for each; empty: one, on the best device
     outputs: Path = Path("outputs")
+    memory: int | None = None  # bytes that the models of each device may take; None: what is free
 
     def check(self, *, accounts: bool = False) -> None:
         """UserError where strangers could come in; `accounts`: whether there are any."""
@@ -84,10 +90,25 @@ def serve(service: Service, settings: Settings) -> None:
     gc.freeze()  # what the start has made stays
     gc.enable()
     try:
-        with Upkeep(database, shelved, options.days, traces=context.traces), Supervisor(posts):
+        with (
+            announced(settings.data),
+            Upkeep(database, shelved, options.days, traces=context.traces),
+            Supervisor(posts),
+        ):
             uvicorn.Server(configured(app, service.host, service.port, grace=GRACE)).run()
     finally:
         context.clerk.close()
+
+
+@contextmanager
+def announced(data: Path) -> Iterator[None]:
+    """While it lasts, a file in the folder of data says that a service is at work there: for the command line."""
+    note = data / SERVING
+    write_whole(note, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode())
+    try:
+        yield
+    finally:
+        note.unlink(missing_ok=True)
 
 
 def stations(service: Service, database: str, context: Context, options: Options) -> list[Station]:
@@ -96,8 +117,8 @@ def stations(service: Service, database: str, context: Context, options: Options
     kept = context.uploads.parent / "kept"
     return [
         Station(
-            database, context.outputs, kept, device, thumbs=context.thumbs, traces=context.traces.folder,
-            settings=context.settings,
+            database, context.outputs, kept, device, memory=service.memory, thumbs=context.thumbs,
+            traces=context.traces.folder, settings=context.settings,
             pattern=options.pattern, together=options.together, max_batch=options.max_batch,
             preview_every=options.preview_every, keep_every=options.keep_every, grace=options.grace,
             deaths=options.deaths,

@@ -62,8 +62,14 @@ def prepared(identity: str, station: Station) -> "Worker":
         0.0 if CHECKS else station.preview_every,  # what is to be examined is not shown before
         traces=Traces(station.traces) if station.traces and not CHECKS else None,
     )  # fmt: skip
-    leases.enlist(identity, str(placement.device), told(placement))
+    leases.enlist(identity, str(placement.device), told(placement) | places(station))
     return Worker(identity, leases, station, easel)
+
+
+def places(station: Station) -> dict[str, object]:
+    """Where it works, for programs of the same machine; clients are not told."""
+    shelves = [str(tree.absolute()) for tree in station.settings.models]
+    return {"outputs": str(station.outputs.absolute()), "shelves": shelves}
 
 
 def listen(stop: threading.Event) -> None:
@@ -87,7 +93,7 @@ def pulse(worker: "Worker", _stop: threading.Event) -> None:
     while True:
         time.sleep(worker.leases.lease / 4)
         try:
-            worker.leases.beat(worker.id, told(worker.easel.placement, worker.easel))
+            worker.leases.beat(worker.id, told(worker.easel.placement, worker.easel) | places(worker.station))
         except Buried as error:
             die(TAKEN, str(error))
         except Exception as error:  # the database may come back before the lease runs out

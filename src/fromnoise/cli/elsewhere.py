@@ -1,0 +1,216 @@
+"""Pictures by a server that runs on the same folder of data: its queue takes the work, its workers hold the models.
+
+The order is stored as a job of the queue's, its events are followed, and the picture is copied to where the command
+line would have written it: the same picture, under the same name.
+"""
+
+import json
+import os
+import shutil
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from fromnoise import settings
+from fromnoise.cli.failures import Stopped
+from fromnoise.cli.messages import say, translated
+from fromnoise.cli.options import Order
+from fromnoise.cli.output import Destination
+from fromnoise.cli.progress import Report, note, progress
+from fromnoise.engine import library
+from fromnoise.engine.choices import has_choices
+from fromnoise.engine.network_files import SHELVES, network_path
+from fromnoise.engine.profiles import PROFILES
+from fromnoise.engine.recipe import Recipe
+from fromnoise.engine.recipe_files import Weights
+from fromnoise.engine.recipe_networks import named
+from fromnoise.engine.references import ImageRef
+from fromnoise.errors import FileError, FromnoiseError, UserError
+from fromnoise.jobs.job import Job, NotNow, Work, new_id
+from fromnoise.jobs.station import SERVING
+from fromnoise.settings import Settings
+
+LOOK = 0.1  # seconds between looks at what happened
+LIVENESS = 2.0  # seconds between looks for workers
+PATIENCE = 30.0  # seconds without any worker until nobody waits any more
+TOGETHER = 64  # jobs that wait at once
+OWN = ("device", "dtype", "memory")  # options that say how this process would work
+
+
+@dataclass(frozen=True)
+class Service:
+    """A server at work."""
+
+    queue: Any  # jobs.queue.Queue, which takes a while to import
+    outputs: Path
+
+
+def at_work(order: Order, draft: Recipe) -> Service | None:
+    """The server that can make this picture as it would be made here; None where there is none.
+
+    What is asked of this process alone, such as a device, and models that are named by their paths are made here.
+    """
+    here = settings.read()
+    if order.local or order.allow_unmatched or any(getattr(order, name) is not None for name in OWN):
+        return None
+    if here.data is None or here.database_url is None or not is_alive(here.data / SERVING):
+        return None
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from fromnoise.jobs.database import Database
+    from fromnoise.jobs.queue import Queue
+
+    try:
+        queue = Queue(Database.open(here.database_url))
+        workers = alive(queue.workers())
+    except (FromnoiseError, SQLAlchemyError):
+        return None
+    shelves = [str(tree.absolute()) for tree in here.models]
+    fitting = [one for one in workers if one.get("shelves") == shelves and one.get("outputs")]
+    if len(fitting) < len(workers) or not fitting or not is_shelved(draft, here):
+        return None
+    return Service(queue, Path(fitting[0]["outputs"]))
+
+
+def is_alive(file: Path) -> bool:
+    """Whether the process that wrote that file runs on this machine."""
+    try:
+        told = json.loads(file.read_text(encoding="utf-8"))
+        if told["host"] != socket.gethostname():
+            return False
+        if os.name != "nt":
+            os.kill(int(told["pid"]), 0)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return True
+
+
+def alive(workers: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """What is known of the workers that answer and take work."""
+    return [one["info"] or {} for one in workers if one["lease"] > time.time() and not one["draining"]]
+
+
+def is_shelved(recipe: Recipe, here: Settings) -> bool:
+    """Whether all models are named as a server finds them."""
+    shelved = replace(here, any_path=False)
+    try:
+        for wanted in [Weights.of(recipe), *([Weights(recipe.refiner.model)] if recipe.refiner else [])]:
+            library.Found.of(wanted, shelved)
+        prompt = "" if has_choices(recipe) else recipe.prompt
+        for use in named(recipe.networks, prompt, PROFILES[recipe.profile].dialect, recipe.steps):
+            network_path(SHELVES[use.kind], use.name, shelved)
+    except FileError:  # it is told of where it is made
+        return False
+    return True
+
+
+def made_there(service: Service, recipes: Sequence[Recipe], destination: Destination, quiet: bool) -> None:
+    """Let the server make pictures, and print the paths of the copies, each on a line of its own on stdout."""
+    began = time.perf_counter()
+    note(say("a server is running and makes it, seed {seed}; --local works here", seed=recipes[0].seed), quiet)
+    written: list[Path] = []
+    try:
+        with progress(quiet) as report:
+            for path in followed(service, recipes, destination, report):
+                written.append(path)
+        note(say("done in {seconds:.1f} s", seconds=time.perf_counter() - began), quiet)
+    except KeyboardInterrupt:
+        raise Stopped(stopped(len(written), len(recipes))) from None
+    finally:
+        print(*written, sep="\n", end="\n" if written else "", flush=True)
+
+
+def stopped(written: int, wanted: int) -> str:
+    if not written:
+        return say("stopped; nothing was written")
+    return say("stopped; {written} of {wanted} pictures are finished", written=written, wanted=wanted)
+
+
+def followed(service: Service, recipes: Sequence[Recipe], destination: Destination, report: Report) -> Iterator[Path]:
+    """The path of each picture as it is copied."""
+    group, done = f"cli-{new_id()}", 0
+
+    def tell(steps: Mapping[str, tuple[int, int]]) -> None:
+        known = [total for _, total in steps.values() if total]
+        whole = max(known, default=0) * len(recipes)
+        if whole:
+            report(done + sum(step for step, _ in steps.values()), whole)
+
+    for start in range(0, len(recipes), TOGETHER):
+        some = recipes[start : start + TOGETHER]
+        works = [Work.picture(absolute(recipe), group=group) for recipe in some]
+        after = service.queue.last_event()
+        jobs: list[Job] = service.queue.submit(works)
+        numbers = {job.id: start + index for index, job in enumerate(jobs)}
+        try:
+            for name in ended(service, set(numbers), after, tell):
+                number = None if len(recipes) == 1 else numbers[name] + 1
+                yield copied(service, name, recipes[numbers[name]], destination, number)
+        except BaseException:
+            give_up(service, numbers)
+            raise
+        done += sum(service.queue.get(name).steps for name in numbers)
+
+
+def ended(
+    service: Service, waiting: set[str], after: int, tell: Callable[[Mapping[str, tuple[int, int]]], None]
+) -> Iterator[str]:
+    """The jobs as they are done. UserError where one fails, FromnoiseError where nobody works any more."""
+    steps: dict[str, tuple[int, int]] = {}
+    seen = looked = time.monotonic()
+    while waiting:
+        events = service.queue.events(after)
+        after = events[-1].number if events else after
+        for event in (event for event in events if event.job in waiting):
+            if event.kind == "step":
+                steps[event.job] = event.data["step"], event.data["steps"]
+                tell(steps)
+            elif event.kind in ("failed", "cancelled"):
+                why = service.queue.get(event.job).error or "the job was cancelled"
+                raise UserError(translated(why))
+            elif event.kind == "done":
+                waiting.discard(event.job)
+                yield event.job
+        now = time.monotonic()
+        if now - looked > LIVENESS:
+            looked = now
+            seen = now if alive(service.queue.workers()) else seen
+            if now - seen > PATIENCE:
+                raise FromnoiseError(say("the server has stopped; --local makes the picture here"))
+        if not events:
+            time.sleep(LOOK)
+
+
+def copied(service: Service, job: str, recipe: Recipe, destination: Destination, number: int | None) -> Path:
+    """The picture of a job, where the command line would have written it."""
+    (result,) = service.queue.results(job)
+    with destination.claimed(destination.stem(recipe.prompt, recipe.seed, number)) as path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name}.part")
+        shutil.copyfile(service.outputs / str(result.path), part)
+        part.replace(path)
+    return path
+
+
+def give_up(service: Service, jobs: Mapping[str, int]) -> None:
+    """Cancel what is not done."""
+    for job in jobs:
+        with suppress(NotNow):
+            service.queue.cancel(job)
+
+
+def absolute(recipe: Recipe) -> Recipe:
+    """The recipe with its pictures as a process in another folder finds them."""
+    return Recipe.model_validate(placed(recipe.model_dump())).leaving(recipe.unsaid)
+
+
+def placed(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        if set(value) == set(ImageRef.model_fields):
+            return {**value, "path": str(Path(value["path"]).absolute())}
+        return {key: placed(inner) for key, inner in value.items()}
+    return [placed(inner) for inner in value] if isinstance(value, (list, tuple)) else value

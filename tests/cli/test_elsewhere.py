@@ -1,0 +1,104 @@
+"""Pictures by a server that runs on the same folder of data: the same picture, the same place, and what goes wrong."""
+
+import json
+import os
+import shutil
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fromnoise.engine.memory import place
+from fromnoise.jobs.database import Database
+from fromnoise.jobs.leases import Leases
+from fromnoise.jobs.queue import Queue
+from fromnoise.jobs.station import SERVING, Station
+from fromnoise.jobs.worker.__main__ import places
+from fromnoise.jobs.worker.easel import Easel
+from fromnoise.jobs.worker.kept import Kept
+from fromnoise.jobs.worker.worker import Worker
+from fromnoise.settings import Settings
+
+from .conftest import Run
+
+ASKED = ("a red apple", "--model", "tiny", "--steps", 2, "--size", "64", "--seed", 7, "--out")
+
+
+@pytest.fixture
+def queue(folder: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Queue]:
+    """Of a server that is at work in the current folder."""
+    (folder / "models/checkpoints").mkdir(parents=True)
+    shutil.copy(checkpoint, folder / "models/checkpoints/tiny.safetensors")
+    data = folder / "data"
+    data.mkdir()
+    monkeypatch.setenv("FROMNOISE_DATA", str(data))
+    (data / SERVING).write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
+    database = Database.open(f"sqlite:///{data / 'fromnoise.db'}")
+    shelved = Settings(any_path=False, data=data)
+    station = Station("", folder / "server/outputs", folder / "kept", settings=shelved)
+    leases = Leases(database)
+    leases.enlist("w", "cpu", places(station))
+    worker = Worker("w", leases, station, Easel(place("cpu", None), shelved, Kept(station.kept)))
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    yield Queue(database)
+    worker.stop()
+    thread.join()
+    database.close()
+
+
+def same(first: Path, second: Path) -> bool:
+    return np.array_equal(np.asarray(Image.open(first)), np.asarray(Image.open(second)))
+
+
+def test_the_server_makes_the_same_picture_and_it_lands_in_the_same_place(run: Run, queue: Queue, folder: Path) -> None:
+    there = run(*ASKED, "there.png")
+    assert there.status == 0, there.err
+    assert "a server is running" in there.err
+    assert "step 2/2" in there.err
+    here = run(*ASKED, "here.png", "--local")
+    assert "a server is running" not in here.err
+    assert [*there.paths, *here.paths] == [Path("there.png"), Path("here.png")]
+    assert same(folder / "there.png", folder / "here.png")
+    assert [job.state for job in queue.jobs()] == ["done"]
+
+
+def test_start_pictures_are_found_from_elsewhere(run: Run, queue: Queue, folder: Path) -> None:
+    Image.radial_gradient("L").convert("RGB").resize((64, 64)).save(folder / "start.png")
+    asked = (*ASKED[:-1], "--init", "start.png", "--out")
+    assert run(*asked, "there.png").status == 0
+    assert run(*asked, "here.png", "--local").status == 0
+    assert same(Path("there.png"), Path("here.png"))
+    assert queue.jobs()[0].work.body["init"]["path"] == str(folder / "start.png")
+
+
+def test_a_batch_is_named_as_ever(run: Run, queue: Queue) -> None:
+    several = run(*ASKED, "many/", "--batch", 3, "--quiet")
+    assert several.status == 0, several.err
+    assert sorted(path.name[11:] for path in several.paths) == [f"{seed}-a-red-apple.png" for seed in (7, 8, 9)]
+    assert several.err == ""
+    assert {job.work.group for job in queue.jobs()} == {queue.jobs()[0].work.group}
+
+
+def test_what_is_asked_of_this_process_is_made_here(run: Run, queue: Queue, checkpoint: Path) -> None:
+    for more in (["--device", "cpu"], ["--memory", "2GB"], ["--watch"], ["--model", str(checkpoint)]):
+        assert run(*ASKED, "one.png", *more, "--quiet").status == 0
+    assert queue.jobs() == []
+
+
+def test_without_a_server_nothing_is_asked_of_one(run: Run, queue: Queue, folder: Path) -> None:
+    (folder / "data" / SERVING).write_text(json.dumps({"pid": 2**22 + 1, "host": socket.gethostname()}))
+    assert run(*ASKED, "one.png").status == 0
+    assert queue.jobs() == []
+
+
+def test_why_a_job_failed_is_told(run: Run, queue: Queue) -> None:
+    (Path("models/checkpoints") / "broken.safetensors").write_bytes(b"nothing")
+    failed = run("a red apple", "--model", "broken", "--out", "one.png")
+    assert failed.status == 2
+    assert "broken" in failed.last
+    assert not Path("one.png").exists()
