@@ -224,6 +224,33 @@ def test_an_x_y_z_plot_is_a_sheet_of_pictures(real: Served) -> None:
     assert pixels(bare[0].crop((64, 0, 128, 64))) == pixels(plain)  # CFG 7 is what it does anyway
 
 
+def test_axes_of_second_passes_and_noise(real: Served) -> None:
+    args = ["Hires steps", "1, 2", [], "RNG source", "CPU, NV", [], 0, "", [], True, True]
+    found = post(real, "txt2img", script_name="X/Y/Z plot", script_args=args, enable_hr=True, hr_scale=1.5)
+    _, *cells = images(found)
+    assert len({pixels(cell) for cell in cells}) == 4
+    assert "no second pass" in refused(real, "txt2img", script_name="X/Y/Z plot", script_args=args)
+
+
+def test_a_batch_has_one_picture_of_each_start(real: Served) -> None:
+    starts = [b64(noise(seed=1)), b64(noise(seed=2))]
+    both = post(real, "img2img", init_images=starts, batch_size=2, denoising_strength=0.5)
+    second = post(real, "img2img", init_images=starts[1:], seed=8, denoising_strength=0.5)
+    assert len(both["images"]) == 2
+    assert json.loads(both["info"])["all_seeds"] == [7, 8]
+    assert json.loads(second["info"])["all_seeds"] == [8]
+    apart = np.asarray(images(both)[1], float) - np.asarray(images(second)[0], float)
+    assert abs(apart).max() <= 1
+    assert "bad number of images" in refused(real, "img2img", init_images=starts)
+
+
+def test_faces_need_the_file_of_a_restorer(real: Served) -> None:
+    assert real.client.get("/sdapi/v1/face-restorers").json() == []
+    response = real.client.post("/sdapi/v1/txt2img", json={**SMALL, "restore_faces": True})
+    assert response.status_code == 422
+    assert "CodeFormer is the file codeformer" in response.json()["detail"]
+
+
 def test_choices_of_an_axis(real: Served) -> None:
     by_name = {"x_type": "Sampler", "x_values": "", "x_values_dropdown": ["Euler", "Heun"], "include_lone_images": True}
     found = post(real, "txt2img", script_name="x/y/z plot", script_args=by_name)

@@ -51,8 +51,6 @@ LABELS = {  # AUTOMATIC1111's, of the recipe's fields
     "model": "Checkpoint name",
     "clip_skip": "Clip skip",
     "strength": "Denoising",
-    "variation_seed": "Var. seed",
-    "variation_strength": "Var. strength",
 }
 OPTIONS = {
     "eta": "Eta",

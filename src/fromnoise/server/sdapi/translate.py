@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fromnoise.engine.catalogue import Catalogue
@@ -69,10 +69,9 @@ class Translator:
             raise ApiError(404, "HTTPException", "Init image not found")
         fields = self.shared(body)
         strength = 0.75 if body.denoising_strength is None else body.denoising_strength
-        if len(body.init_images) > 1:
-            raise UserError("init_images: one picture to start from; ask for each by itself")
-        start = self.picture(body.init_images[0])
-        fields |= {"init": start.model_dump(), "strength": strength, "resize": RESIZES[body.resize_mode]}
+        body = one_each(body)
+        starts = [self.picture(image).model_dump() for image in body.init_images or ()]
+        fields |= {"init": starts[0], "strength": strength, "resize": RESIZES[body.resize_mode]}
         if body.image_cfg_scale is not None:
             fields["image_guidance_scale"] = body.image_cfg_scale
         if body.initial_noise_multiplier is not None:
@@ -82,7 +81,9 @@ class Translator:
         if body.mask:
             fields["mask"] = self.picture(body.mask).model_dump()
             fields["inpaint"] = self.inpaint(body)
-        return self.finished(body, fields, "I")
+        asked = self.finished(body, fields, "I")
+        turns = [starts[number % len(starts)] for number in range(len(asked.recipes))]
+        return replace(asked, recipes=[one.but(init=turn) for one, turn in zip(asked.recipes, turns, strict=True)])
 
     def finished(self, body: Shared, fields: dict[str, Any], tab: str) -> Asked:
         """What settings, always-on scripts and a chosen script make of it."""
@@ -219,6 +220,14 @@ class Translator:
                 own["variation"] = {"seed": (other + number) % 2**64, "strength": body.subseed_strength}
             recipes.append(Recipe.make(**fields, **own).leaving(unsaid(body)))
         return recipes
+
+
+def one_each(body: ImageToImage) -> ImageToImage:
+    """With several start pictures a batch has one picture of each. UserError where they are more than a batch."""
+    count = len(body.init_images or ())
+    if count > max(1, body.batch_size):
+        raise UserError(f"bad number of images passed: {count}; expecting {body.batch_size} or less")
+    return body if count < 2 else body.model_copy(update={"batch_size": count})
 
 
 def unsaid(body: Shared) -> list[str]:

@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from fromnoise.engine.recipe_upscale import FACE_LABELS
 from fromnoise.engine.shelves import Kind
 from fromnoise.server.context import Context, Here, Who
 from fromnoise.server.sdapi import always_on, names, scripts
@@ -188,9 +189,11 @@ class FaceRow(Row):
 
 
 @router.get("/face-restorers")
-def face_restorers(who: Who) -> list[FaceRow]:
-    """None: faces are not restored here."""
-    return []
+def face_restorers(here: Here, who: Who) -> list[FaceRow]:
+    """Those of CodeFormer and GFPGAN whose files are on the shelf."""
+    there = [known.short.lower() for known in names.files_of("face_restore", here)]
+    found = [label for name, label in FACE_LABELS.items() if any(name in file for file in there)]
+    return [FaceRow(name=label, cmd_dir=None) for label in found]
 
 
 class StyleRow(Row):

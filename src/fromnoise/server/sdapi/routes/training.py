@@ -12,8 +12,9 @@ router = new_router()
 def elsewhere(who: Who, body: dict[str, Any] | None = None) -> None:
     """Always refused, with the way to do it."""
     raise ApiError(
-        422, "HTTPException", "nothing is created or trained through this interface: see `fromnoise train --help`"
-    )
+        422, "HTTPException", "nothing is created or trained through this interface: a job of the kind train at "
+        "/api/v1/errands does it, and so does `fromnoise train`",
+    )  # fmt: skip
 
 
 for path in ("create/embedding", "create/hypernetwork", "train/embedding", "train/hypernetwork"):
