@@ -167,3 +167,18 @@ def test_failures_and_results_come_through() -> None:
     result: list[str] = []
     list(outer())
     assert result == ["done"]
+
+
+def test_the_machine_is_examined_by_a_process_of_its_own(
+    worker: Worker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "python"
+    program.write_text('#!/bin/sh\necho "$FROMNOISE_LANG: $*"\necho\necho second\n')
+    program.chmod(0o755)
+    monkeypatch.setattr("fromnoise.jobs.worker.examining.sys.executable", str(program))
+    job, (result,) = done(worker, "doctor", {"language": "zh"})
+    assert (job.state, job.error) == ("done", None)
+    assert result.data["lines"] == ["zh: -m fromnoise doctor --device cpu", "second"]
+    program.write_text("#!/bin/sh\nexit 3\n")
+    job, _ = done(worker, "doctor", {})
+    assert (job.state, "fromnoise doctor on the command line" in str(job.error)) == ("failed", True)

@@ -53,7 +53,7 @@ def test_a_data_set_is_made_filled_described_and_changed(here: Served) -> None:
     assert told["tags"] == ["cat", "white"]
     assert Image.open(io.BytesIO(client.get(told["url"]).content)).size == (32, 24)
 
-    assert client.get(f"{API}/datasets/cats/tags").json()[0] == {"tag": "cat", "count": 2}
+    assert client.get(f"{API}/datasets/cats/tags").json()[0] == {"tag": "cat", "zh": "猫", "count": 2}
     change = {"replace": {"black": "dark", "white": ""}, "first": ["mycat"], "last": ["photo"]}
     assert client.post(f"{API}/datasets/cats/change", json=change).json() == {"changed": 3}
     said = {one["name"]: one["caption"] for one in client.get(f"{API}/datasets/cats/pictures").json()["pictures"]}

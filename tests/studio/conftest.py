@@ -36,8 +36,11 @@ Open = Callable[..., "Page"]
 
 
 @pytest.fixture
-def visit(server: "Studio", chromium: "Browser") -> Iterator[Open]:
-    """visit("create", language="zh"): a page of that area for a new visitor; errors in its console fail the test."""
+def visit(request: pytest.FixtureRequest, chromium: "Browser") -> Iterator[Open]:
+    """visit("create", language="zh"): a page of that area for a new visitor; errors in its console fail the test.
+
+    `at` is the address of another server than the one for all tests, which is not started then.
+    """
     contexts = []
     errors: list[str] = []
 
@@ -57,7 +60,7 @@ def visit(server: "Studio", chromium: "Browser") -> Iterator[Open]:
         page = context.new_page()
         page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
         page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(f"{at or server.address}/#/{area}")
+        page.goto(f"{at or request.getfixturevalue('server').address}/#/{area}")
         page.wait_for_selector("nav .link")
         return page
 

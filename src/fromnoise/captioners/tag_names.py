@@ -1,14 +1,6 @@
 """Chinese names of common tags, for captions and for people who read tags in Chinese."""
 
-from functools import cache
-from importlib.resources import files
-
-
-@cache
-def names() -> dict[str, str]:
-    """Tag, with blanks, to its Chinese name."""
-    text = files("fromnoise.assets").joinpath("tags.zh.tsv").read_text(encoding="utf-8")
-    return dict(line.split("\t") for line in text.splitlines() if line)
+from fromnoise.assets.tags import names as names
 
 
 def in_chinese(caption: str, separator: str = ", ") -> str:

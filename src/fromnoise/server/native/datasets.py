@@ -11,6 +11,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from fromnoise.assets.tags import names
 from fromnoise.engine.picture_io import write_whole
 from fromnoise.errors import FileError
 from fromnoise.server import uploads
@@ -75,6 +76,7 @@ class CaptionText(BaseModel):
 
 class TagCount(BaseModel):
     tag: str
+    zh: str = Field(description="Its name in Chinese; empty where none is known.")
     count: int
 
 
@@ -186,7 +188,10 @@ def count_dataset_tags(
     counts: Counter[str] = Counter()
     for one in sets.pictures_of(found(dataset, here)):
         counts.update(set(tags_of(one.caption)))
-    return [TagCount(tag=tag, count=count) for tag, count in counts.most_common(limit)]
+    return [
+        TagCount(tag=tag, zh=names().get(tag.replace("_", " "), ""), count=count)
+        for tag, count in counts.most_common(limit)
+    ]
 
 
 @router.post("/{dataset}/change")

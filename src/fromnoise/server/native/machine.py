@@ -5,13 +5,16 @@ import platform
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from fromnoise import __version__
+from fromnoise.jobs.job import Work
 from fromnoise.server.context import Admin, Here
+from fromnoise.server.native.orders import accepted
+from fromnoise.server.native.views import JobView
 from fromnoise.server.strict import StrictRoute
 
 router = APIRouter(route_class=StrictRoute)
@@ -69,6 +72,20 @@ def get_machine(here: Here, who: Admin) -> Machine:
         database="sqlite" if here.queue.database.is_sqlite else "postgresql",
         workers=[worker(one, sum(job.worker == one["id"] for job in running)) for one in here.queue.workers()],
     )  # fmt: skip
+
+
+class Examination(BaseModel):
+    """How the machine is examined."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    language: Literal["en", "zh"] = "en"
+
+
+@router.post("/machine/doctor", status_code=202)
+def examine_machine(wanted: Examination, here: Here, who: Admin) -> JobView:
+    """Measure how long pictures take here, as a job: its result's data are lines of text."""
+    return JobView.of(accepted(here.queue, [Work("doctor", wanted.model_dump(), owner=who.name)])[0])
 
 
 def worker(row: Any, jobs: int) -> WorkerView:

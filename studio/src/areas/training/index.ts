@@ -1,0 +1,11 @@
+import { GraduationCap } from '@lucide/vue'
+
+import { defineArea } from '@/areas'
+
+export default defineArea({
+  name: 'training',
+  title: { en: 'Training', zh: '训练' },
+  icon: GraduationCap,
+  order: 9,
+  load: () => import('./Training.vue'),
+})

@@ -1,0 +1,80 @@
+"""Training in the studio, from pictures to a LoRA in the prompt: a data set made, described, cleaned, learnt from."""
+
+import uuid
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+expect = pytest.importorskip("playwright.sync_api").expect
+pytestmark = pytest.mark.studio
+
+PATIENCE = 180_000  # milliseconds
+INERT = "<img src=x onerror=\"document.title='broken'\">"
+SAY = {
+    "en": {
+        "new": "A new data set", "make": "Make it", "count": "3 pictures", "caption": "Caption of red.png",
+        "this": "This tag", "becomes": "becomes (empty: goes)", "change": "Change all",
+        "changed": "2 captions changed", "examine": "Examine", "twice": "1 more than once",
+        "aside": "Set aside", "two": "2 pictures", "learn": "Learn from it", "name": "Name", "steps": "Steps",
+        "resolution": "Resolution", "rank": "Rank", "start": "Start training", "use": "Use it",
+        "prompt": "Prompt", "loss": "Loss",
+    },
+    "zh": {
+        "new": "新建数据集", "make": "创建", "count": "3 张图", "caption": "red.png 的标注", "this": "把标签",
+        "becomes": "改为（留空则删除）", "change": "全部修改", "changed": "修改了 2 条标注", "examine": "检查",
+        "twice": "重复 1 张", "aside": "移出", "two": "2 张图", "learn": "用它训练", "name": "名称",
+        "steps": "步数", "resolution": "分辨率", "rank": "秩 (rank)", "start": "开始训练", "use": "立即使用",
+        "prompt": "提示词", "loss": "损失",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_from_pictures_to_a_lora_in_the_prompt(visit, tmp_path: Path, language: str) -> None:
+    say, name = SAY[language], f"dots {language} {uuid.uuid4().hex[:4]}"
+    for stem, colour in (("red", "red"), ("blue", "blue"), ("red again", "red")):
+        Image.new("RGB", (64, 64), colour).save(tmp_path / f"{stem}.png")
+        (tmp_path / f"{stem}.txt").write_text(f"dot, {colour}", "utf-8")
+    page = visit("training", language=language)
+    page.get_by_label(say["new"]).fill(name)
+    page.get_by_role("button", name=say["make"]).click()
+    page.locator("input[type=file]").set_input_files(sorted(tmp_path.iterdir()))
+    expect(page.locator(".pictures li")).to_have_count(3, timeout=PATIENCE)
+    caption = page.get_by_label(say["caption"])
+    expect(caption).to_have_value("dot, red")
+    caption.fill(f"dot, red, {INERT}")
+    caption.press("Tab")
+    page.locator(".tags button", has_text="onerror").wait_for()
+    assert page.locator("main img[src=x]").count() == 0
+
+    page.get_by_label(say["this"], exact=True).fill("red")
+    page.get_by_label(say["becomes"], exact=True).fill("crimson")
+    page.get_by_role("button", name=say["change"]).click()
+    page.get_by_text(say["changed"]).wait_for()
+    expect(caption).to_have_value(f"dot, crimson, {INERT}")
+    page.get_by_role("button", name=say["examine"], exact=True).click()
+    page.get_by_text(say["twice"]).wait_for(timeout=PATIENCE)
+    page.get_by_role("button", name=say["aside"], exact=True).last.click()
+    expect(page.locator(".pictures li")).to_have_count(2)
+
+    page.get_by_role("button", name=say["learn"]).click()
+    page.get_by_label(say["name"], exact=True).fill(name)
+    for field, value in (("steps", "4"), ("resolution", "64"), ("rank", "2")):
+        page.get_by_role("spinbutton", name=say[field], exact=True).fill(value)
+        page.get_by_role("spinbutton", name=say[field], exact=True).press("Tab")
+    page.get_by_role("button", name=say["start"]).click()
+    page.get_by_role("button", name=say["use"]).click(timeout=2 * PATIENCE)
+    prompt = page.get_by_role("textbox", name=say["prompt"], exact=True)
+    expect(prompt).to_have_value(f"<lora:{name}:1>")
+    assert page.title() != "broken"
+
+
+def test_every_setting_is_there_with_its_sentence_and_found_by_kohyas_name(visit) -> None:
+    page = visit("training")
+    page.get_by_text("New training", exact=True).click()
+    page.get_by_text("Everything else").click()
+    page.get_by_role("searchbox").fill("reg_data_dir")
+    page.get_by_text("Pictures of the class in general, to keep them.").wait_for()
+    assert page.locator("details details .field, details details .switch").count() == 1
