@@ -51,11 +51,26 @@ def test_what_is_not_understood_is_told() -> None:
     assert "unknown preprocessor 'dream'" in warnings[0]
     found = read_infotext(f'{LINE}ControlNet 0: "Module: ip-adapter_clip_sd15, Model: ip-adapter_sd15 [6a3f6166]"')
     assert (found.recipe.image_prompts, list(found.not_understood)) == ((), ["ControlNet 0"])
-    assert found.warnings == ("made with a picture as a prompt, which is not in the file: give it with --image-prompt",)
+    told = "made with a picture as a prompt, which is not in the file: give it with --image-prompt "
+    assert found.warnings == (f'{told}"PICTURE, model=ip-adapter_sd15, model_hash=6a3f6166"',)
+    forge = (
+        'ControlNet 0: "Module: InsightFace+CLIP-H (IPAdapter), Model: ip-adapter-faceid-plusv2_sd15 [6e14fc1a], '
+        'Weight: 0.7, Processor Res: 512, Guidance Start: 0.1, Guidance End: 0.8, Control Mode: Balanced"'
+    )
+    found = read_infotext(f"{LINE}{forge}, Version: f2.0.1v1.10.1")
+    face = "PICTURE, model=ip-adapter-faceid-plusv2_sd15, weight=0.7, start=0.1, end=0.8, model_hash=6e14fc1a"
+    assert (found.recipe.image_prompts, found.warnings) == ((), (f'{told}"{face}"',))
+    revision = read_infotext(f'{LINE}ControlNet 0: "Module: revision_clipvision, Model: None, Weight: 0.5"')
+    assert revision.warnings == (f'{told}"PICTURE, weight=0.5"',)
     off = read_infotext(f"{LINE}ControlNet Enabled: False, ControlNet Module: canny")
     assert (off.recipe.controls, dict(off.not_understood)) == ((), {})
     broken = read_infotext(f'{LINE}ControlNet 0: "Module: canny, Model: x, Weight: heavy"')
     assert (broken.recipe.controls, list(broken.not_understood)) == ((), ["ControlNet 0"])
+
+
+def test_styles_see_the_picture_as_it_is() -> None:
+    control, other, _ = said('ControlNet 0: "Module: t2ia_style_clipvision, Model: t2iadapter_style_sd14v1 [202e85cc]"')
+    assert (control.preprocessor, control.model, other) == ("none", "t2iadapter_style_sd14v1", {})
 
 
 def test_units_are_written_as_the_extension_writes_them() -> None:

@@ -277,6 +277,32 @@ def test_forge() -> None:
     assert read.not_understood == {"Distilled CFG Scale": "3.5", "Module 1": "ae"}
 
 
+def test_what_forge_always_writes_says_nothing() -> None:
+    text = (
+        "a\nSteps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7, Seed: 1, Size: 896x1152, VAE: "
+        "sdxl_vae.safetensors, Beta schedule alpha: 0.6, Diffusion in Low Bits: Automatic, Module 1: sdxl_vae, "
+        "Module 2: other, Version: f2.0.1v1.10.1-previous-659"
+    )
+    read = read_infotext(text)
+    assert read.recipe.vae is not None
+    assert read.recipe.vae.name == "sdxl_vae"
+    assert read.not_understood == {"Module 2": "other"}
+
+
+def test_second_passes_of_sd_next() -> None:
+    text = (
+        "a cat\nSteps: 30, Size: 512x512, Sampler: Euler a, Seed: 42, CFG scale: 6, App: SD.Next, Version: 5fec8d9, "
+        "Hires upscaler: Latent, Hires scale: 1.5, Hires steps: 10, Hires strength: 0.35"
+    )
+    assert read_infotext(text).recipe.hires == Hires(scale=1.5, steps=10, strength=0.35)
+
+
+@pytest.mark.parametrize(("sampler", "options"), [("euler_a karras", {}), ("ddim_trailing", {"eta": 0.0})])
+def test_eta_of_stable_diffusion_cpp_is_that_of_ddim(sampler: str, options: dict[str, float]) -> None:
+    text = f"a\nSteps: 20, CFG scale: 7, Eta: 0.000000, Seed: 1, Size: 64x64, Sampler: {sampler}, Version: "
+    assert read_infotext(f"{text}stable-diffusion.cpp").recipe.sampler_options == options
+
+
 def test_sd_next() -> None:
     text = (
         "a cat\nNegative prompt: bad\nTemplate: a __animal__\nSteps: 30, Size: 1024x1024, Sampler: Euler a, Seed: 42, "
@@ -308,7 +334,7 @@ def test_stable_diffusion_cpp(label: str, sampler: str, schedule: str) -> None:
 def test_unknown_names_come_with_the_nearest() -> None:
     text = "a\nSteps: 20, Sampler: DPM++ 2N, Schedule type: Karas, CFG scale: 7, Seed: 1, Size: 64x64"
     read = read_infotext(text)
-    assert "dpmpp_2m" in read.not_understood["Sampler"] or "dpm" in read.not_understood["Sampler"]
+    assert read.not_understood["Sampler"] == "DPM++ 2N (nearest here: dpmpp_2m, dpmpp_2s_ancestral)"
     assert read.not_understood["Schedule type"] == "Karas (nearest here: karras)"
     assert len(read.warnings) == 2
 

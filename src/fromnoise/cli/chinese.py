@@ -3,6 +3,7 @@
 from fromnoise.cli import (
     chinese_accounts,
     chinese_datasets,
+    chinese_metadata,
     chinese_models,
     chinese_networks,
     chinese_pictures,
@@ -319,6 +320,7 @@ OURS = {
 }
 
 ELSEWHERE = {  # sentences of the engine and of typer, which speak English only; the first that fits is taken
+    **chinese_metadata.ELSEWHERE,
     **chinese_models.ELSEWHERE,
     **chinese_networks.ELSEWHERE,
     **chinese_prompts.ELSEWHERE,

@@ -5,15 +5,16 @@ from collections.abc import Iterator, Mapping
 from fromnoise.engine.metadata.album import Album
 from fromnoise.engine.metadata.carrier import GRAPH_KEY
 from fromnoise.engine.metadata.comfyui_controls import take_controls
-from fromnoise.engine.metadata.comfyui_files import MODEL_INPUTS, take_files
+from fromnoise.engine.metadata.comfyui_files import DECODE, MODEL_INPUTS, take_files
 from fromnoise.engine.metadata.comfyui_graph import MAX_DEPTH, Graph, Node
 from fromnoise.engine.metadata.comfyui_latents import take_latents
 from fromnoise.engine.metadata.comfyui_models import take_change
 from fromnoise.engine.metadata.comfyui_networks import is_network, take_network
 from fromnoise.engine.metadata.comfyui_passes import take_later
+from fromnoise.engine.metadata.comfyui_pictures import chain
 from fromnoise.engine.metadata.comfyui_prompts import UNIFIED, is_prompt, take_image_prompts
 from fromnoise.engine.metadata.comfyui_regions import branches, take_regions
-from fromnoise.engine.metadata.comfyui_sampling import is_sampler, take_sampling
+from fromnoise.engine.metadata.comfyui_sampling import PERP_NEG, is_sampler, take_sampling
 from fromnoise.engine.metadata.draft import Draft, Imported, json_object
 from fromnoise.errors import FileError
 
@@ -21,7 +22,12 @@ SOURCE = "ComfyUI"
 OUTPUTS = ("SaveImage", "Save", "Preview")  # nodes that end a graph begin or go on with one of these
 MODEL = "model"
 SIDES = {"positive": 0, "negative": 1}  # and the output of nodes that pass both on
-CONDITIONING_INPUTS = ("conditioning", "conditioning_to", "conditioning_1", "conditioning_from", "conditioning_2")
+CONDITIONING_INPUTS = (
+    "conditioning", "conditioning_to", "conditioning_1", "conditioning_from", "conditioning_2", "cond", "cond_NEW",
+)  # fmt: skip
+ENDS = ("_A", "_B", "", "_NEW")  # of the sides' names, where nodes pass both on
+FIRST_CONDITIONS = ("conditioning", "cond1")  # of guiders that know no sides
+GUIDERS = ("CFGGuider", "BasicGuider", PERP_NEG)
 
 
 def read(texts: Mapping[str, str], album: Album | None = None) -> Imported:
@@ -39,6 +45,7 @@ def read_graph(graph: Graph, album: Album | None = None) -> Imported:
     take_latents(draft, graph, first)
     take_prompts(draft, graph, first)
     take_passes(draft, graph, first, later)
+    take_finish(draft, graph)
     take_files(draft, graph, first, take_models(draft, graph, first))
     take_controls(draft, graph, first)
     take_image_prompts(draft, graph, first)
@@ -57,6 +64,18 @@ def take_passes(draft: Draft, graph: Graph, first: Node, later: list[Node]) -> N
             text = ", ".join(dict.fromkeys(filter(None, texts)))
             if text != draft.fields.get(field, "") and later[0].links.get(side) != first.links.get(side):
                 draft.part("hires", field, text, side)
+
+
+def take_finish(draft: Draft, graph: Graph) -> None:
+    """Notes of what is done with the finished picture, which a recipe does not say."""
+    for end in graph.nodes.values():
+        way = list(chain(graph, end, "images")) if end.kind == "SaveImage" else []
+        if not any(is_sampler(node) for node in way):
+            continue
+        for node in way:
+            if not is_sampler(node) and not node.kind.startswith(DECODE):
+                draft.keep(f"{node.kind} {node.id}", node.values)
+                draft.warn(f"processed when it was finished, which its recipe does not make: {node.kind}")
 
 
 def last_sampler(graph: Graph) -> Node:
@@ -90,12 +109,15 @@ def take_prompts(draft: Draft, graph: Graph, sampler: Node) -> None:
     """Both prompts; a guider has them where the sampler is a custom one."""
     holder = graph.source(sampler, "guider") or sampler
     for side, field in (("positive", "prompt"), ("negative", "negative")):
-        link = side if side in holder.links or side in holder.values else "conditioning"
-        if link == "conditioning" and side == "negative":
+        names = (side, *(FIRST_CONDITIONS if side == "positive" else ()))
+        link = next((name for name in names if name in holder.links or name in holder.values), None)
+        if link is None:
             continue
         found = branches(graph, holder, link, draft.pixels)
         told = [(conditioning_texts(draft, graph, one.holder, one.link, side), one) for one in found]
-        draft.set(field, take_regions(draft, told, side == "negative"), side)
+        draft.set(field, take_regions(draft, graph, told, side == "negative"), side)
+    if holder is not sampler and holder.kind not in GUIDERS:
+        draft.keep(f"{holder.kind} {holder.id}", holder.values)
 
 
 def conditioning_texts(
@@ -113,11 +135,14 @@ def conditioning_texts(
         return []
     if texts := encoded_texts(graph, source, side):
         take_clip(draft, graph, source)
+        if "conditioning" in source.links:
+            draft.keep(f"{source.kind} {source.id}", source.values)
         take_sizes(draft, graph, source, side)
         if len(texts) > 1:
             draft.warn(f"{source.kind}: its two texts are joined by a comma, which is not the same")
         return texts
-    ways = [name for name in (side, *CONDITIONING_INPUTS) if name in source.links or name in source.values]
+    inputs = (*(f"{side}{end}" for end in ENDS), *CONDITIONING_INPUTS)
+    ways = [name for name in inputs if name in source.links or name in source.values]
     note_conditioning(draft, source, ways)
     return [text for way in ways for text in conditioning_texts(draft, graph, source, way, side, depth + 1)]
 
@@ -154,7 +179,7 @@ def note_conditioning(draft: Draft, node: Node, ways: list[str]) -> None:
     """What stands between text and sampler and has no place in a recipe."""
     if len(ways) > 1 and not set(ways) <= set(SIDES):
         draft.warn(f"{node.kind}: its prompts are joined by commas, which is not the same")
-    if node.values or "control_net" in node.links:
+    if node.values or len(ways) < 2:
         draft.keep(f"{node.kind} {node.id}", node.values)
 
 
@@ -166,8 +191,10 @@ def take_clip(draft: Draft, graph: Graph, encoder: Node) -> None:
             return
         value = graph.value(node, "stop_at_clip_layer")
         if isinstance(value, int):
-            draft.set("clip_skip", -value, f"{node.kind}.stop_at_clip_layer")
-            return
+            if "clip_skip" not in draft.fields:  # the nearest to the prompt counts
+                draft.set("clip_skip", -value, f"{node.kind}.stop_at_clip_layer")
+        elif ("clip" in node.links and not is_network(node)) or "clip1" in node.links:
+            draft.keep(f"{node.kind} {node.id}", node.values)
         node = graph.source(node, "clip")
 
 
@@ -182,7 +209,7 @@ def take_models(draft: Draft, graph: Graph, sampler: Node) -> Node | None:
             take_network(draft, graph, node)
         elif is_prompt(node) or node.kind.startswith(UNIFIED):  # read with the other pictures
             continue
-        elif not take_change(draft, graph, node) and (node.values or MODEL not in node.links):
+        elif not take_change(draft, graph, node):
             draft.keep(f"{node.kind} {node.id}", node.values)
     return None
 

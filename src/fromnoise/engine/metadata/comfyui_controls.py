@@ -19,7 +19,7 @@ APPLY = ("ControlNetApply", "ControlNetApplyAdvanced", "ControlNetApplySD3")
 LOADERS = ("ControlNetLoader", "DiffControlNetLoader")
 UNION, BOX, GLIGEN = "SetUnionControlNetType", "GLIGENTextBoxApply", "GLIGENLoader"
 PASSED = (  # a conditioning goes through them
-    *APPLY, BOX, STYLE, UNCLIP, "InpaintModelConditioning", "InstructPixToPixConditioning", "SD_4XUpscale_Conditioning",
+    *APPLY, BOX, STYLE, UNCLIP, "InpaintModelConditioning", "InstructPixToPixConditioning",
 )  # fmt: skip
 TYPES = {
     "openpose": "openpose", "depth": "depth", "softedge": "hed/pidi/scribble/ted",

@@ -10,7 +10,7 @@ MASKS = ("SetLatentNoiseMask", "VAEEncodeForInpaint", "InpaintModelConditioning"
 LATENTS = ("latent_image", "latent")  # inputs of samplers
 PLAIN = {  # nodes on the way to a picture that a recipe says, or that change no pixel
     "VAEEncode", "VAEEncodeTiled", "SetLatentNoiseMask", "InpaintModelConditioning", "ImagePadForOutpaint",
-    "InstructPixToPixConditioning", "RepeatLatentBatch", "EmptyLatentImage", "LatentFromBatch",
+    "InstructPixToPixConditioning", "EmptyLatentImage", "SplitImageWithAlpha", "ImageScaleToTotalPixels",
 }  # fmt: skip
 SHRUNK = 8  # pixels for each latent
 UNMASKED = "made under a mask, which is not in the file: give it with --mask"
@@ -47,7 +47,7 @@ def take_latents(draft: Draft, graph: Graph, sampler: Node) -> None:
                     draft.part("outpaint", ours, value, f"{node.kind}.{theirs}")
         elif node.kind in MASKS and "mask" in node.links:
             take_mask(draft, graph, node)
-        if node.values and node.kind not in PLAIN and not node.kind.startswith(("Load", "Empty", "ImageScale")):
+        if node.kind not in PLAIN and not node.kind.startswith(("Load", "Empty", "ImageScale")):
             draft.keep(f"{node.kind} {node.id}", node.values)
     if not started and denoise not in (None, 1, 1.0):
         draft.keep("denoise", denoise)

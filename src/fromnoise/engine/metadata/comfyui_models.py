@@ -19,6 +19,7 @@ CHANGES: Mapping[str, tuple[str, Fields, Mapping[str, Any]]] = {  # node: part, 
     "APG": ("guidance.projected", {"eta": "eta", "norm_threshold": "threshold", "momentum": "momentum"}, {}),
     "CFGZeroStar": ("guidance.zero_star", {}, {}),
     "PerpNeg": ("guidance.perp_neg", {"neg_scale": "weight"}, {}),
+    "TomePatchModel": ("token_merging", {"ratio": "ratio"}, {}),
     "DifferentialDiffusion": ("inpaint", {"strength": "gradual_strength"}, {"gradual": True}),
 }
 

@@ -9,7 +9,9 @@ from fromnoise.engine.references import ImageRef
 
 LOADERS = ("LoadImage", "LoadLatent")  # kinds of nodes begin so
 FILES = ("image", "latent", "image_name", "path")  # inputs of a loader that name its file
-INPUTS = ("samples", "pixels", "image", "images", "image1", "destination", "mask")  # of a node that works on pictures
+INPUTS = (  # of a node that works on pictures
+    "samples", "pixels", "image", "images", "image1", "destination", "samples1", "samples_to", "latents", "mask",
+)  # fmt: skip
 SIZES = {  # nodes that only make pictures larger or smaller, which the recipe does, too; and ones that are read apart
     "ImageScale", "ImageScaleBy", "ImageScaleToTotalPixels", "ImageScaleToMaxDimension", "PrepImageForClipVision",
     "PrepImageForInsightFace", "MaskToImage", "ImageToMask", "SplitImageWithAlpha", "ImageBatch",

@@ -1,15 +1,15 @@
 """Pictures as prompts in ComfyUI's graphs, read and written: IP-Adapters (ComfyUI_IPAdapter_plus) and unCLIP."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from fromnoise.engine.metadata.comfyui_files import Link
 from fromnoise.engine.metadata.comfyui_graph import MAX_DEPTH, Graph, Node
 from fromnoise.engine.metadata.comfyui_networks import file_of
-from fromnoise.engine.metadata.comfyui_pictures import Shown, keep_unseen, shown
+from fromnoise.engine.metadata.comfyui_pictures import keep_unseen, shown
 from fromnoise.engine.metadata.draft import Draft
-from fromnoise.engine.metadata.infotext_controls import UNSEEN
+from fromnoise.engine.metadata.infotext_controls import unseen
 from fromnoise.engine.metadata.networks import file_name
 from fromnoise.engine.recipe import Recipe
 from fromnoise.engine.recipe_pictures import ImagePrompt
@@ -63,7 +63,8 @@ def take_image_prompts(draft: Draft, graph: Graph, sampler: Node) -> None:
         try:
             if picture is None or picture.image is None:
                 ImagePrompt.model_validate({**fields, "image": {"path": "x", "sha256": "0" * 64}})
-                draft.warn(unseen(picture, fields))
+                name = Path(picture.name).name if picture is not None else ""
+                draft.warn(unseen(name or "PICTURE", fields))
                 draft.keep(f"{node.kind} {node.id}", node.values)
                 continue
             prompt = {**fields, "image": picture.image}
@@ -81,15 +82,6 @@ def where(graph: Graph, node: Node) -> tuple[Node, str]:
     if node.kind == UNCLIP:
         return graph.source(node, "clip_vision_output") or node, "image"
     return node, "image_style" if "image_style" in node.links else "image"
-
-
-def unseen(picture: Shown | None, fields: Mapping[str, Any]) -> str:
-    """What to do about a picture that is not there."""
-    name = Path(picture.name).name if picture is not None and picture.name else "PICTURE"
-    plain = (str, int, float, bool)
-    said = [(key, fields[key], of.default) for key, of in ImagePrompt.model_fields.items() if key in fields]
-    settings = [name, *(f"{key}={value}" for key, value, usual in said if isinstance(value, plain) and value != usual)]
-    return f'{UNSEEN} "{", ".join(settings)}"'
 
 
 def unclip(draft: Draft, graph: Graph, node: Node) -> dict[str, Any]:

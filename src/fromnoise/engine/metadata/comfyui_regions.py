@@ -6,6 +6,7 @@ from typing import Any
 
 from fromnoise.engine.metadata.comfyui_controls import PASSED, way_through
 from fromnoise.engine.metadata.comfyui_graph import MAX_DEPTH, Graph, Node
+from fromnoise.engine.metadata.comfyui_pictures import shown
 from fromnoise.engine.metadata.draft import Draft
 from fromnoise.engine.recipe_guidance import Regional
 
@@ -61,10 +62,12 @@ def said(graph: Graph, node: Node, size: tuple[int, int]) -> dict[str, Any]:
         across, down = size if node.kind == AREA else (1, 1)
         sides = (("left", "x", across), ("top", "y", down), ("width", "width", across), ("height", "height", down))
         place |= {ours: min(1.0, numbers[theirs] / whole) for ours, theirs, whole in sides}
+    if node.kind == MASK and graph.value(node, "set_cond_area") == "mask bounds":
+        place["bounds"] = True
     return place
 
 
-def take_regions(draft: Draft, found: list[tuple[list[str], Branch]], negative: bool) -> str:
+def take_regions(draft: Draft, graph: Graph, found: list[tuple[list[str], Branch]], negative: bool) -> str:
     """Set regions of what is combined, (texts, where); returns the prompt of the whole picture."""
     told = [(", ".join(dict.fromkeys(text for text in texts if text)), branch) for texts, branch in found]
     base = next((pair for pair in told if set(pair[1].place) <= {"strength"} and pair[1].masked is None), None)
@@ -73,11 +76,15 @@ def take_regions(draft: Draft, found: list[tuple[list[str], Branch]], negative: 
         return base[0] if base else ""
     regions = []
     for text, branch in others:
-        if branch.masked is not None:
+        place = dict(branch.place)
+        picture = None if branch.masked is None else shown(draft, graph, branch.masked, "mask")
+        if picture is not None and picture.image is not None and not picture.odd:
+            place["mask"] = picture.image
+        if branch.masked is not None and "mask" not in place:
             draft.keep(f"{branch.masked.kind} {branch.masked.id}", {"prompt": text, **branch.place})
             draft.warn("made with a prompt under a mask of its own, which is not in the file: that prompt is left out")
         else:
-            regions.append({"prompt": text, **branch.place, **({"negative": True} if negative else {})})
+            regions.append({"prompt": text, **place, **({"negative": True} if negative else {})})
     known = draft.fields.get("regional")
     already = [one.model_dump(exclude_unset=True) for one in known.regions] if isinstance(known, Regional) else []
     draft.part("regional", "regions", [*already, *regions], COMBINE)

@@ -6,6 +6,7 @@ from fromnoise.engine.metadata.comfyui_graph import MAX_DEPTH, Graph, Node
 from fromnoise.engine.metadata.draft import Draft
 
 SEED_INPUTS = ("seed", "noise_seed")
+PERP_NEG = "PerpNegGuider"
 CUSTOM = ("SamplerCustom", "SamplerCustomAdvanced")
 SAMPLER_NODES = {  # that stand for a sampler of their own, with its options as inputs
     "SamplerEulerAncestral": "euler_ancestral",
@@ -78,6 +79,12 @@ def take_custom(draft: Draft, graph: Graph, node: Node) -> None:
     take_numbers(draft, graph, guider or node, {"cfg": "guidance_scale"})
     if guider and guider.kind == "BasicGuider":
         draft.set("guidance_scale", 1.0, guider.kind)
+    if guider and guider.kind == PERP_NEG:
+        scale = graph.value(guider, "neg_scale")
+        draft.part("guidance", "perp_neg", {} if scale is None else {"weight": scale}, guider.kind)
+    noise = graph.source(node, "noise")
+    if noise is not None and noise.kind != "RandomNoise":
+        draft.keep(f"{noise.kind} {noise.id}", noise.values)
     if sampler := graph.source(node, "sampler"):
         take_sampler_node(draft, graph, sampler)
     for scheduler in chain(graph, node, "sigmas"):

@@ -194,9 +194,12 @@ class Draft:
 
 
 def nearest(name: str, known: Any) -> str:
-    """A hint to names like `name`, or nothing."""
-    close = get_close_matches(name.lower(), sorted(known), n=2, cutoff=0.4)
-    return f" (nearest here: {', '.join(close)})" if close else ""
+    """A hint to names like `name`, or nothing; samplers and schedules are known by their labels, too."""
+    labels = {spec.label.lower(): key for registry in (SAMPLERS, SCHEDULES) for key, spec in registry.items()}
+    labels = {label: key for label, key in labels.items() if key in known} | {key: key for key in known}
+    close = get_close_matches(name.lower(), sorted(labels), n=4, cutoff=0.4)
+    names = list(dict.fromkeys(labels[label] for label in close))[:2]
+    return f" (nearest here: {', '.join(names)})" if names else ""
 
 
 def json_object(text: str, what: str) -> dict[str, Any]:

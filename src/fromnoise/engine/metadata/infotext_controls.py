@@ -28,7 +28,12 @@ PAIR = re.compile(r"(?:^|, )([A-Za-z][A-Za-z /_-]{1,39}): ")
 NAMED = re.compile(r"(.*?)(?: \[([0-9a-fA-F]{8,64})\])?")
 MORE = " more"  # ours
 BOXES, GLIGEN, DEPTH = "GLIGEN boxes", "GLIGEN", "Depth map"  # ours
-IP_ADAPTER = re.compile(r"ip-?adapter", re.IGNORECASE)
+IP_ADAPTER = re.compile(r"ip-?adapter|revision", re.IGNORECASE)  # revision: SDXL takes the picture by itself
+STYLES = (
+    "t2ia_style_clipvision",
+    "clip_vision",
+    "clip-vit-l (style)",
+)  # modules of style adapters, which see it as it is
 IP_MODULE = "ip-adapter-auto"
 HASH_LENGTH = 8
 NONE = ("none", "")
@@ -135,12 +140,13 @@ def take_controls(draft: Draft, fields: dict[str, str]) -> None:
         more = extra(draft, f"ControlNet {index}{MORE}", fields)
         whole = ", ".join(f"{name}: {value}" for name, value in unit.items())
         is_prompt = bool(IP_ADAPTER.search(unit.get("module", "")))
+        found: dict[str, Any] = {}
         try:
             found = read_unit(unit, draft, key) | more
             checked = (ImagePrompt if is_prompt else Control).model_validate(found)
         except ValueError:
             draft.keep(key, whole)
-            draft.warn(UNSEEN if is_prompt else f"{key} can't be taken over; give it with --control")
+            draft.warn(unseen("PICTURE", found) if is_prompt else f"{key} can't be taken over; give it with --control")
             continue
         if isinstance(checked, Control) and checked.image is None:
             draft.warn(f"{key}: its picture is not in the file; give it with --control, or a start picture")
@@ -165,6 +171,14 @@ def take_boxes(draft: Draft, text: str) -> None:
     draft.fields["boxes"] = boxes
 
 
+def unseen(picture: str, fields: Mapping[str, Any]) -> str:
+    """What to do about an image prompt whose picture is not there: the option with all that is known of it."""
+    known = [(key, fields[key], of.default) for key, of in ImagePrompt.model_fields.items() if key in fields]
+    said = [f"{key}={value}" for key, value, usual in known if isinstance(value, PLAIN) and value != usual]
+    return f'{UNSEEN} "{", ".join((picture, *said))}"'
+
+
+PLAIN = (str, int, float, bool)
 UNSEEN = "made with a picture as a prompt, which is not in the file: give it with --image-prompt"
 
 
@@ -223,6 +237,7 @@ def times(unit: dict[str, str]) -> dict[str, float]:
 def control_only(unit: dict[str, str], module: str, draft: Draft, key: str) -> dict[str, Any]:
     """What is said of a control alone."""
     found: dict[str, Any] = {}
+    module = "none" if module.lower() in STYLES else module
     try:
         found["preprocessor"] = PREPROCESSORS.canonical(module)
     except UserError as error:

@@ -27,6 +27,9 @@ PLAIN = {  # fields that are one of ours under another name
     "Seed": "seed",
     "Clip skip": "clip_skip",
 }
+AUTOMATIC1111, FORGE, SD_NEXT = "AUTOMATIC1111", "Forge", "SD.Next"
+CPP, FOOOCUS, OURS, COMFY_SITE = "stable-diffusion.cpp", "Fooocus", "fromnoise", "ComfyUI"
+
 OPTIONS = {
     **{key: option for option, key in (WRITTEN_OPTIONS | UNIPC_OPTIONS).items()},
     "Eta DDIM": "eta",
@@ -53,6 +56,11 @@ CHOICES: Mapping[str, tuple[str, str, Mapping[str, object]]] = {  # the same, wi
     "Mask mode": ("inpaint", "invert", {"Inpaint not masked": True, "Inpaint masked": False}),
     "Inpaint area": ("inpaint", "only_masked", {"Only masked": True, "Whole picture": False}),
 }
+OTHER_WORDS = {
+    (SD_NEXT, "Hires scale"): "Hires upscale",
+    (SD_NEXT, "Hires strength"): "Denoising strength",
+}
+FORGE_USUAL = {"Diffusion in Low Bits": "Automatic", "Beta schedule alpha": "0.6", "Beta schedule beta": "0.6"}
 SILENT = {"Version", "User", "App", "Soft inpainting enabled"}  # they change no pixel by themselves
 HIRES = ("Hires upscale", "Hires upscaler", "Hires resize", "Hires steps")
 MASKED = ("Mask blur", "Masked content", "Inpaint area", "Masked area padding", "Mask mode")
@@ -81,9 +89,6 @@ KEEP_OWN_SCHEDULE = {"ddim", "plms", "uni_pc", "lcm", "euler_cfg_pp", "restart",
 ANCIENT_VERSION = re.compile(r"v?[01]\.[0-5](\.|$|-)")
 OLD_VERSION = re.compile(r"v?[01]\.[0-8](\.|$|-)")  # before 1.9 a sampler without a schedule in its name used Uniform
 
-AUTOMATIC1111, FORGE, SD_NEXT = "AUTOMATIC1111", "Forge", "SD.Next"
-CPP, FOOOCUS, OURS, COMFY_SITE = "stable-diffusion.cpp", "Fooocus", "fromnoise", "ComfyUI"
-
 
 def read_infotext(text: str, tool: str | None = None) -> Imported:
     """The recipe in an infotext; FileError where it is none. `tool` is who wrote it, by default told by its fields."""
@@ -109,7 +114,7 @@ PROFILES = {SD_NEXT: "diffusers", FOOOCUS: "comfyui", COMFY_SITE: "comfyui"}
 
 def understood(parsed: Parsed, tool: str) -> Imported:
     """Fields as a recipe."""
-    draft, fields = Draft(), dict(parsed.fields)
+    draft, fields = Draft(), in_usual_words(parsed.fields, tool)
     prompt, negative = parsed.prompt, parsed.negative
     if tool == SD_NEXT:
         negative, template = without_templates(negative)
@@ -137,6 +142,19 @@ def understood(parsed: Parsed, tool: str) -> Imported:
     for key, value in fields.items():
         take(draft, key, value, tool)
     return draft.build(tool)
+
+
+def in_usual_words(given: Mapping[str, str], tool: str) -> dict[str, str]:
+    """Fields under AUTOMATIC1111's names, without those that say nothing."""
+    fields = {OTHER_WORDS.get((tool, key), key): value for key, value in given.items()}
+    if tool == CPP and not fields.get("Sampler", "").lower().startswith(("ddim", "tcd")):
+        fields.pop("Eta", None)  # it is of these two alone, and always written
+    if tool == FORGE:
+        vae = fields.get("VAE", "").removesuffix(".safetensors")
+        said_twice = [key for key, value in fields.items() if key.startswith("Module ") and value in (vae, "Built in")]
+        for key in (*said_twice, *(key for key, usual in FORGE_USUAL.items() if fields.get(key) == usual)):
+            fields.pop(key)
+    return fields
 
 
 def take(draft: Draft, key: str, value: str, tool: str) -> None:
