@@ -152,6 +152,7 @@ def test_priority_comes_before_fairness(queue: Queue, leases: Leases) -> None:
     submit(queue, "now", owner="bob", priority=1)
     (late,) = submit(queue, "late", priority=-1)
     assert [job.work.body["name"] for job in queue.line()] == ["now", "1", "2", "late"]
+    assert [job.work.body["name"] for job in queue.line(limit=2)] == ["now", "1"]
     queue.prioritise(late.id, 5)
     assert taken(leases) == ["late", "now", "1", "2"]
 

@@ -4,19 +4,19 @@ It opens what strangers made, and knows what needs torch, so that the server doe
 asked, ends when nobody has asked for a while, and is ended where a file keeps it too long. Needs no torch.
 """
 
-import json
-import subprocess
-import sys
+import os
 import threading
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from fromnoise.errors import FileError, FromnoiseError
+from fromnoise.jobs.child import Child
 
 PATIENCE = 60.0  # seconds for one answer
 TRIES = 2  # it may just have ended
+MODULE = "fromnoise.jobs.worker.clerk"
+SECRETS = ("FROMNOISE_TOKEN", "FROMNOISE_DATABASE")  # of the environment; who opens strangers' files needs none
 
 
 @dataclass
@@ -24,56 +24,30 @@ class Clerk:
     """One process, asked by one thread at a time."""
 
     patience: float = PATIENCE
-    process: "subprocess.Popen[str] | None" = None
+    child: Child | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def ask(self, task: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """The answer of a task of `worker/clerk.py`. FileError where it says why not, or came to grief over it."""
-        line = json.dumps({"task": task, "body": dict(body)})
         with self.lock:
             for _ in range(TRIES):
-                answer = self.asked(line)
-                if answer:
+                found = self.there().ask({"task": task, "body": dict(body)}, self.patience)
+                if found is not None:
                     break
             else:
                 raise FileError("that file could not be read: reading it took too long, or failed")
-        found: dict[str, Any] = json.loads(answer)
         if "error" in found:
             raise FileError(str(found["error"])) if found.get("file") else FromnoiseError(str(found["error"]))
         return found
 
-    def asked(self, line: str) -> str:
-        """A line back; empty where the process has ended."""
-        process = self.started()
-        assert process.stdin is not None
-        assert process.stdout is not None
-        timer = threading.Timer(self.patience, process.kill)
-        timer.start()
-        try:
-            process.stdin.write(line + "\n")
-            process.stdin.flush()
-            return process.stdout.readline()
-        except OSError:
-            return ""
-        finally:
-            timer.cancel()
-
-    def started(self) -> "subprocess.Popen[str]":
-        if self.process is None or self.process.poll() is not None:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "fromnoise.jobs.worker.clerk"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                text=True, encoding="utf-8",
-            )  # fmt: skip
-        return self.process
+    def there(self) -> Child:
+        if self.child is None or not self.child.is_there:
+            self.child = Child.started(MODULE, {k: v for k, v in os.environ.items() if k not in SECRETS})
+        return self.child
 
     def close(self) -> None:
         """End the process, if there is one."""
         with self.lock:
-            if self.process is not None:
-                self.process.kill()
-                self.process.wait()
-                for pipe in (self.process.stdin, self.process.stdout):
-                    with suppress(OSError):
-                        if pipe is not None:
-                            pipe.close()
-                self.process = None
+            if self.child is not None:
+                self.child.end()
+                self.child = None

@@ -27,8 +27,9 @@ from fromnoise.jobs.entering import enter
 from fromnoise.jobs.events import note
 from fromnoise.jobs.job import Buried, Job, Limits, Result, State, Wish
 from fromnoise.jobs.picture import New
-from fromnoise.jobs.queue import in_line, job_of, ready
+from fromnoise.jobs.queue import job_of
 from fromnoise.jobs.tables import JOBS, LINE, PREVIEWS, RESULTS, TAKEN, WORKERS
+from fromnoise.jobs.turns import in_line, ready
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,7 @@
     for event in queue.events(after=0, job=job.id): ...
     queue.results(job.id)
 
-Who comes next is told by priority, then by turn. A job's turn is when, by the costs of all, the one before it of the
-same owner would have ended, but never before the turn of the job that was taken last (start-time fair queueing; Goyal,
-Vin and Cheng 1996): owners share the workers evenly whenever they ask, and nobody saves up turns. Workers see the
-queue through `leases.py`.
+Who comes next is told by `turns.py`. Workers see the queue through `leases.py`.
 
 Every method that names a job takes an `owner`; somebody else's job is then no job. Needs no torch.
 """
@@ -19,7 +16,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, delete, exists, func, insert, not_, or_, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
 
 from fromnoise.errors import UserError
 from fromnoise.jobs.database import Database
@@ -27,7 +24,6 @@ from fromnoise.jobs.events import note
 from fromnoise.jobs.job import (
     FINISHED,
     PICTURE,
-    SHEET,
     STATES,
     Event,
     Job,
@@ -42,7 +38,8 @@ from fromnoise.jobs.job import (
     Work,
     new_id,
 )
-from fromnoise.jobs.tables import EVENTS, JOBS, LINE, PREVIEWS, RESULTS, TAKEN, WORKERS
+from fromnoise.jobs.tables import EVENTS, JOBS, LINE, PREVIEWS, RESULTS, WORKERS
+from fromnoise.jobs.turns import Turns, distinct, in_line
 
 WAITING: tuple[State, ...] = ("queued", "paused", "running")
 RECENT = 20  # finished jobs that tell how long one takes
@@ -172,10 +169,7 @@ class Queue:
         query = in_line(select(JOBS).where(JOBS.c.state == "queued"))
         query = query if owner is None else query.where(JOBS.c.owner == owner)
         with self.database.reading() as connection:
-            return [
-                job_of(row)
-                for row in connection.execute(query if owner is None else query.where(JOBS.c.owner == owner))
-            ]
+            return [job_of(row) for row in connection.execute(query.limit(limit))]
 
     def place(self, job: str, owner: str | None = None) -> Place:
         """How many come before a job, and how long that takes. UnknownJob, NotNow."""
@@ -383,55 +377,6 @@ class Queue:
         """Another state, and the event that tells of it."""
         note(connection, job.id, job.work.owner, self.clock(), kind or state)
         return self._changed(connection, job, state=state, wish=None, **values)
-
-
-class Turns:
-    """Hands out places in the line, within a transaction."""
-
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
-        self.now: float = connection.execute(select(LINE.c.turn)).scalar_one()
-        self.ends: dict[tuple[str, int], float] = {}  # by owner and priority: when the last job would have ended
-
-    def next(self, work: Work) -> float:
-        """The turn of a new job."""
-        key = work.owner, work.priority
-        turn = max(self.now, self.ends[key] if key in self.ends else self._end(*key))
-        self.ends[key] = turn + work.cost
-        return turn
-
-    def _end(self, owner: str, priority: int) -> float:
-        """Of the last job that was taken or waits; of jobs that were cancelled meanwhile nothing counts."""
-        taken = select(TAKEN.c.ends).where(TAKEN.c.owner == owner, TAKEN.c.priority == priority)
-        waiting = select(func.max(JOBS.c.turn + JOBS.c.cost)).where(
-            JOBS.c.owner == owner, JOBS.c.priority == priority, JOBS.c.state.in_(("queued", "paused"))
-        )
-        return max(self.connection.execute(query).scalar() or 0.0 for query in (taken, waiting))
-
-
-def distinct(turns: Sequence[float]) -> list[float]:
-    """Rising numbers near these, so that an order holds."""
-    rising: list[float] = []
-    for turn in turns:
-        rising.append(turn if not rising or turn > rising[-1] else rising[-1] + 1e-6)
-    return rising
-
-
-def in_line(query: Select[Any]) -> Select[Any]:
-    """In the order in which jobs are taken."""
-    return query.order_by(JOBS.c.priority.desc(), JOBS.c.turn, JOBS.c.id)
-
-
-def ready() -> ColumnElement[bool]:
-    """Not a sheet of pictures of which some are still to be made."""
-    other = JOBS.alias()
-    unfinished = select(other.c.id).where(
-        other.c.group == JOBS.c.group,
-        other.c.owner == JOBS.c.owner,
-        other.c.kind != SHEET,
-        other.c.state.not_in(FINISHED),
-    )
-    return or_(JOBS.c.kind != SHEET, not_(exists(unfinished)))
 
 
 def one(connection: Connection, job: str, owner: str | None) -> Job:

@@ -1,16 +1,12 @@
 """Hands pictures of strangers to processes that decode them, and never looks into one itself: see decode.py."""
 
-import contextlib
-import json
 import os
 import queue
-import subprocess
-import sys
-import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from fromnoise.jobs.child import Child
 from fromnoise.server.errors import ApiError
 
 Form = Literal["picture", "hole", "texts"]
@@ -39,11 +35,14 @@ class Decoder:
         except queue.Empty:
             raise ApiError(503, "busy", "too many pictures are sent at once", retry_after=5) from None
         try:
-            if child is None or child.process.poll() is not None:
-                child = Child.started()
+            if child is None or not child.is_there:
+                known = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+                child = Child.started(MODULE, known, quiet=True)
             answer = child.ask({"file": str(file), "folder": str(folder), "form": form}, self.patience)
         finally:
             self.idle.put(child)
+        if answer is None:
+            raise ApiError(422, "picture", "that picture takes more memory or time than one may")
         if "error" in answer:
             raise ApiError(422, "picture", str(answer["error"]))
         return answer
@@ -58,48 +57,3 @@ class Decoder:
             if child is not None:
                 child.end()
             self.idle.put(None)
-
-
-@dataclass
-class Child:
-    """One process."""
-
-    process: "subprocess.Popen[str]"
-
-    @classmethod
-    def started(cls) -> "Child":
-        environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-        return cls(
-            subprocess.Popen(
-                [sys.executable, "-m", MODULE], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL, text=True, encoding="utf-8", env=environment,
-            )
-        )  # fmt: skip
-
-    def ask(self, order: dict[str, str], patience: float) -> dict[str, Any]:
-        """Its answer; a process that dies of a picture, or is at it for too long, is ended."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        alarm = threading.Timer(patience, self.process.kill)
-        alarm.start()
-        try:
-            self.process.stdin.write(json.dumps(order) + "\n")
-            self.process.stdin.flush()
-            line = self.process.stdout.readline()
-        except OSError:
-            line = ""
-        finally:
-            alarm.cancel()
-        if not line:
-            self.end()
-            return {"error": "that picture takes more memory or time than one may"}
-        answer: dict[str, Any] = json.loads(line)
-        return answer
-
-    def end(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        for stream in (self.process.stdin, self.process.stdout):
-            if stream is not None:
-                with contextlib.suppress(OSError):
-                    stream.close()
