@@ -4,6 +4,7 @@ import base64
 from dataclasses import dataclass, field
 
 import pytest
+from argon2 import PasswordHasher
 from starlette.requests import HTTPConnection
 
 from fromnoise.errors import UserError
@@ -128,3 +129,26 @@ def test_rates_are_written_as_people_say_them(text: str, rate: Rate) -> None:
 def test_what_is_no_rate_says_so(text: str) -> None:
     with pytest.raises(ValueError, match="write one such as"):
         Rate.of(text)
+
+
+def test_a_right_password_is_checked_once_until_it_changes(few: Few, monkeypatch: pytest.MonkeyPatch) -> None:
+    checks: list[str] = []
+
+    class Counting:
+        def verify(self, stored: str, password: str) -> bool:
+            checks.append(password)
+            return PasswordHasher().verify(stored, password)
+
+    monkeypatch.setattr("fromnoise.server.access.HASHER", Counting())
+    users = Few(dict(few.users))
+    access = Access.to(users)
+    for _ in range(3):
+        assert access.by_password("ada", "a long password", "10.0.0.9").name == "ada"
+    assert checks == ["a long password"]
+    for _ in range(2):
+        with pytest.raises(ApiError):
+            access.by_password("ada", "another password", "10.0.0.9")
+    assert len(checks) == 3, "what was wrong is checked again"
+    users.users["ada"] = Account("ada", "admin", hashed("a new password"))
+    with pytest.raises(ApiError):
+        access.by_password("ada", "a long password", "10.0.0.9")

@@ -15,8 +15,9 @@ from fromnoise.server.access import COOKIE, Access, Identity, digest
 from fromnoise.server.accounts import OverQuota, Users
 from fromnoise.server.app import create_app
 from fromnoise.server.context import Context
+from fromnoise.server.limits import Rate
 
-from .conftest import HOST, Served
+from .conftest import HOST, Served, png
 from .test_native import RECIPE
 
 PASSWORD = "correct horse"
@@ -160,3 +161,29 @@ def test_accounts_from_the_command_line(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_a_server_of_tokens_alone_keeps_no_accounts(served: Served) -> None:
     assert served.client.post("/api/v1/login", json={"name": "a", "password": "b"}).status_code == 409
+
+
+def test_quotas_hold_at_every_door(client: TestClient, users: Users) -> None:
+    users.add("bob", PASSWORD, pictures_a_day=0)
+    assert log_in(client, "bob") == 200
+    small = {"prompt": "x", "width": 64, "height": 64, "steps": 1}
+    for path, body in (
+        ("/api/v1/jobs", {"recipes": [RECIPE]}),
+        ("/sdapi/v1/txt2img", small),
+        ("/v1/images/generations", {"prompt": "x", "size": "64x64"}),
+    ):
+        assert client.post(path, json=body).status_code == 429, path
+
+
+def test_a_full_disk_takes_nothing_more(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fromnoise.server.context.LEAST_FREE", 1 << 62)
+    for path, body in (("/api/v1/jobs", {"recipes": [RECIPE]}), ("/sdapi/v1/txt2img", {"prompt": "x"})):
+        response = served.client.post(path, json=body)
+        assert (response.status_code, response.headers["retry-after"]) == (503, "600")
+    assert served.client.post("/api/v1/images", content=b"").status_code == 503
+
+
+def test_pictures_are_not_sent_without_end(served: Served) -> None:
+    served.context.sendings.rate = Rate(2, 60.0)
+    sent = [served.client.post("/api/v1/images", content=png()).status_code for _ in range(3)]
+    assert sent == [201, 201, 429]

@@ -64,6 +64,9 @@ def test_strangers_need_a_token() -> None:
     Service(host="0.0.0.0", tokens=("x" * 20,)).check()
     Service(host="0.0.0.0").check(accounts=True)
     Service(host="::1").check()
+    with pytest.raises(UserError, match="is for others"):
+        Service(host_names=("studio.lan",)).check()
+    Service(host_names=("studio.lan",), tokens=("x" * 20,)).check()
     with pytest.raises(UserError, match="at least 16"):
         identities(["short"])
     found = identities(["a" * 20])

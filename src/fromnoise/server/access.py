@@ -8,9 +8,12 @@ Cookie: fromnoise-session           the studio
 import base64
 import binascii
 import hashlib
+import hmac
 import ipaddress
 import secrets
-from dataclasses import dataclass
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Literal, Protocol
 
@@ -29,6 +32,8 @@ TOKEN_BYTES = 32
 FAILURES = Rate(10, 300.0)  # wrong passwords of one address
 HASHER = PasswordHasher()  # argon2id with the parameters of RFC 9106's second recommendation
 SHORTEST_PASSWORD = 8
+TOGETHER = 2  # passwords that are checked at once
+MOST_PROVEN = 1000  # that need not be checked again: clients of AUTOMATIC1111 send theirs with every call
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,9 @@ class Access:
 
     accounts: Accounts
     failures: Limiter
+    proven: OrderedDict[bytes, None] = field(default_factory=OrderedDict)  # passwords that were right, by `mark`
+    key: bytes = field(default_factory=secrets.token_bytes)  # of `mark`, known to nobody
+    turns: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(TOGETHER))
 
     @classmethod
     def to(cls, accounts: Accounts) -> "Access":
@@ -125,11 +133,18 @@ class Access:
         if self.failures.wait(address, cost=0.0) or self.failures.buckets[address][0] < 1:
             raise ApiError(429, "rate", "too many wrong passwords; wait some minutes", retry_after=FAILURES.seconds)
         account = self.accounts.account(name)
-        try:
-            HASHER.verify(account.password if account else nobodys(), password)
-        except (VerificationError, InvalidHashError):
-            raise self.refused(address) from None
+        stored = account.password if account else nobodys()
+        mark = hmac.digest(self.key, f"{stored}\0{password}".encode(), "sha256")
+        if mark not in self.proven:
+            try:
+                with self.turns:  # argon2 takes 64 MB and all of a processor
+                    HASHER.verify(stored, password)
+            except (VerificationError, InvalidHashError):
+                raise self.refused(address) from None
         assert account is not None  # nobody knows that of nobodys()
+        self.proven[mark] = None
+        while len(self.proven) > MOST_PROVEN:
+            self.proven.popitem(last=False)
         return Identity(account.name, account.role)
 
     def refused(self, address: str) -> ApiError:

@@ -1,5 +1,6 @@
 """What the routes work with; one for each server."""
 
+import shutil
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -25,6 +26,8 @@ from fromnoise.settings import Settings
 
 THUMBS, TRACES = "thumbs", "traces"  # beside the folder of uploads
 SUBMISSIONS = Rate(600, 60.0)  # jobs of one owner
+SENDINGS = Rate(600, 60.0)  # pictures that one owner sends
+LEAST_FREE = 256 << 20  # bytes on the disk
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class Context:
     settings: Settings = field(default_factory=Settings)  # where models are
     options: dict[str, Any] = field(default_factory=dict)  # AUTOMATIC1111's, as its clients have set them
     submissions: Limiter = field(default_factory=lambda: Limiter(SUBMISSIONS))
+    sendings: Limiter = field(default_factory=lambda: Limiter(SENDINGS))
     clerk: Clerk = field(default_factory=Clerk)
 
     @property
@@ -80,6 +84,18 @@ class Context:
         """What clients learn nothing of."""
         own = (self.outputs, self.uploads.parent, *self.settings.models, self.settings.cache, self.settings.data)
         return tuple({str(form) for path in own if path is not None for form in (path.absolute(), path.resolve())})
+
+    def check_room(self) -> None:
+        """ApiError 503 where the disk is so full that what is made or sent may find no place."""
+        if min(shutil.disk_usage(place).free for place in (self.outputs, self.uploads.parent)) < LEAST_FREE:
+            raise ApiError(503, "disk", "the server's disk is full: make room on it", retry_after=600)
+
+    def check_sending(self, who: Identity) -> None:
+        """ApiError 429 for whoever sends too many pictures at once, 503 where there is no room for them."""
+        self.check_room()
+        wait = self.sendings.wait(who.name)
+        if wait:
+            raise ApiError(429, "rate", "too many pictures at once; come back a little later", retry_after=wait)
 
     def owner_of(self, who: Identity) -> str | None:
         """Whose jobs somebody sees: an administrator all, which is None."""

@@ -57,7 +57,14 @@ class Service:
 
     def check(self, *, accounts: bool = False) -> None:
         """UserError where strangers could come in; `accounts`: whether there are any."""
-        if not self.tokens and not accounts and self.host not in LOOPBACK and not is_loopback(self.host):
+        if self.tokens or accounts:
+            return
+        if self.host_names:  # somebody forwards calls to us, and who is beyond them looks as if they sat here
+            raise UserError(
+                f"--host-name {self.host_names[0]} is for others, who need to say who they are: give a token with "
+                "--token, or in FROMNOISE_TOKEN, or add an account with fromnoise users add"
+            )
+        if self.host not in LOOPBACK and not is_loopback(self.host):
             raise UserError(
                 f"--host {self.host} lets other machines in, who then need to say who they are: give a token with "
                 "--token, or in FROMNOISE_TOKEN, or add an account with fromnoise users add"

@@ -93,6 +93,7 @@ def check_rate(count: int, here: Context, who: Identity) -> None:
             here.access.accounts.check_quota(who.name, count)
         except OverQuota as error:
             raise ApiError(429, "quota", str(error), retry_after=3600) from error
+    here.check_room()
     wait = here.submissions.wait(who.name, count)
     if wait:
         raise ApiError(429, "rate", "too many jobs at once; come back a little later", retry_after=min(wait, 600.0))

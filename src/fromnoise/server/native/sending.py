@@ -42,6 +42,7 @@ class ReadPicture(BaseModel):
 @router.post("/images", status_code=201, openapi_extra=PICTURE_BODY)
 async def send_image(request: Request, here: Here, who: Who) -> uploads.Upload:
     """Send a picture, as the body of the call; recipes name it by its SHA-256."""
+    here.check_sending(who)
     data = await request.body()
     return await asyncio.to_thread(uploads.keep, data, here.uploads)
 
@@ -56,6 +57,7 @@ def get_image(sha256: str, here: Here, who: Who) -> FileResponse:
 @router.post("/read", openapi_extra=PICTURE_BODY)
 async def read_image(request: Request, here: Here, who: Who) -> ReadPicture:
     """The recipe that is written in a picture, by whichever tool."""
+    here.check_sending(who)
     data = await request.body()
     kept = await asyncio.to_thread(uploads.keep, data, here.uploads)
     found = await asyncio.to_thread(read, data, here)

@@ -19,7 +19,7 @@ from fromnoise.jobs.job import Job, Result, Work
 from fromnoise.server.access import Identity
 from fromnoise.server.context import Context
 from fromnoise.server.errors import ApiError
-from fromnoise.server.native.orders import accepted
+from fromnoise.server.native.orders import accepted, check_rate
 from fromnoise.server.sdapi.bodies import Answer, ImageToImage, Shared
 from fromnoise.server.sdapi.scripts import Plan
 from fromnoise.server.sdapi.told import info
@@ -84,6 +84,7 @@ class Maker:
 
     async def pictures(self, recipes: Sequence[Recipe]) -> list[Shown]:
         """Those that were made; what was cancelled is left out."""
+        await asyncio.to_thread(check_rate, len(recipes), self.here, self.who)
         works = [Work.picture(recipe, owner=self.who.name, group=self.group) for recipe in recipes]
         jobs = await asyncio.to_thread(accepted, self.here.queue, works)
         self.began = self.began or jobs[0].created
@@ -122,6 +123,7 @@ class Maker:
 
     async def work(self, kind: str, body: Mapping[str, Any]) -> list[Result]:
         """The results of a task. ApiError where it fails."""
+        await asyncio.to_thread(check_rate, 1, self.here, self.who)
         work = Work(kind, body, owner=self.who.name, group=self.group)
         [job] = await asyncio.to_thread(accepted, self.here.queue, [work])
         self.began = self.began or job.created
