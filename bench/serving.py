@@ -77,6 +77,14 @@ class Server:
                     raise SystemExit((self.folder / "log.txt").read_text("utf-8", errors="replace")) from None
                 time.sleep(0.005)
 
+    def wait_for_a_worker(self, patience: float = 120.0) -> None:
+        """Until pictures can be made."""
+        until = time.monotonic() + patience
+        while time.monotonic() < until:
+            with suppress(OSError), urllib.request.urlopen(f"{self.address}/readyz", timeout=5):
+                return
+            time.sleep(0.2)
+
     def resident(self) -> float:
         """Bytes that the process of the server has."""
         assert self.process is not None
@@ -280,6 +288,7 @@ def main(given: Sequence[str]) -> int:
             if number + 1 < options.starts:
                 server.stop()
         try:
+            server.wait_for_a_worker()
             time.sleep(options.idle)
             idle, found = server.resident(), Found()
             print(f"idle: {idle / 1e6:.0f} MB; {options.clients} clients come", file=sys.stderr, flush=True)

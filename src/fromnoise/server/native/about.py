@@ -3,11 +3,11 @@
 import math
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
 from fromnoise import __version__
-from fromnoise.engine.catalogue import Choice
+from fromnoise.engine.catalogue import Catalogue, Choice
 from fromnoise.engine.profiles import PROFILES
 from fromnoise.engine.recipe import BUILTIN, Recipe
 from fromnoise.jobs.options import Options
@@ -15,6 +15,8 @@ from fromnoise.server.context import Here, Who
 from fromnoise.server.strict import StrictRoute
 
 router = APIRouter(route_class=StrictRoute)
+MOST_WRITTEN = 4
+WRITTEN: dict[int, tuple[Catalogue, bytes]] = {}  # large answers that seldom change, by the catalogue's identity
 
 
 class About(BaseModel):
@@ -124,10 +126,20 @@ def get_about(here: Here, who: Who) -> About:
                  held=here.queue.is_held(), terms=Options.load(here.queue.database).terms)  # fmt: skip
 
 
-@router.get("/catalogue")
-def get_catalogue(here: Here, who: Who) -> CatalogueView:
+@router.get("/catalogue", response_model=CatalogueView)
+def get_catalogue(here: Here, who: Who) -> Response:
     """Samplers, schedules and all else that has a name, and the fields of a recipe."""
     found = here.catalogue
+    known = WRITTEN.get(id(found))
+    if known is None:
+        if len(WRITTEN) >= MOST_WRITTEN:
+            WRITTEN.clear()
+        known = WRITTEN[id(found)] = found, view(found).model_dump_json(by_alias=True).encode()
+    return Response(known[1], media_type="application/json")
+
+
+def view(found: Catalogue) -> CatalogueView:
+    """The catalogue for clients."""
     return CatalogueView(
         samplers=[SamplerView(**named(choice), **{k: getattr(choice, k) for k in SAMPLER},
                               options={k: finite(v) for k, v in choice.options.items()}) for choice in found.samplers],
