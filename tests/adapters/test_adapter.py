@@ -132,6 +132,9 @@ def test_alpha_and_peft_settings(models: dict[Family, Checkpoint], tmp_path: Pat
     folder = {name.replace("unet.", "base_model.model."): tensor for name, tensor in new.items()}
     (tmp_path / "adapter_config.json").write_text('{"peft_type": "LORA", "r": 4, "lora_alpha": 4, "use_rslora": true}')
     assert scale(folder, "adapter_model") == [2.0, 2.0]
+    for nonsense in ("1" + "0" * 400, "NaN", "1e999", "[2]", '"2"'):
+        (tmp_path / "adapter_config.json").write_text(f'{{"r": 4, "lora_alpha": {nonsense}}}')
+        assert scale(folder, "adapter_model") == [1.0, 1.0]
     (tmp_path / "adapter_config.json").write_text('{"peft_type": "OFT", "r": 4}')
     with pytest.raises(FileError, match="OFT adapter of peft"):
         load_adapter(tmp_path, networks(models["sd1"]))

@@ -102,7 +102,7 @@ def answering(monkeypatch: pytest.MonkeyPatch, told: object) -> None:
 def tensor(**changes: Any) -> dict[str, Any]:
     """The answer for one tensor of two numbers, at the end of a file of 64 bytes or more."""
     fields = {"dtype": "float32", "key": "0", "nbytes": 8, "offset": 0, "shape": [2], "strides": [1], **changes}
-    return {"root": [0], "nodes": [["dict", [["a", [1]]]], ["tensor", *fields.values()]], "regions": {"0": [8, 8]}}
+    return {"root": [0], "nodes": [["dict", [["a", [1]]]], ["tensor", *fields.values()]], "regions": {"0": [8, 8, 0]}}
 
 
 def test_a_true_answer_is_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,9 +124,10 @@ def test_a_true_answer_is_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ({"root": [0], "nodes": [["dict", [["a", [7]]]]], "regions": {}}, "wrong answer"),
         ({"root": [0], "nodes": [["dict", [[[0], 1]]]], "regions": {}}, "wrong answer"),
         ({"error": "its \x1b[2J" + "x" * 1000}, r"its \?\[2Jx{100,200};"),
-        ({**tensor(), "regions": {"0": [8, 1 << 30]}}, "outside the file"),
-        ({**tensor(), "regions": {"0": [-8, 8]}}, "other than sizes"),
+        ({**tensor(), "regions": {"0": [8, 1 << 30, 0]}}, "outside the file"),
+        ({**tensor(), "regions": {"0": [-8, 8, 0]}}, "other than sizes"),
         ({**tensor(), "regions": {"0": "ab"}}, "not a list"),
+        ({**tensor(), "regions": {"0": [8, 8]}}, "wrong answer"),
         ({**tensor(), "regions": {}}, "not in the file"),
         ({**tensor(), "regions": 5}, "wrong answer"),
         (tensor(dtype="float31"), "wrong answer"),

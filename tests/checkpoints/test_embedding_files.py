@@ -1,5 +1,7 @@
 """Textual inversions in every layout, and files that are none."""
 
+import base64
+import struct
 import zlib
 from collections import OrderedDict
 from pathlib import Path
@@ -8,10 +10,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from safetensors.torch import save_file
 from torch import nn
 
 from fromnoise.checkpoints.adapter_files.embedding import read_embedding
+from fromnoise.checkpoints.adapter_files.embedding_picture import CHUNK
 from fromnoise.errors import FileError
 from tests.checkpoints import pictures
 
@@ -101,6 +105,38 @@ def test_a_picture_that_unfolds_without_end_is_refused(tmp_path: Path, monkeypat
     monkeypatch.setattr("fromnoise.checkpoints.adapter_files.embedding_picture.MAX_JSON", 1000)
     with pytest.raises(FileError, match="end too early, or never"):
         read_embedding(pictures.with_pixels(A1111, tmp_path / "bomb.png"))
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        '{"string_to_param": {"*": {"TORCHTENSOR": {"a": 1}}}}',
+        '{"x": {"TORCHTENSOR": [[1], [1, 2]]}}',
+        "[" * 100_000,
+        '{"x": {"TORCHTENSOR": [1' + "0" * 400 + "]}}",
+        '{"x": {"TORCHTENSOR": null}}',
+        "5",
+        "{",
+        '{"x": {"TORCHTENSOR": ["a"]}}',
+    ],
+)
+def test_pictures_that_hold_something_else(told: str, tmp_path: Path) -> None:
+    info = PngInfo()
+    info.add_text(CHUNK, base64.b64encode(told.encode()).decode())
+    Image.new("RGB", (8, 8)).save(tmp_path / "x.png", pnginfo=info)
+    with pytest.raises(FileError, match=r"x\.png"):
+        read_embedding(tmp_path / "x.png")
+
+
+def test_a_picture_of_more_pixels_than_memory(tmp_path: Path) -> None:
+    """Its header says 60,000 x 60,000."""
+    Image.new("RGB", (8, 8)).save(tmp_path / "x.png")
+    content = bytearray((tmp_path / "x.png").read_bytes())
+    content[16:24] = struct.pack(">II", 60_000, 60_000)
+    content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+    (tmp_path / "x.png").write_bytes(content)
+    with pytest.raises(FileError, match=r"x\.png"):
+        read_embedding(tmp_path / "x.png")
 
 
 @pytest.mark.parametrize(

@@ -9,16 +9,24 @@ import time
 import zipfile
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch.serialization import set_crc32_options
 
 from fromnoise.checkpoints import header, pickles
-from fromnoise.checkpoints.files import read, read_object
+from fromnoise.checkpoints.describe import describe
+from fromnoise.checkpoints.detect import NotDetected
+from fromnoise.checkpoints.files import check_sums, read, read_object
+from fromnoise.checkpoints.load import load_checkpoint
+from fromnoise.checkpoints.merge import read_models
+from fromnoise.checkpoints.save import save_checkpoint
 from fromnoise.errors import FileError
+from tests import tiny
 
 GOOD = {"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}
 
@@ -362,6 +370,63 @@ def test_an_archive_of_something_else(tmp_path: Path) -> None:
         archive.writestr("word/document.xml", "<x/>")
     with pytest.raises(FileError, match="not one that torch"):
         read(tmp_path / "model.pt")
+
+
+def damaged(path: Path, value: float = 2.0) -> Path:
+    """A model by torch.save of which one weight was changed afterwards."""
+    torch.save({"state_dict": {"a": torch.tensor([1.2345, 1.0])}}, path)
+    content = path.read_bytes()
+    assert content.count(struct.pack("<f", 1.2345)) == 1
+    path.write_bytes(content.replace(struct.pack("<f", 1.2345), struct.pack("<f", value)))
+    return path
+
+
+def test_weights_that_are_not_those_that_were_written(tmp_path: Path) -> None:
+    """Looked for by what reads all of a file: loading a model reads nothing before it is used."""
+    path = damaged(tmp_path / "model.ckpt")
+    assert read(path)["a"].tolist() == [2.0, 1.0]
+    for look in (check_sums, read_object, lambda path: describe(path, check=True)):
+        with pytest.raises(FileError, match=r"model\.ckpt cannot be used: its weights are damaged: their checksum"):
+            look(path)
+
+
+def test_checksums_may_be_left_out(tmp_path: Path) -> None:
+    set_crc32_options(compute_crc32=False)
+    try:
+        damaged(tmp_path / "model.ckpt")
+    finally:
+        set_crc32_options(compute_crc32=True)
+    check_sums(tmp_path / "model.ckpt")
+    assert isinstance(read_object(tmp_path / "model.ckpt"), dict)
+
+
+@pytest.mark.parametrize("count", [20_000, header.MAX_TENSORS])
+def test_a_great_many_names(tmp_path: Path, count: int) -> None:
+    """As many tensors and members of an archive as are read take seconds, and each as long as the next."""
+    if count > 20_000:
+        table = {str(i): {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for i in range(count)}
+        (tmp_path / "model").write_bytes(safetensors(table, b""))
+    else:
+        write_pickle(tmp_path / "model", pickle.dumps({}, 2), {f"data/{i}": b"" for i in range(count)})
+    start = time.process_time()
+    if count > 20_000:
+        assert len(read(tmp_path / "model")) == count
+    else:
+        with pytest.raises(FileError, match="no table"):
+            read(tmp_path / "model")
+    assert time.process_time() - start < 5
+
+
+@pytest.mark.parametrize("key", ["fromnoise.unet.heads", "fromnoise.vae.mean", "fromnoise.sigmas", "sd_merge_models"])
+def test_what_metadata_says_is_not_believed(tmp_path: Path, key: str) -> None:
+    deep = "[" * 100_000
+    model = tiny.model("sd1")
+    save_checkpoint(tmp_path / "model.safetensors", replace(model, metadata={**model.metadata, key: deep}))
+    if key == "sd_merge_models":
+        assert read_models(deep) == {}
+        return
+    with pytest.raises(NotDetected, match=key):
+        load_checkpoint(tmp_path / "model.safetensors")
 
 
 def test_the_wrong_byte_order(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -23,6 +24,7 @@ from fromnoise.checkpoints.gligen import load_gligen
 from fromnoise.checkpoints.hashes import hashes
 from fromnoise.checkpoints.ip_adapter import load_ip_adapter
 from fromnoise.checkpoints.load import load_checkpoint, load_vae
+from fromnoise.checkpoints.upscale_models import load_upscaler
 from fromnoise.errors import FileError
 from tests import tiny
 
@@ -38,6 +40,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "IP-Adapter": load_ip_adapter,
     "image encoder": load_clip_vision,
     "GLIGEN": load_gligen,
+    "upscaler": load_upscaler,
     "info": describe,
 }
 ENTRY = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
@@ -71,6 +74,45 @@ def link_loop(path: Path) -> None:
     path.with_name("other").symlink_to(path)
 
 
+def archived(path: Path, name: str = "archive/data/0", extra: bytes = b"") -> bytearray:
+    """The bytes of a good archive of one tensor, but for a further member."""
+    torch.save({"a": torch.ones(2)}, path)
+    with zipfile.ZipFile(path, "a") as archive:
+        info = zipfile.ZipInfo(name)
+        info.extra = extra
+        archive.writestr(info, b"12345678")
+    return bytearray(path.read_bytes())
+
+
+def in_the_directory(path: Path, place: int, value: bytes, **member: Any) -> None:
+    """An archive with `value` at byte `place` of each entry of its table of contents."""
+    content = archived(path, **member)
+    at = content.find(DIRECTORY)
+    while at >= 0:
+        content[at + place : at + place + len(value)] = value
+        at = content.find(DIRECTORY, at + 4)
+    path.write_bytes(content)
+
+
+def encrypted_behind_its_directory(path: Path) -> None:
+    content = archived(path)
+    content[6] |= 1
+    path.write_bytes(content)
+
+
+def another_name(path: Path) -> None:
+    content = archived(path)
+    at = content.find(b"data.pkl")
+    content[at : at + 4] = b"evil"
+    path.write_bytes(content)
+
+
+def gguf(count: int, facts: int, rest: bytes = b"") -> bytes:
+    return b"GGUF" + struct.pack("<IQQ", 3, count, facts) + rest
+
+
+DIRECTORY = b"PK\x01\x02"
+ZIP64 = struct.pack("<HHQQ", 1, 16, 1 << 60, 1 << 60)
 TABLE = json.dumps({"a": ENTRY}).encode()
 CASES: dict[str, Callable[[Path, Path], object]] = {  # from the file's path and that of the canary
     "no bytes": lambda path, _: path.write_bytes(b""),
@@ -102,6 +144,25 @@ CASES: dict[str, Callable[[Path, Path], object]] = {  # from the file's path and
     "a stride of 0": lambda path, _: stride_zero(path),
     "a zip bomb": lambda path, _: zipped(
         path, pickle.dumps({}, 2), {"archive/data/0": b"\0" * (32 << 20)}, packed=True
+    ),
+    "a member above": lambda path, _: archived(path, "archive/data/../../../x"),
+    "a member at the root": lambda path, _: archived(path, "/etc/passwd"),
+    "a member on a drive": lambda path, _: archived(path, "C:\\Windows\\x"),
+    "a member that differs in capitals": lambda path, _: archived(path, "model/DATA.PKL"),
+    "a member with two names": lambda path, _: another_name(path),
+    "a wrong checksum": lambda path, _: in_the_directory(path, 16, b"\1\2\3\4"),
+    "encrypted": lambda path, _: in_the_directory(path, 8, b"\1"),
+    "encrypted, but not in the directory": lambda path, _: encrypted_behind_its_directory(path),
+    "sizes of zip64": lambda path, _: in_the_directory(path, 20, b"\xff" * 8, extra=ZIP64),
+    "members in one place": lambda path, _: in_the_directory(path, 42, b"\0\0\0\0"),
+    "lists in lists": lambda path, _: zipped(path, b"\x80\x02" + b"]" * 100_000 + b"a" * 99_999 + b".", {}),
+    "tuples in tuples": lambda path, _: zipped(path, b"\x80\x02}N" + b"2\x86" * 60 + b"Ns.", {}),
+    "a memo of gigabytes": lambda path, _: zipped(path, b"\x80\x02Nr\xff\xff\xff\x7f.", {}),
+    "tensors without end": lambda path, _: path.write_bytes(gguf(1 << 60, 0)),
+    "facts without end": lambda path, _: path.write_bytes(gguf(0, 1 << 60)),
+    "a text without end": lambda path, _: path.write_bytes(gguf(0, 1, struct.pack("<Q", 1 << 60) + b"abc")),
+    "lists in lists of GGUF": lambda path, _: path.write_bytes(
+        gguf(0, 1, struct.pack("<Qc", 1, b"a") + struct.pack("<IIQ", 9, 9, 1 << 30) + struct.pack("<IQ", 9, 1) * 50_000)
     ),
 }  # fmt: skip
 

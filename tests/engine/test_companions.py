@@ -107,6 +107,9 @@ def test_notes_of_odd_types_are_harmless(model: Path) -> None:
     found = companions(model)
     assert (found.description, found.trigger_words, found.page, found.weight) == ("", (), "", None)
     assert found.faults == ()
+    for weight in ("NaN", "Infinity", "1e999", "1" + "0" * 400, "true", "[1]", '"0.5"', "-1001"):
+        put(model, ".json", f'{{"preferred weight": {weight}, "description": "d"}}')
+        assert (companions(model).weight, companions(model).description, companions(model).faults) == (None, "d", ())
     put(model, ".json", '{"description": "a\\ud800b\\u0000", "notes": "[]"}')
     assert companions(model).description == "a?b"
 

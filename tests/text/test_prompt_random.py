@@ -1,5 +1,6 @@
 """Dynamic prompts: what may be chosen, how often, from which files, and that nothing runs away."""
 
+import os
 import time
 from collections import Counter
 from pathlib import Path
@@ -87,6 +88,14 @@ def test_without_a_folder_there_are_no_wildcards() -> None:
 def test_a_link_does_not_lead_out_of_the_folder(folder: Path) -> None:
     (folder / "link.txt").symlink_to(folder.parent / "secret.txt")
     assert expand("__link__", 0, [folder]).text == "__link__"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes")
+def test_pipes_and_floods_are_no_wildcards(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo(folder / "pipe.txt")
+    assert expand("__pipe__", 0, [folder]).text == "__pipe__"
+    monkeypatch.setattr("fromnoise.text.prompt_random.MAX_BYTES", 3)
+    assert expand("__colour__", 0, [folder]).text == "__colour__"
 
 
 def test_files_that_name_themselves_end(folder: Path) -> None:

@@ -6,7 +6,8 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+import zlib
+from collections.abc import Mapping
 from io import BufferedReader
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,7 +24,7 @@ KEPT_VARIABLES = ("SYSTEMROOT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")  # witho
 
 DTYPES = {str(value).removeprefix("torch."): value for value in vars(torch).values() if isinstance(value, torch.dtype)}
 
-Region = tuple[int, int]  # first byte in the file, number of bytes
+Region = tuple[int, int, int]  # first byte in the file, number of bytes, their CRC-32 or 0 where there is none
 
 
 class Stored(NamedTuple):
@@ -46,11 +47,25 @@ class Inert:
         self.state: object = None
 
 
-Locate = Callable[[Stored], Entry]
+class Pickled(NamedTuple):
+    """What a file holds: its object, with `Stored` for tensors, and where their storages lie."""
+
+    tree: object
+    regions: Mapping[str, Region]
+
+    def locate(self, stored: Stored) -> Entry:
+        """Raises BadTable where the tensor is not in the file."""
+        return located(stored, self.regions)
+
+    def check_sums(self, content: memoryview) -> None:
+        """BadTable where a storage is not what was written. Reads all of them; files before torch 1.6 have no sums."""
+        for start, length, checksum in self.regions.values():
+            if checksum and zlib.crc32(content[start : start + length]) != checksum:
+                raise BadTable("its weights are damaged: their checksum is another")
 
 
-def read_pickle(file: BufferedReader, size: int) -> tuple[object, Locate]:
-    """The pickled object, with `Stored` for tensors, and the function that finds those in the file. Raises BadTable."""
+def read_pickle(file: BufferedReader, size: int) -> Pickled:
+    """What torch.save wrote into a file of `size` bytes. Raises BadTable."""
     told = parsed(answer_of(file))
     if "error" in told:
         complaint = "".join(c if c.isprintable() else "?" for c in str(told["error"]))
@@ -62,7 +77,7 @@ def read_pickle(file: BufferedReader, size: int) -> tuple[object, Locate]:
         raise
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise BadTable("its reader gave a wrong answer") from error
-    return tree, lambda stored: located(stored, regions)
+    return Pickled(tree, regions)
 
 
 def answer_of(file: BufferedReader) -> bytes:
@@ -94,10 +109,10 @@ def parsed(told: bytes) -> dict[str, Any]:
 
 def within(region: object, size: int) -> Region:
     """A run of bytes that lies in a file of `size` bytes."""
-    start, length = checked_sizes(region, "a storage's place")
+    start, length, checksum = checked_sizes(region, "a storage's place")
     if start + length > size:
         raise BadTable("a storage lies outside the file")
-    return start, length
+    return start, length, checksum
 
 
 def built(root: Any, nodes: list[list[Any]]) -> object:
@@ -143,7 +158,7 @@ def located(stored: Stored, regions: Mapping[str, Region]) -> Entry:
     region = regions.get(stored.storage)
     if region is None:
         raise BadTable("a tensor's storage is not in the file")
-    start, size = region
+    start, size, _ = region
     shape = checked_sizes(stored.shape, "a tensor's shape")
     strides = checked_sizes(stored.strides, "a tensor's strides")
     offset, nbytes = checked_sizes([stored.offset, stored.nbytes], "a tensor's offset")

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from fromnoise.checkpoints.detect import VAE_SCALES, NotDetected, Prediction, clip_config, detect, differences
 from fromnoise.checkpoints.detect import vae_config as detected_vae
+from fromnoise.checkpoints.files import check_sums
 from fromnoise.checkpoints.folder_writing import (
     Storing,
     text_component,
@@ -173,6 +174,8 @@ def write_model(
 ) -> None:
     """Write what was opened. FileError where it lacks what the layout is for, or was changed in the meantime."""
     before = stamps(opened)
+    for file in opened.source.files:
+        check_sums(file)
     if layout == "diffusers":
         write_diffusers(out, opened, storing, report, allow_non_finite, lambda: check_stamps(opened, before))
     elif layout == "gguf":

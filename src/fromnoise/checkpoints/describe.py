@@ -9,7 +9,7 @@ from torch import Tensor
 
 from fromnoise.checkpoints.adapter_files.keys import is_lora
 from fromnoise.checkpoints.detect import ModelFacts, NotDetected, detect
-from fromnoise.checkpoints.files import non_finite, read_object
+from fromnoise.checkpoints.files import check_sums, non_finite, read_object
 from fromnoise.checkpoints.fitting import holds
 from fromnoise.checkpoints.names import State
 from fromnoise.checkpoints.parts import HARMLESS, Parts
@@ -64,9 +64,16 @@ def describe(path: Path | str, *, check: bool = False) -> Description:
         parts.with_ema() is not None,
         tuple(parts.unknown),
         source.metadata,
-        tuple(non_finite(source.weights)) if check else None,
+        checked(source.files, source.weights) if check else None,
         remark,
     )
+
+
+def checked(files: Iterable[Path], weights: State) -> tuple[str, ...]:
+    """Names of tensors with NaN or infinity. FileError where a checksum says that weights are damaged."""
+    for file in files:
+        check_sums(file)
+    return tuple(non_finite(weights))
 
 
 def describe_object(path: Path, error: FileError, check: bool) -> Description:

@@ -364,7 +364,7 @@ def checked_value(key: str, text: str, now: object) -> Any:
         return told_numbers(key, text)
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         value = text
     number = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 1 << 20
     if number and (isinstance(now, (int, float)) or now is None) and (isinstance(value, int) or isinstance(now, float)):

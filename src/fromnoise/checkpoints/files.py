@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from fromnoise.checkpoints import header
-from fromnoise.checkpoints.archive import Inert, Locate, Stored, read_pickle
+from fromnoise.checkpoints.archive import Inert, Pickled, Stored, read_pickle
 from fromnoise.checkpoints.gguf_header import MAGIC as MAGIC_GGUF
 from fromnoise.checkpoints.gguf_header import read_gguf
 from fromnoise.checkpoints.header import BadTable, Entry
@@ -104,7 +104,7 @@ def read(path: Path | str) -> Weights:
         elif kind == "gguf":
             entries, metadata = read_gguf(file.content)
         else:
-            entries, metadata = state_entries(*read_pickle(file.file, file.size), file.size)
+            entries, metadata = state_entries(read_pickle(file.file, file.size), file.size)
     return Weights(file, kind, entries, metadata)
 
 
@@ -118,7 +118,18 @@ def read_object(path: Path | str) -> object:
     if recognise(file.path, file.content) in ("safetensors", "gguf"):
         return dict(read(path))
     with named_faults(file.path):
-        return with_tensors(*read_pickle(file.file, file.size), torch.frombuffer(file.content, dtype=torch.uint8))
+        pickled = read_pickle(file.file, file.size)
+        with memoryview(file.content) as content:
+            pickled.check_sums(content)  # these files are small
+        return with_tensors(pickled, torch.frombuffer(file.content, dtype=torch.uint8))
+
+
+def check_sums(path: Path | str) -> None:
+    """FileError where the weights in what torch.save wrote are not those that it wrote. Reads all of the file."""
+    file = Mapped(Path(path))
+    if recognise(file.path, file.content) == "torch":
+        with named_faults(file.path), memoryview(file.content) as content:
+            read_pickle(file.file, file.size).check_sums(content)
 
 
 @contextmanager
@@ -207,9 +218,10 @@ def finite(tensor: Tensor) -> bool:
     return bool(torch.isfinite(tensor).all())
 
 
-def state_entries(tree: object, locate: Locate, file_size: int) -> tuple[dict[str, Entry], dict[str, str]]:
+def state_entries(pickled: Pickled, file_size: int) -> tuple[dict[str, Entry], dict[str, str]]:
     """The tensors of a checkpoint's `state_dict`, or of the dict itself; its numbers and texts are the metadata."""
     metadata: dict[str, str] = {}
+    tree = pickled.tree
     if isinstance(tree, dict) and isinstance(tree.get("state_dict"), dict):
         metadata = {str(key): text for key, value in tree.items() if (text := plain_text(value)) is not None}
         tree = tree["state_dict"]
@@ -219,7 +231,7 @@ def state_entries(tree: object, locate: Locate, file_size: int) -> tuple[dict[st
         raise BadTable("it holds no table of named weights, so it is not a checkpoint")
     if len(stored) > header.MAX_TENSORS:
         raise BadTable(f"it names {len(stored):,} tensors; at most {header.MAX_TENSORS:,} are read")
-    entries = {header.check_name(name): locate(value) for name, value in stored.items()}
+    entries = {header.check_name(name): pickled.locate(value) for name, value in stored.items()}
     if sum(entry.nbytes for entry in entries.values()) > MAX_ALIASING * file_size:
         raise BadTable("its tensors are larger than the file")
     return entries, metadata
@@ -232,8 +244,8 @@ def plain_text(value: object) -> str | None:
     return value if isinstance(value, str) and len(value) < 1000 else None
 
 
-def with_tensors(tree: object, locate: Locate, content: Tensor) -> object:
-    """`tree` with a tensor for every `Stored` in it, and lists for its lists and tuples."""
+def with_tensors(pickled: Pickled, content: Tensor) -> object:
+    """The tree with a tensor for every `Stored` in it, and lists for its lists and tuples."""
     done: dict[int, tuple[object, object]] = {}  # by id: the object, kept alive, and what became of it
     budget = MAX_ALIASING * len(content)
 
@@ -247,7 +259,7 @@ def with_tensors(tree: object, locate: Locate, content: Tensor) -> object:
     def convert(value: object, depth: int) -> object:
         nonlocal budget
         if isinstance(value, Stored):
-            entry = locate(value)
+            entry = pickled.locate(value)
             budget -= entry.nbytes
             if budget < 0:
                 raise BadTable("its tensors are larger than the file")
@@ -260,4 +272,4 @@ def with_tensors(tree: object, locate: Locate, content: Tensor) -> object:
             value.state = build(value.state, depth)
         return value
 
-    return build(tree, 0)
+    return build(pickled.tree, 0)

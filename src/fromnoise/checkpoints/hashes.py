@@ -186,5 +186,5 @@ def remembered_in(cache: Path | None) -> Remembered:
     try:
         known = json.loads(cache.read_text()) if cache else {}
         return {str(path): (int(size), int(changed), str(digest)) for path, (size, changed, digest) in known.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return {}

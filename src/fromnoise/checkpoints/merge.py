@@ -342,6 +342,6 @@ def read_models(text: str) -> dict[str, dict[str, object]]:
     """What an earlier merge was made of; nothing where the text is not ours to understand."""
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -20,6 +20,7 @@ import pickletools
 import re
 import sys
 import zipfile
+import zlib
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -69,7 +70,7 @@ class Stored(NamedTuple):
     strides: object
 
 
-Region = tuple[int, int]  # first byte in the file, number of bytes
+Region = tuple[int, int, int]  # first byte in the file, number of bytes, their CRC-32 or 0
 
 
 class Inert:
@@ -282,34 +283,55 @@ def read_archive(content: mmap.mmap) -> tuple[object, dict[str, Region]]:
     if len(pickles) != 1:
         raise BadTable("it is a ZIP archive, but not one that torch.save wrote")
     folder = pickles[0].removesuffix("data.pkl")
-    start, size = members.get(f"{folder}byteorder", (0, 0))
+    start, size, _ = members.get(f"{folder}byteorder", (0, 0, 0))
     if content[start : start + size] == b"big":
         raise BadTable("it was written by a big-endian machine")
-    start, size = members[pickles[0]]
+    start, size, checksum = members[pickles[0]]
+    if checksum and size <= MAX_PICKLE and zlib.crc32(content[start : start + size]) != checksum:
+        raise BadTable("its pickle is damaged: its checksum is another")
     tree, _, _ = unpickle(content, start, start + size)
     data = f"{folder}data/"
     return tree, {name.removeprefix(data): region for name, region in members.items() if name.startswith(data)}
 
 
 def zip_members(content: mmap.mmap) -> dict[str, Region]:
-    """Where each member of the archive lies. They must be plain bytes, one after the other."""
+    """Where each member of the archive lies. They must be plain bytes, one after the other, under plain names."""
     try:
         with zipfile.ZipFile(content) as archive:  # type: ignore[call-overload]  # a map can read, seek and tell
             infos = archive.infolist()
     except Exception as error:  # as many ways as there are wrong archives
         raise BadTable(f"its ZIP archive is truncated or damaged ({error})") from error
     members: dict[str, Region] = {}
-    end = 0
+    end, folded = 0, set()
     for info in sorted(infos, key=lambda info: info.header_offset):
-        name_and_extra = content[info.header_offset + 26 : info.header_offset + 30]
-        start = info.header_offset + 30 + sum(int.from_bytes(name_and_extra[i : i + 2], "little") for i in (0, 2))
-        if info.flag_bits & 1 or info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
+        place = info.header_offset
+        flags, *lengths = (int.from_bytes(content[place + i : place + i + 2], "little") for i in (6, 26, 28))
+        start = place + 30 + sum(lengths)
+        if (
+            (info.flag_bits | flags) & 1
+            or info.compress_type != zipfile.ZIP_STORED
+            or info.file_size != info.compress_size
+        ):
             raise BadTable("members of its ZIP archive are packed or encrypted, which torch.save never does")
-        if info.filename in members or info.header_offset < end or start + info.file_size > len(content):
+        if place < end or start + info.file_size > len(content) or info.filename.lower() in folded:
             raise BadTable("members of its ZIP archive overlap, appear twice or lie outside the file")
+        if strays(info.filename):
+            raise BadTable(f"a member of its ZIP archive would lie elsewhere ({info.filename[:80]!r})")
+        if content[place + 30 : place + 30 + lengths[0]] not in (
+            info.orig_filename.encode("cp437", "replace"),
+            info.orig_filename.encode(),
+        ):
+            raise BadTable("members of its ZIP archive have two names")
         end = start + info.file_size
-        members[info.filename] = start, info.file_size
+        folded.add(info.filename.lower())
+        members[info.filename] = start, info.file_size, info.CRC
     return members
+
+
+def strays(name: str) -> bool:
+    """Whether a member would be unpacked outside the folder that it is unpacked into, on any system."""
+    parts = name.replace("\\", "/").split("/")
+    return ".." in parts or not parts[0] or parts[0][1:2] == ":" or "\0" in name
 
 
 def read_legacy(content: mmap.mmap) -> tuple[object, dict[str, Region]]:
@@ -333,7 +355,7 @@ def read_legacy(content: mmap.mmap) -> tuple[object, dict[str, Region]]:
             raise BadTable("its storages have other sizes than its pickle says")
         if end > len(content):
             raise BadTable(f"it is truncated: {len(content):,} of at least {end:,} bytes are there")
-        regions[key] = start, storage.nbytes
+        regions[key] = start, storage.nbytes, 0
     return tree, regions
 
 

@@ -27,6 +27,7 @@ NOTES = (".json", ".civitai.info", ".description.txt", ".txt")
 OTHERS = (".metadata.json", ".cm-info.json", ".yaml", ".sha256")  # belong to the model, but hold nothing that we read
 MAX_BYTES = 4 << 20
 MAX_TEXT = 10_000  # characters of a description
+MAX_WEIGHT = 1000
 
 
 @dataclass(frozen=True)
@@ -125,13 +126,13 @@ def write_notes(
 
 def of_webui(table: dict[str, Any]) -> Companions:
     """What AUTOMATIC1111's editor of user metadata writes."""
-    words, weight = text(table.get("activation text")), table.get("preferred weight")
+    words = text(table.get("activation text"))
     return Companions(
         description=text(table.get("description")),
         notes=text(table.get("notes")),
         trigger_words=(words,) if words else (),
         negative=text(table.get("negative text")),
-        weight=float(weight) if isinstance(weight, (int, float)) and weight else None,  # 0 is "not set"
+        weight=number(table.get("preferred weight")) or None,  # 0 is "not set"
         base=text(table.get("sd version")).replace("Unknown", ""),
         vae=text(table.get("vae")).replace("Automatic", ""),
     )
@@ -159,6 +160,13 @@ def strings(value: object) -> Iterator[str]:
     for item in value if isinstance(value, list) else ():
         if text(item):
             yield text(item).rstrip(",").strip()
+
+
+def number(value: object) -> float | None:
+    """A number that a weight can be; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= MAX_WEIGHT:
+        return None
+    return float(value)
 
 
 def text(value: object) -> str:

@@ -52,6 +52,7 @@ def detector_path(settings: Settings) -> Path:
     """Of the network that finds faces."""
     for shelf in shelves.shelves(KIND, settings):
         for path in sorted(shelf.folder.glob("**/*yunet*.onnx")):
-            return path
+            if path.is_file():
+                return path
     place = shelves.home(KIND, settings)
     raise FileError(f"faces are found by {YUNET} (of OpenCV's model zoo, MIT), which is not here: put it into {place}")

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from fromnoise.text.prompt_weights import MAX_WARNINGS, PromptWarning
 
+MAX_BYTES = 16 << 20  # of a file of wildcards
 MAX_LENGTH = 100_000  # characters of an expanded prompt
 MAX_CHOICES = 10_000  # choices made for one prompt
 MAX_TAKEN = 100  # options that one choice takes
@@ -184,6 +185,8 @@ def _options(folder: Path, name: str) -> list[str]:
     if not path.is_relative_to(folder):
         return []
     try:
+        if not path.is_file() or path.stat().st_size > MAX_BYTES:  # reading a pipe would wait for its other end
+            return []
         lines = path.read_text("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError):
         return []

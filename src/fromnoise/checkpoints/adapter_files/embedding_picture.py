@@ -24,7 +24,10 @@ TENSOR = "TORCHTENSOR"  # the JSON has {"TORCHTENSOR": [[...]]} for a tensor
 MAX_PIXELS = 1 << 26
 MAX_JSON = 1 << 26  # bytes; 75 vectors of SDXL have 4 MB
 MULTIPLIER, INCREMENT, MODULUS = 1664525, 1013904223, 1 << 32  # Numerical Recipes' generator, started with 0
-FAULTS = (UnidentifiedImageError, OSError, SyntaxError, ValueError, zlib.error, RecursionError)
+FAULTS = (  # of Pillow, zlib, and tensors made of what is no table of numbers
+    UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError, TypeError, RuntimeError,
+    OverflowError, zlib.error,
+)  # fmt: skip
 
 Bytes = NDArray[np.uint8]
 

@@ -12,6 +12,7 @@ from fromnoise.errors import FileError
 CONFIG = "adapter_config.json"
 METADATA = "lora_adapter_metadata"  # {"unet.r": 4, "unet.lora_alpha": 8, ...}
 MAX_BYTES = 1 << 20
+MAX_NUMBER = 1 << 20
 USABLE = ("LORA", "LOHA", "LOKR", "IA3", None)
 SAVED = "base_model.model."
 
@@ -66,9 +67,14 @@ def of_layer(config: Mapping[str, Any], pattern: str, layer: str, usual: Any) ->
     patterns = config.get(pattern)
     numbers = patterns if isinstance(patterns, dict) else {}
     for end, number in numbers.items():
-        if isinstance(number, (int, float)) and ends_with(layer, str(end)):
-            return number
-    return usual if isinstance(usual, (int, float)) else None
+        if usable(number) and ends_with(layer, str(end)):
+            return float(number)
+    return float(usual) if usable(usual) else None
+
+
+def usable(number: object) -> bool:
+    """Whether something is a number that a rank or an alpha can be."""
+    return isinstance(number, (int, float)) and abs(number) <= MAX_NUMBER
 
 
 def ends_with(layer: str, end: str) -> bool:
