@@ -1,5 +1,6 @@
 """Files found by name on the shelves of every layout of folders."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -184,6 +185,10 @@ def test_extra_model_paths_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert [item.name for item in items("loras", Settings((tree,)))] == ["a.pt", "a.pt", "b.pt"]
 
 
+UNFOLDING = "a0: &a0 [x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for i in range(1, 41))
+MERGING = "a0: &a0 {x: y}\n" + "".join(f"a{i}: &a{i} {{<<: [*a{i - 1}, *a{i - 1}]}}\n" for i in range(1, 41))
+
+
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
@@ -191,6 +196,12 @@ def test_extra_model_paths_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         ("- a", "not a table"),
         ("a: b", "section 'a'"),
         ("!!python/object:os.system x", "not YAML"),
+        ("!!python/object/apply:os.mkdir [canary]", "not YAML"),
+        ("a: 2001-99-99", "not YAML"),
+        ("a: {base_path: [x]}", "base_path of section 'a' is not the name of a folder"),
+        (UNFOLDING + "z: {base_path: *a40}", "its aliases unfold to too much"),
+        (MERGING + "z: *a40", "its aliases unfold to too much"),
+        ("a: &a {b: *a}", "its aliases unfold to too much"),
     ],
 )
 def test_a_bad_list_of_folders_is_refused(tmp_path: Path, text: str, fault: str) -> None:
@@ -198,6 +209,19 @@ def test_a_bad_list_of_folders_is_refused(tmp_path: Path, text: str, fault: str)
     file.write_text(text)
     assert fault in said("loras", "a", Settings((file,)))
     assert "cannot be read" in said("loras", "a", Settings((tmp_path / "gone.yaml",)))
+    assert not Path("canary").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes")
+def test_a_pipe_is_no_list_of_folders(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "paths.yaml")
+    assert "not a regular file" in said("loras", "a", Settings((tmp_path / "paths.yaml",)))
+
+
+def test_anchors_of_ordinary_lists_work(tmp_path: Path) -> None:
+    lora = put(tmp_path / "all/a.pt")
+    (tmp_path / "paths.yaml").write_text("x: &x {loras: all}\ny:\n  <<: *x\n")
+    assert listed("loras", Settings((tmp_path / "paths.yaml",))) == [lora]
 
 
 def test_a_folder_of_one_model_is_one_thing(models: Path) -> None:

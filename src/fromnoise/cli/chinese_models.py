@@ -1,7 +1,9 @@
 """The catalogue of what models are put together of, and of what is wrong with them; `chinese.py` joins it."""
 
 OURS = {
-    "The autoencoder of another file, instead of the model's.": "VAE： 用另一个文件的， 代替模型自带的。",
+    "The autoencoder of another file. automatic: the one that lies beside the model; none: the model's own.": (
+        "VAE： 用另一个文件的。 automatic： 模型旁边的那个； none： 模型自带的。"
+    ),
     "The U-Net of another file.": "U-Net： 用另一个文件的。",
     "The text encoder of another file; SDXL has two, give both.": (
         "文本编码器（CLIP）： 用另一个文件的； SDXL 有两个， 都要给。"

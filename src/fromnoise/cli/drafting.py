@@ -18,6 +18,7 @@ from fromnoise.cli.wording import with_styles
 from fromnoise.engine.choices import has_choices
 from fromnoise.engine.images import open_image
 from fromnoise.engine.recipe import MAX_SEED, ImageRef, Recipe
+from fromnoise.engine.recipe_files import OWN
 from fromnoise.errors import UserError
 from fromnoise.preprocessors import PREPROCESSORS
 from fromnoise.sampling.samplers import resolve
@@ -52,8 +53,8 @@ def drafted(order: Order) -> Recipe:
 def changed(recipe: Recipe, order: Order) -> Recipe:
     """`recipe` with what was said put in its place, settings of a part one by one."""
     given = said(order, recipe.steps)
-    for named in (given, given.get("refiner")):  # another model has another hash
-        if named and "model" in named:
+    for named in (given, given.get("refiner")):  # another model has another hash, and without one its VAE is looked for
+        if named and ("model" in named or ("vae" in named and named["vae"] is None)):
             named["model_hash"] = None
     return with_styles(Recipe.make(**merged(recipe.model_dump(), given)), order)
 
@@ -88,7 +89,7 @@ def said(order: Order, steps: int = Recipe.model_fields["steps"].default) -> dic
             found[name] = reference(path).model_dump()
     for name in ("unet", "vae"):
         if (typed := getattr(order, name)) is not None:
-            found[name] = weight_file(typed)
+            found[name] = vae_file(typed) if name == "vae" else weight_file(typed)
     if order.no_ema:
         found["ema"] = False
     if order.text_encoder:
@@ -100,6 +101,14 @@ def said(order: Order, steps: int = Recipe.model_fields["steps"].default) -> dic
         if value not in (None, [], ()) and is_option(field) and field.name not in BY_HAND:
             put(found, recipe_field(field), read(flag(field), recipe_field(field), value))
     return found
+
+
+def vae_file(typed: str) -> dict[str, str | None] | None:
+    """Nothing for "automatic": the one that belongs to the model; "none" and "off": what is in the model itself."""
+    word = typed.strip().lower()
+    if word in ("automatic", "auto"):
+        return None
+    return {"name": OWN, "hash": None} if word in (OWN, compact.OFF) else weight_file(typed)
 
 
 def weight_file(typed: str) -> dict[str, str | None] | None:

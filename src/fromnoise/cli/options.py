@@ -185,7 +185,15 @@ class Order:
     # how it is made
     model: Annotated[str | None, option(HOW, say("Name or path of the checkpoint."), default="builtin")] = None
     vae: Annotated[
-        str | None, option(HOW, say("The autoencoder of another file, instead of the model's."), metavar="FILE")
+        str | None,
+        option(
+            HOW,
+            say(
+                "The autoencoder of another file. automatic: the one that lies beside the model; none: the model's own."
+            ),
+            default="automatic",
+            metavar="FILE",
+        ),
     ] = None
     unet: Annotated[str | None, option(HOW, say("The U-Net of another file."), metavar="FILE")] = None
     text_encoder: Annotated[

@@ -10,6 +10,7 @@ from fromnoise.engine.profiles import PROFILES
 from fromnoise.engine.recipe import Recipe
 from fromnoise.engine.recipe_files import Weights, named_files
 from fromnoise.engine.recipe_guidance import GuidanceOptions
+from fromnoise.engine.vae_pairing import settled
 from fromnoise.errors import UserError
 from fromnoise.nn.hooks import transformer_blocks
 from fromnoise.text.prompt_source import read_source
@@ -61,12 +62,14 @@ def check_guidance(model: Model, recipe: Recipe) -> None:
 def check_files(model: Model, recipe: Recipe) -> None:
     """UserError where the model was put together of other files than the recipe's."""
     wanted = Weights.of(recipe)
-    if wanted != replace(model.made_of or Weights(""), model=recipe.model):
+    if wanted.automatic:
+        wanted = settled(wanted, model.path, model.settings)
+    if wanted != replace(model.made_of or Weights(""), model=recipe.model, automatic=False):
         raise UserError(
             f"{recipe.model} was loaded with other networks than the recipe names (unet, text_encoders, vae, ema, "
             "variant): load it with these"
         )
-    for file, digest in zip(named_files(recipe), model.hashes, strict=True):
+    for file, digest in zip(named_files(recipe), model.hashes, strict=False):  # one is more, if its VAE was found
         if file.hash is not None and not digest.startswith(file.hash.lower()):
             raise UserError(f"{file.name}: not the file of the recipe, whose hash is {file.hash}")
 

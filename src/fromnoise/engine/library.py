@@ -29,6 +29,7 @@ from fromnoise.engine.recipe_files import Weights
 from fromnoise.engine.residence import Residence
 from fromnoise.engine.shelves import BUILTIN, builtin
 from fromnoise.engine.vae_family import LABELS, SPACES, space_of
+from fromnoise.engine.vae_pairing import settled
 from fromnoise.errors import FileError, is_out_of_memory
 from fromnoise.nn import kernels, vae_strips
 from fromnoise.nn.clip import CLIPText
@@ -305,6 +306,8 @@ def load(
     """
     wanted = Weights(wanted) if isinstance(wanted, str) else wanted
     kernels.keep_in(settings.cache and settings.cache / "kernels")
+    named = wanted.vae is not None
+    wanted = settled(wanted, find(wanted.model, settings), settings)
     found = Found.of(wanted, settings)
     checkpoint = load_checkpoint(
         found.model,
@@ -322,7 +325,7 @@ def load(
     )
     digests = tuple(model_hash(files_of(path, wanted.variant), settings.hashes) for path in found.elsewhere)
     model = replace(model, made_of=wanted, hashes=digests)
-    if wanted.vae is not None and not allow_unmatched and (fault := model.vae_fault):
+    if named and not allow_unmatched and (fault := model.vae_fault):
         raise WrongFamily(f"{found.vae}: {fault}")
     return model
 

@@ -8,6 +8,7 @@ from fromnoise.engine.conditioning import Words, embeddings_named
 from fromnoise.engine.library import Model
 from fromnoise.engine.passes import orders
 from fromnoise.engine.recipe import Recipe
+from fromnoise.engine.recipe_files import OWN, WeightFile, Weights
 from fromnoise.engine.recipe_networks import NetworkUse
 
 
@@ -31,12 +32,16 @@ def noted(model: Model, recipe: Recipe) -> tuple[NetworkUse, ...]:
 def noted_files(model: Model, recipe: Recipe) -> dict[str, Any]:
     """The fields of a recipe that name the files its model is put together of, with their hashes."""
     digests = iter(model.hashes)
+    vae = recipe.vae
+    if vae is None or vae.name == OWN:
+        found = model.made_of.vae if model.made_of and Weights.of(recipe).automatic else None
+        vae = WeightFile(name=found) if found else None
     unet, *others = (
         [None if one is None else one.model_copy(update={"hash": next(digests)}).model_dump() for one in row]
-        for row in ((recipe.unet,), recipe.text_encoders, (recipe.vae,))
+        for row in ((recipe.unet,), recipe.text_encoders, (vae,))
     )
-    texts, vae = others
-    return {"unet": unet[0], "text_encoders": texts, "vae": vae[0]}
+    texts, autoencoder = others
+    return {"unet": unet[0], "text_encoders": texts, "vae": autoencoder[0]}
 
 
 def embeddings(model: Model, recipe: Recipe, words: Words) -> Iterator[NetworkUse]:

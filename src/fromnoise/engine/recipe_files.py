@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from fromnoise.engine.recipe import Recipe
 
 MAX_ENCODERS = 4
+OWN = "none"  # as the name of a VAE: the checkpoint's own, though another lies beside it
 MAX_NAME = 1000  # characters of a name or path
 
 
@@ -32,17 +33,22 @@ class Weights:
     vae: str | None = None
     ema: bool = False  # the running averages that full training checkpoints carry
     variant: str | None = None  # of the weights of folders, such as fp16
+    automatic: bool = True  # without `vae`, take the one that belongs to the checkpoint (`vae_pairing.py`)
 
     @classmethod
     def of(cls, recipe: "Recipe") -> Self:
-        """Of the model that begins a picture; a refiner is its checkpoint alone."""
+        """Of the model that begins a picture; a refiner is its checkpoint alone.
+
+        Recipes of finished pictures have the model's hash, and nothing about their files is left to be found.
+        """
         return cls(
             recipe.model,
             recipe.unet.name if recipe.unet else None,
             tuple(one.name for one in recipe.text_encoders),
-            recipe.vae.name if recipe.vae else None,
+            recipe.vae.name if recipe.vae and recipe.vae.name != OWN else None,
             recipe.ema,
             recipe.variant,
+            recipe.vae is None and recipe.model_hash is None,
         )
 
     @property
@@ -53,4 +59,5 @@ class Weights:
 
 def named_files(recipe: "Recipe") -> Iterator[WeightFile]:
     """Those of a recipe, in the order of `Weights.elsewhere`."""
-    yield from (one for one in (recipe.unet, *recipe.text_encoders, recipe.vae) if one is not None)
+    files = (recipe.unet, *recipe.text_encoders, recipe.vae)
+    yield from (one for one in files if one is not None and one.name != OWN)

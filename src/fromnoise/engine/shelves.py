@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import yaml
 
@@ -90,7 +90,9 @@ YAML_KEYS: dict[str, Kind] = {  # in extra_model_paths.yaml, where they are not 
     "annotators": "preprocessors",
 }
 EXTRA_PATHS = "extra_model_paths.yaml"
+VAE_MARK = ".vae"  # NAME.vae.pt lies beside NAME.ckpt, and is no checkpoint
 MAX_YAML = 1 << 20
+MAX_NODES = 10_000  # of the YAML, with a copy in place of each alias
 
 WEIGHTS = (".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin", ".gguf")  # of files alike but for it, the first
 SUFFIXES: dict[Kind, tuple[str, ...]] = {
@@ -197,8 +199,17 @@ def items(kind: Kind, settings: Settings) -> list[Item]:
     found: dict[Path, Item] = {}
     for shelf in shelves(kind, settings):
         for item in sorted(on_shelf(shelf, SUFFIXES.get(kind, WEIGHTS)), key=lambda item: item.name.lower()):
+            if kind != "checkpoints" or not is_paired(item):
+                found.setdefault(item.path.resolve(), item)
+    for shelf in shelves("checkpoints", settings) if kind == "vae" else ():
+        for item in sorted(filter(is_paired, on_shelf(shelf, WEIGHTS)), key=lambda item: item.name.lower()):
             found.setdefault(item.path.resolve(), item)
     return list(found.values())
+
+
+def is_paired(item: Item) -> bool:
+    """Whether it is the VAE of the checkpoint that it lies beside."""
+    return item.stem.lower().endswith(VAE_MARK) and not item.path.is_dir()
 
 
 def home(kind: Kind, settings: Settings) -> Path:
@@ -276,7 +287,10 @@ def extra_folders(kind: Kind, file: Path) -> list[Path]:
     for name, section in sections(file).items():
         if not isinstance(section, dict):
             raise FileError(f"{file}: section {name!r} is not a table of folders; see docs/library.md")
-        base = file.parent / expanded(section.get("base_path") or ".")
+        given = section.get("base_path") or "."
+        if not isinstance(given, str):
+            raise FileError(f"{file}: base_path of section {name!r} is not the name of a folder; see docs/library.md")
+        base = file.parent / expanded(given)
         for key, value in section.items():
             if YAML_KEYS.get(key, key) == kind and isinstance(value, str):
                 folders = [base / expanded(line.strip()) for line in value.splitlines() if line.strip()]
@@ -287,20 +301,46 @@ def extra_folders(kind: Kind, file: Path) -> list[Path]:
 def sections(file: Path) -> dict[str, object]:
     """A YAML file that is a table. FileError."""
     try:
+        if file.exists() and not file.is_file():
+            raise FileError(f"{file} is not a regular file; check FROMNOISE_MODELS")
         if file.stat().st_size > MAX_YAML:
             raise FileError(f"{file} is too large for a list of folders")
-        content = yaml.safe_load(file.read_text("utf-8"))
+        content = parsed(file.read_text("utf-8"))
     except OSError as error:
         raise FileError(f"{file} cannot be read ({error.strerror}); check FROMNOISE_MODELS") from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise FileError(f"{file} is not YAML ({' '.join(str(error).split())}); see docs/library.md") from error
     if not isinstance(content or {}, dict):
         raise FileError(f"{file} is not a table of folders; see docs/library.md")
     return content or {}
 
 
-def expanded(path: object) -> Path:
-    return Path(os.path.expandvars(str(path))).expanduser()
+def parsed(text: str) -> Any:
+    """What YAML says, if its aliases do not unfold to more than a list of folders could be. YAMLError, ValueError."""
+    loader = yaml.SafeLoader(text)
+    try:
+        root = loader.get_single_node()
+        if root is None:
+            return None
+        if unfolded(root, {}) > MAX_NODES:
+            raise ValueError("its aliases unfold to too much")
+        return loader.construct_document(root)
+    finally:
+        loader.dispose()
+
+
+def unfolded(node: yaml.Node, known: dict[yaml.Node, int]) -> int:
+    """How many nodes there would be without aliases; those within themselves are endless."""
+    if node not in known:
+        known[node] = MAX_NODES + 1
+        value = node.value if isinstance(node, yaml.CollectionNode) else ()
+        below = [part for item in value for part in (item if isinstance(item, tuple) else (item,))]
+        known[node] = min(MAX_NODES + 1, 1 + sum(unfolded(part, known) for part in below))
+    return known[node]
+
+
+def expanded(path: str) -> Path:
+    return Path(os.path.expandvars(path)).expanduser()
 
 
 def on_shelf(shelf: Shelf, suffixes: tuple[str, ...]) -> Iterator[Item]:

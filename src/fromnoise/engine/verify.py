@@ -36,6 +36,7 @@ from fromnoise.engine.metadata.read import read_any
 from fromnoise.engine.named_files import Missing, missing_networks, with_files
 from fromnoise.engine.profiles import PROFILES
 from fromnoise.engine.recipe import Recipe
+from fromnoise.engine.recipe_files import OWN
 from fromnoise.errors import FileError, FromnoiseError
 from fromnoise.settings import Settings
 
@@ -93,7 +94,7 @@ def again(
             f"{path}: made with another model than {recipe.model} here: its hash is {recipe.model_hash}, "
             f"not {model.sha256[:10]}; choose one with --model"
         )
-    return made_again(model, refiner_of(recipe, load), recipe.but(model_hash=None), max_batch=8)[0]
+    return made_again(model, refiner_of(recipe, load), without_hash(recipe), max_batch=8)[0]
 
 
 def sent_to_servers(settings: Settings | None) -> tuple[Path, ...]:
@@ -132,9 +133,15 @@ def verify(
         return replace(found, reason=f"{missing[0].path}: {missing[0].reason}")
     try:
         with threads(made.threads):
-            return compared(found, (model, refiner_of(recipe, load)), recipe.but(model_hash=None), path, made.company)
+            return compared(found, (model, refiner_of(recipe, load)), without_hash(recipe), path, made.company)
     except FromnoiseError as error:
         return replace(found, reason=str(error))
+
+
+def without_hash(recipe: Recipe) -> Recipe:
+    """The recipe for any model; what it is made of is still not looked for anew."""
+    own = {"vae": {"name": OWN}} if recipe.model_hash and recipe.vae is None else {}
+    return recipe.but(model_hash=None, **own)
 
 
 def refiner_of(recipe: Recipe, load: Load) -> Model | None:

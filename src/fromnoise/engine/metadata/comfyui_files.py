@@ -7,6 +7,7 @@ from fromnoise.engine.metadata.comfyui_networks import file_of
 from fromnoise.engine.metadata.draft import Draft
 from fromnoise.engine.metadata.networks import file_name
 from fromnoise.engine.recipe import Recipe
+from fromnoise.engine.recipe_files import OWN
 
 CHECKPOINT, UNET, VAE = "CheckpointLoaderSimple", "UNETLoader", "VAELoader"
 UNCLIP = "unCLIPCheckpointLoader"  # has a picture encoder besides
@@ -27,7 +28,8 @@ def loaders(recipe: Recipe) -> tuple[dict[str, Written], dict[str, Link]]:
     nodes: dict[str, Written] = {}
     links: dict[str, Link] = {"model": ["4", 0], "clip": ["4", 1], "vae": ["4", 2], "vision": ["4", 3]}
     own_eyes = any(prompt.model is None and prompt.vision is None for prompt in recipe.image_prompts)
-    lone = bool(recipe.vae and recipe.text_encoders)
+    vae = None if recipe.vae is None or recipe.vae.name == OWN else recipe.vae.name
+    lone = bool(vae and recipe.text_encoders)
     if not (lone and recipe.unet):
         kind, key = (UNET, "unet_name") if lone else (UNCLIP if own_eyes else CHECKPOINT, "ckpt_name")
         more: dict[str, object] = {"weight_dtype": "default"} if lone else {}
@@ -43,8 +45,8 @@ def loaders(recipe: Recipe) -> tuple[dict[str, Written], dict[str, Link]]:
         inputs |= {"type": "stable_diffusion" if len(names) == 1 else "sdxl"} if len(names) < 3 else {}
         nodes["31"] = {"class_type": ENCODERS[len(names)], "inputs": inputs}
         links["clip"] = ["31", 0]
-    if recipe.vae:
-        nodes["32"] = {"class_type": VAE, "inputs": {"vae_name": file_of(recipe.vae.name, ".safetensors")}}
+    if vae:
+        nodes["32"] = {"class_type": VAE, "inputs": {"vae_name": file_of(vae, ".safetensors")}}
         links["vae"] = ["32", 0]
     return nodes, links
 

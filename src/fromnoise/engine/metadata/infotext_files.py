@@ -7,6 +7,7 @@ from fromnoise.engine.metadata.draft import HASH, Draft
 from fromnoise.engine.metadata.networks import ENDINGS, file_name
 from fromnoise.engine.recipe import Recipe
 from fromnoise.engine.recipe_files import MAX_ENCODERS, WeightFile
+from fromnoise.engine.recipe_files import OWN as OWN_VAE
 
 SHORT = 10  # digits
 VAE, UNET, ENCODER, EMA, VARIANT = "VAE", "U-Net", "Text encoder", "EMA weights", "Weights variant"
@@ -15,7 +16,7 @@ OWN = ("", "None", "Automatic", "Default", "Built in")  # what tools write for t
 
 def file_fields(recipe: Recipe) -> Iterator[tuple[str, str]]:
     """Names and hashes of the files, for the VAE as AUTOMATIC1111 writes them."""
-    if recipe.vae:
+    if recipe.vae and recipe.vae.name != OWN_VAE:
         yield from named(VAE, recipe.vae, ".safetensors")
     if recipe.unet:
         yield from named(UNET, recipe.unet)

@@ -11,6 +11,7 @@ from importlib.resources import files
 from typing import Any
 
 from fromnoise.engine.catalogue import Catalogue
+from fromnoise.engine.recipe_files import OWN
 from fromnoise.errors import UserError
 
 NOTHING = (None, "", "None", "Automatic", "Use same checkpoint")
@@ -73,6 +74,8 @@ def apply(settings: Mapping[str, Any], fields: dict[str, Any], catalogue: Catalo
     for name, part in (("sd_vae", "vae"), ("sd_unet", "unet")):
         if (file := settings.get(name)) not in NOTHING:
             fields[part] = {"name": str(file).partition(" [")[0].strip()}
+    if settings.get("sd_vae") == "None":
+        fields["vae"] = {"name": OWN}
     apply_skip(settings, fields)
     apply_noise(settings, fields)
     apply_sampler(settings, fields, catalogue)
