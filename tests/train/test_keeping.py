@@ -166,4 +166,4 @@ def test_a_stopped_run_does_not_draw_again(tmp_path: Path) -> None:
 
 
 def test_short_trainings_draw_little() -> None:
-    assert [drawings(n) for n in (1, 16, 17, 10**6)] == [1, 1, 2, 48]
+    assert [drawings(n) for n in (1, 8, 9, 10**6)] == [1, 1, 2, 128]

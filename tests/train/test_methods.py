@@ -168,14 +168,14 @@ def test_after_sigkill_it_goes_on_to_the_last_bit(method: str, folder: Path, tmp
     def run(place: Path, killed: bool) -> FineTuneTask:
         one = task(method, folder, **more)
         if killed:
-            loss = one.loss
+            parts = one.parts
 
-            def deadly(step: int) -> tuple[Tensor, Mapping[str, float]]:
+            def deadly(step: int) -> Iterator[tuple[Tensor, Mapping[str, float]]]:
                 if step == 5:
                     os.kill(os.getpid(), signal.SIGKILL)
-                return loss(step)
+                return parts(step)
 
-            one.loss = deadly  # type: ignore[method-assign]
+            one.parts = deadly  # type: ignore[method-assign]
         with one.applied():
             train(one, CONFIG, place)
         return one
@@ -316,7 +316,7 @@ def test_an_lcm_lora_is_the_identity_where_there_is_no_noise(folder: Path) -> No
     one: Any = task("lcm", folder)
     x, answered = torch.randn(2, 4, 8, 8), torch.randn(2, 4, 8, 8)
     assert torch.equal(one.final(x, torch.tensor([0, 0]), answered), x)
-    clean, noise = one.parts(x, torch.tensor([500, 500]), answered)
+    clean, noise = one.meant(x, torch.tensor([500, 500]), answered)
     kept = one.model.table.alphas_cumprod[500]
     torch.testing.assert_close(kept.sqrt() * clean + (1 - kept).sqrt() * noise, x)
 

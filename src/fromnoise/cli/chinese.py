@@ -325,6 +325,7 @@ ELSEWHERE = {  # sentences of the engine and of typer, which speak English only;
     **chinese_networks.ELSEWHERE,
     **chinese_prompts.ELSEWHERE,
     **chinese_shelf.ELSEWHERE,
+    **chinese_training.ELSEWHERE,
     **chinese_weights.ELSEWHERE,
     "another file of that name is here": "同名文件的内容不同",
     "yes": "是",

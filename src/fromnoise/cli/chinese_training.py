@@ -199,3 +199,29 @@ OURS = {
         "请说明图片在哪里：fromnoise train {method} 数据 --name 名字"
     ),
 }
+
+ELSEWHERE = {
+    "out of memory: from here on with gradient checkpointing, which takes more time": (
+        "内存不足：从这里起使用梯度检查点，会慢一些"
+    ),
+    "out of memory: from here on each batch is taken in {parts} parts, with the same gradient": (
+        "内存不足：从这里起每批拆成 {parts} 份，梯度不变"
+    ),
+    "out of memory: from here on weights that do not learn are kept in {dtype} ({option})": (
+        "内存不足：从这里起冻结的权重改用 {dtype} 存放（{option}）"
+    ),
+    "out of memory at step {step}, and nothing is left to save: {remedy}": (
+        "第 {step} 步内存不足，已经没有办法再省："
+        "请减小 --resolution，或换一种方法，例如 --rank 更低、加 --no-text 的 LoRA"
+    ),
+    "the loss is not finite at step {step}: {kept}; lower the learning rate and start it again": (
+        "第 {step} 步的损失不是有限数（{kept}）；请降低学习率后重新开始"
+    ),
+    "the gradient is not finite at step {step}: {kept}; lower the learning rate and start it again": (
+        "第 {step} 步的梯度不是有限数（{kept}）；请降低学习率后重新开始"
+    ),
+    "the loss has grown {times} times above its lowest at step {step}: {kept}; "
+    "lower the learning rate and start it again": (
+        "第 {step} 步的损失涨到最低值的 {times} 倍（{kept}）；请降低学习率后重新开始"
+    ),
+}

@@ -64,7 +64,7 @@ class DistilTraining(LoRATraining):
 class DistilTask(FineTuneTask):
     """The consistency loss in place of the diffusion loss."""
 
-    def loss(self, step: int) -> tuple[Tensor, Mapping[str, float]]:
+    def parts(self, step: int) -> Iterator[tuple[Tensor, Mapping[str, float]]]:
         training = self.trainable
         assert isinstance(training, DistilTraining)
         options, model = training.options, self.model
@@ -88,9 +88,9 @@ class DistilTask(FineTuneTask):
                 wanted = self.final(earlier, before, self.answer(earlier, before, batch))
         c = options.huber
         losses = (((student - wanted).square() + c * c).sqrt() - c).mean(dim=(1, 2, 3))
-        return losses.mean(), {}
+        yield losses.mean(), {}
 
-    def parts(self, noisy: Tensor, timesteps: Tensor, answer: Tensor) -> tuple[Tensor, Tensor]:
+    def meant(self, noisy: Tensor, timesteps: Tensor, answer: Tensor) -> tuple[Tensor, Tensor]:
         """The clean latents and the noise that an answer means."""
         keep, add = mixing(timesteps, self.model.table, noisy)
         answer = answer.float()
@@ -102,12 +102,12 @@ class DistilTask(FineTuneTask):
         """Where the consistency function goes: equation 9, so that it is the identity where there is no noise."""
         scaled = TIME_SCALE * timesteps.float().view(-1, 1, 1, 1)
         skip = SIGMA_DATA**2 / (scaled**2 + SIGMA_DATA**2)
-        return skip * noisy + scaled * (scaled**2 + SIGMA_DATA**2).rsqrt() * self.parts(noisy, timesteps, answer)[0]
+        return skip * noisy + scaled * (scaled**2 + SIGMA_DATA**2).rsqrt() * self.meant(noisy, timesteps, answer)[0]
 
     def step_back(
         self, noisy: Tensor, now: Tensor, before: Tensor, answers: tuple[Tensor, Tensor], scale: Tensor
     ) -> Tensor:
         """One guided DDIM step of the teacher: Song et al. (2021), equation 12 without noise."""
-        (clean, noise), (clean_empty, noise_empty) = (self.parts(noisy, now, answer) for answer in answers)
+        (clean, noise), (clean_empty, noise_empty) = (self.meant(noisy, now, answer) for answer in answers)
         keep, add = mixing(before, self.model.table, noisy)
         return keep * (clean + scale * (clean - clean_empty)) + add * (noise + scale * (noise - noise_empty))

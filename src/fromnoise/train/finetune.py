@@ -4,7 +4,7 @@ Ho et al. (2020) on latents; the loss, its weights and the noise are `objective.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,17 +30,18 @@ from fromnoise.train.data.captions import Moment, spoken
 from fromnoise.train.data.openers import Openers
 from fromnoise.train.data.pictures import Cut
 from fromnoise.train.emoji import philox
-from fromnoise.train.keeping import Kept, drawings, drawn, known_words, other_captions, stored
+from fromnoise.train.keeping import Kept, KeptStates, drawings, drawn, known_words, other_captions, short, stored
 from fromnoise.train.latents import Encoded as EncodedPicture
 from fromnoise.train.latents import LatentCache
 from fromnoise.train.noising import Noising, normal
 from fromnoise.train.objective import Objective, noised, target_of
-from fromnoise.train.recompute import recomputing
 from fromnoise.train.sampling import with_words
+from fromnoise.train.tightness import Tightness
 from fromnoise.train.trainable import Trainable
 
 AESTHETIC = 6.0  # what SDXL's refiner is told of pictures
 REMEMBERED = 4096  # captions whose states are kept
+REMEMBERED_STATES = 256  # of other captions, that text encoders are held to
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,14 @@ class Batch:
     clean: Tensor  # latents (b c h w), scaled
     controls: Tensor | None  # (b 3 H W) in [0, 1]
 
+    def of(self, now: slice) -> Self:
+        """Some of its pictures."""
+        controls = None if self.controls is None else self.controls[now]
+        return replace(
+            self, items=self.items[now], pictures=self.pictures[now], captions=self.captions[now],
+            clean=self.clean[now], controls=controls,
+        )  # fmt: skip
+
     def saying(self, captions: Sequence[str]) -> Self:
         """The same with other captions."""
         return replace(self, captions=captions)
@@ -88,6 +97,8 @@ class FineTuneTask:
         self.encoder = self._encoder()
         self.is_applied = False
         self.kept: Kept | None = None
+        self.kept_states: KeptStates | None = None
+        self.tightness = Tightness()
 
     @contextmanager
     def applied(self) -> Iterator[None]:
@@ -97,8 +108,7 @@ class FineTuneTask:
             return
         with ExitStack() as stack:
             stack.enter_context(self.trainable.applied())
-            if self.lesson.recompute:
-                stack.enter_context(recomputing((self.model.unet, *self.model.text)))
+            self.tightness.enter(stack, self.model, recompute=self.lesson.recompute)
             self.is_applied = True
             try:
                 yield
@@ -108,29 +118,50 @@ class FineTuneTask:
                     self.openers.close()
 
     def loss(self, step: int) -> tuple[Tensor, Mapping[str, float]]:
-        """That of a batch, and how pictures of the concept and of its class in general fare apart."""
+        """That of a step as a whole: the sum of its parts."""
+        parts = list(self.parts(step))
+        return torch.stack([loss for loss, _ in parts]).sum(), summed(figures for _, figures in parts)
+
+    def parts(self, step: int) -> Iterator[tuple[Tensor, Mapping[str, float]]]:
+        """The loss of a step, bit by bit, so that each can be differentiated before the next is computed.
+
+        The pictures at once, or as few together as memory allows; then what is to be kept. Figures tell how pictures of
+        the concept and of its class in general fare apart.
+        """
         lesson, model = self.lesson, self.model
-        batch = self.batch(step)
-        clean = batch.clean
-        drawn = lesson.noising.draw(clean, lesson.seed, step)
-        noisy = noised(clean, drawn.disturbing, drawn.timesteps, model.table)
-        target = target_of(clean, drawn.noise, drawn.timesteps, model.table, model.facts.prediction)
-        with self.applied(), self.chance(step):
-            predicted = self.answer(noisy, drawn.timesteps, batch)
-        regular = torch.tensor([item.example.regular for item in batch.items], device=clean.device)
-        losses = lesson.objective.loss(
-            predicted, target, drawn.timesteps, model.table, model.facts.prediction,
-            mask=masks(batch.pictures, clean), regular=regular,
-        )  # fmt: skip
-        figures = {"own": float(losses.detach()[~regular].mean())} if (~regular).any() else {}
-        if regular.any():
-            figures["regular"] = float(losses.detach()[regular].mean())
-        loss = losses.mean()
-        if self.kept and (kept := self.kept.at(lesson.seed, step, len(clean))).captions:
-            strayed = self.strayed(kept, step)
-            figures["strayed"] = float(strayed.detach())
-            loss = loss + lesson.keep * strayed
-        return loss, figures
+        whole = self.batch(step)
+        drawn = lesson.noising.draw(whole.clean, lesson.seed, step)
+        noisy = noised(whole.clean, drawn.disturbing, drawn.timesteps, model.table)
+        target = target_of(whole.clean, drawn.noise, drawn.timesteps, model.table, model.facts.prediction)
+        regular = torch.tensor([item.example.regular for item in whole.items])
+        counts = {"own": int((~regular).sum()), "regular": int(regular.sum())}
+        together = -(-len(whole.items) // self.tightness.parts)
+        for start in range(0, len(whole.items), together):
+            now = slice(start, start + together)
+            batch, timesteps, marked = whole.of(now), drawn.timesteps[now], regular[now].to(noisy.device)
+            with self.applied(), self.chance(step):
+                predicted = self.answer(noisy[now], timesteps, batch)
+            losses = lesson.objective.loss(
+                predicted, target[now], timesteps, model.table, model.facts.prediction,
+                mask=masks(batch.pictures, batch.clean), regular=marked,
+            )  # fmt: skip
+            apart = {"own": losses.detach()[~marked], "regular": losses.detach()[marked]}
+            yield (
+                losses.sum() / len(whole.items),
+                {name: float(found.sum()) / counts[name] for name, found in apart.items() if len(found)},
+            )
+        if self.kept and (kept := self.kept.at(lesson.seed, step, len(whole.items))).captions:
+            for start in range(0, len(kept.captions), together):
+                some = kept.some(slice(start, start + together))
+                strayed = self.strayed(some, step) * (len(some.captions) / len(kept.captions))
+                yield lesson.keep * strayed, {"strayed": float(strayed.detach())}
+        if self.kept_states:
+            strayed = self.strayed_states(*self.kept_states.at(lesson.seed, step, len(whole.items)), step)
+            yield lesson.keep * strayed, {"strayed_text": float(strayed.detach())}
+
+    def tighten(self) -> str | None:
+        """Take less memory from now on: what is done about it, or None where nothing is left to do."""
+        return self.tightness.tighten(self.model, max(pool.batch_size for pool in self.lesson.schedule.pools))
 
     def keep(self, called: str, folder: Path, half: bool) -> None:
         """Note what the model answers, before it learns, where `called` is not said."""
@@ -148,6 +179,21 @@ class FineTuneTask:
         self.kept = stored(
             folder / "kept.safetensors", lambda: drawn(model, answer, captions, lesson.side, lesson.seed), key
         )
+
+        if self.trainable.trains_text and not self.trainable.embeddings():
+            said = short(other_captions(own, called, known_words(model), lesson.seed + 1, REMEMBERED_STATES))
+            with torch.no_grad():
+                contexts = [self.states(said[i : i + 16]) for i in range(0, len(said), 16)]
+            self.kept_states = KeptStates(
+                tuple(said), torch.cat([c.context.float().cpu() for cs in contexts for c in cs])
+            )
+
+    def strayed_states(self, captions: Sequence[str], contexts: Tensor, step: int) -> Tensor:
+        """How far text states are from those before: the mean square, as a share of theirs."""
+        with self.applied(), self.chance(step):
+            now = torch.cat([state.context for state in self.states(captions)])
+        before = contexts.to(now.device)
+        return (now.float() - before).square().mean() / before.square().mean()
 
     def strayed(self, kept: Kept, step: int) -> Tensor:
         """How far answers are from those before: the mean square."""
@@ -287,6 +333,15 @@ class FineTuneTask:
                 predicted = self.answer(noisy, drawn.timesteps, batch)
             losses.append(float((predicted.float() - target).square().mean()))
         return {"held_out_loss": sum(losses) / len(losses)} if losses else {}
+
+
+def summed(figures: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """By name."""
+    found: dict[str, float] = {}
+    for one in figures:
+        for name, value in one.items():
+            found[name] = found.get(name, 0.0) + value
+    return found
 
 
 def masks(pictures: Sequence[EncodedPicture], like: Tensor) -> Tensor | None:

@@ -24,13 +24,27 @@ from fromnoise.train.emoji import philox
 from fromnoise.train.noising import normal
 from fromnoise.train.objective import STEPS, mixing
 
-DRAWINGS = 48  # of random words, at most
-CALLS = 8  # of the network for each
+DRAWINGS = 128  # of random words, at most
+CALLS = 4  # of the network for each
 SHARE = 2  # so many pictures are learnt from for each example that is kept
 TOGETHER = 8
+SAYINGS = 2  # captions that text encoders are asked for each picture that is learnt from
 EMPTY, ALONE = 0.1, 0.5  # shares of drawings under no caption, and under words without the rest of a caption
 FEWEST = 50  # words that stand out, to count as those the model knows
 Answer = Callable[[Tensor, Tensor, Sequence[str]], Tensor]  # noisy (b c h w), timesteps (b), captions: like noisy
+
+
+@dataclass(frozen=True)
+class KeptStates:
+    """What the text encoders said: of n captions, each of one window."""
+
+    captions: tuple[str, ...]
+    contexts: Tensor  # (n 77 d)
+
+    def at(self, seed: int, step: int, batch: int) -> tuple[list[str], Tensor]:
+        """Those of a step of so many pictures."""
+        chosen = philox(seed, 27, step).integers(0, len(self.captions), batch * SAYINGS).tolist()
+        return [self.captions[i] for i in chosen], self.contexts[chosen]
 
 
 @dataclass(frozen=True)
@@ -49,10 +63,19 @@ class Kept:
         captions = tuple(self.captions[i] for i in chosen)
         return Kept(self.noisy[chosen], self.timesteps[chosen], self.answers[chosen], captions)
 
+    def some(self, now: slice) -> "Kept":
+        return Kept(self.noisy[now], self.timesteps[now], self.answers[now], self.captions[now])
+
 
 def drawings(pictures: int) -> int:
     """How many it takes for a training that looks at so many pictures."""
     return max(1, min(DRAWINGS, -(-pictures // (SHARE * CALLS))))
+
+
+def short(captions: Sequence[str]) -> list[str]:
+    """Those that fit into one window."""
+    tokenizer = Tokenizer()
+    return [caption for caption in captions if len(tokenizer.encode(caption)) <= tokenizer.window - 2]
 
 
 def trigger(captions: Sequence[str], name: str) -> str:

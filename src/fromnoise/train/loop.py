@@ -3,6 +3,8 @@
 A method gives a `Task`; the loop does everything that methods have in common.
 """
 
+import gc
+import logging
 import math
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,14 +12,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from fromnoise.checkpoints.files import read
 from fromnoise.engine.memory import best_dtype
-from fromnoise.errors import UserError
+from fromnoise.errors import UserError, is_out_of_memory
 from fromnoise.train.average import Average
 from fromnoise.train.curve import draw_curve
 from fromnoise.train.log import Log, Silent
@@ -27,6 +29,8 @@ from fromnoise.train.state import State
 from fromnoise.train.steppers import FusedBackward, looked_at, steppers_of, training
 from fromnoise.train.watch import Diverged, Watch
 from fromnoise.train.workers import Alone, spread
+
+SMALLER = "train at a smaller --resolution, or another method, such as a LoRA of a lower --rank with --no-text"
 
 
 class Task(Protocol):
@@ -40,6 +44,19 @@ class Task(Protocol):
 
     def report(self, step: int, averaged: nn.Module, folder: Path) -> Mapping[str, float]:
         """Write sample sheets into `folder` and measure; `averaged` is `module` with its averaged weights."""
+        ...
+
+
+@runtime_checkable
+class Thrifty(Protocol):
+    """A task that can do with less memory."""
+
+    def parts(self, step: int) -> Iterator[tuple[Tensor, Mapping[str, float]]]:
+        """The loss of batch `step` in parts, whose sum it is: each is differentiated before the next is computed."""
+        ...
+
+    def tighten(self) -> str | None:
+        """Take less memory from now on: what is done about it, or None where nothing is left to do."""
         ...
 
 
@@ -145,16 +162,46 @@ class Loop:
         return module
 
     def gradient(self, number: int) -> tuple[float, Mapping[str, float]]:
-        """Leave the gradient of a step's batches in the parameters; their mean loss."""
+        """Leave the gradient of a step's batches in the parameters; their mean loss. UserError: not enough memory."""
+        while True:
+            try:
+                return self._gradient(number)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error) or not isinstance(self.task, Thrifty):
+                    raise
+                remark = self.task.tighten()
+                if remark is None:
+                    raise UserError(f"out of memory at step {number}, and nothing is left to save: {SMALLER}") from None
+            for parameter in self.task.module.parameters():
+                parameter.grad = None
+            gc.collect()
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+            logging.getLogger(__name__).warning(remark)
+
+    def _gradient(self, number: int) -> tuple[float, Mapping[str, float]]:
         config, total, figures = self.config, 0.0, dict[str, float]()
-        for part in range(config.accumulate):
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
-                loss, told = self.task.loss(number * config.accumulate + part)
-            (loss / config.accumulate if config.accumulate > 1 else loss).backward()  # type: ignore[no-untyped-call]
-            total += float(loss.detach()) / config.accumulate
-            for name, value in told.items():
-                figures[name] = figures.get(name, 0.0) + value / config.accumulate
+        for batch in range(config.accumulate):
+            parts = self.parts(number * config.accumulate + batch)
+            while True:
+                with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+                    part = next(parts, None)
+                if part is None:
+                    break
+                loss, told = part
+                (loss / config.accumulate if config.accumulate > 1 else loss).backward()  # type: ignore[no-untyped-call]
+                total += float(loss.detach()) / config.accumulate
+                for name, value in told.items():
+                    figures[name] = figures.get(name, 0.0) + value / config.accumulate
+                del part, loss
         return total, figures
+
+    def parts(self, step: int) -> Iterator[tuple[Tensor, Mapping[str, float]]]:
+        """The loss of a batch: whole, or in parts where the task has it in parts and no weight steps in between."""
+        if isinstance(self.task, Thrifty) and not self.fused:
+            yield from self.task.parts(step)
+        else:
+            yield self.task.loss(step)
 
     def advance(self, step: int, work: Alone) -> None:
         """One step from `step` to the next. Diverged."""

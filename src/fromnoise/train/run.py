@@ -16,7 +16,6 @@ from fromnoise.engine.library import SCALINGS, Model
 from fromnoise.engine.memory import Placement, best_dtype
 from fromnoise.engine.recipe import Recipe
 from fromnoise.errors import FileError, UserError
-from fromnoise.nn.ops import Conv2d, Linear
 from fromnoise.sampling.schedules import NoiseTable
 from fromnoise.settings import Settings
 from fromnoise.train.class_pictures import drawn_class
@@ -29,6 +28,7 @@ from fromnoise.train.methods import METHODS
 from fromnoise.train.noising import Noising
 from fromnoise.train.objective import Objective
 from fromnoise.train.ranks import is_first, local_device
+from fromnoise.train.tightness import keep_in_eight_bits
 from fromnoise.train.told import told
 from fromnoise.train.trainable import Trainable
 from fromnoise.train.watch import Diverged
@@ -143,16 +143,8 @@ def loaded(run: Run, device: torch.device, settings: Settings) -> Model:
     if run.objective.zero_terminal_snr and not model.facts.zero_snr:
         model = replace(model, table=NoiseTable.ldm(zero_snr=True), facts=replace(model.facts, zero_snr=True))
     if run.base == "fp8":
-        in_eight_bits(model)
+        keep_in_eight_bits(model)
     return replace(model, scalings=SCALINGS[model.facts.prediction])
-
-
-@torch.no_grad()
-def in_eight_bits(model: Model) -> None:
-    """Keep the weights of the U-Net's layers in float8; they are widened where they are used."""
-    for module in model.unet.modules():
-        if isinstance(module, (Linear, Conv2d)):
-            module.weight = torch.nn.Parameter(module.weight.to(torch.float8_e4m3fn), requires_grad=False)
 
 
 def fit(training: Trainable, pools: Sequence[Pool]) -> None:

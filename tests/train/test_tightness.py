@@ -1,0 +1,142 @@
+"""Out of memory in training: the plan gets tighter, the gradient stays what it was, and each step is told once."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from fromnoise.engine.library import Model
+from fromnoise.errors import UserError
+from fromnoise.train.data.batches import Schedule, gathered
+from fromnoise.train.data.source import Dataset, Subset
+from fromnoise.train.finetune import Batch, FineTuneTask, Lesson
+from fromnoise.train.loop import LoopConfig, train
+from fromnoise.train.methods import METHODS
+from fromnoise.train.noising import Noising
+from fromnoise.train.objective import Objective
+from fromnoise.train.tightness import Tightness, layers, weight_of
+from tests.train.test_lora import model
+
+LOOP = LoopConfig(2, optimizer="SGDNesterov", learning_rate=1e-2, warmup=0, average=0.0, bfloat16=False)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    path = tmp_path / "pictures"
+    path.mkdir()
+    for number in range(3):
+        Image.effect_noise((64, 64), 80).convert("RGB").save(path / f"{number}.png")
+        (path / f"{number}.txt").write_text(f"mycat, number {number}")
+    return path
+
+
+class Short(FineTuneTask):
+    """A task on a machine that has memory for so many pictures, and for no activations but those at checkpoints."""
+
+    most = 1
+
+    def answer(self, noisy: Tensor, timesteps: Tensor, batch: Batch) -> Tensor:
+        if torch.is_grad_enabled() and (len(noisy) > self.most or not self.tightness.recompute):
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return super().answer(noisy, timesteps, batch)
+
+
+class Hopeless(FineTuneTask):
+    def answer(self, noisy: Tensor, timesteps: Tensor, batch: Batch) -> Tensor:
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory")
+
+
+def task(kind: type[FineTuneTask], folder: Path, method: str = "lora", dropout: float = 0.0) -> FineTuneTask:
+    on = model()
+    fields = {"rank": 4, "alpha": 4, "dropout": dropout} if method == "lora" else {}
+    training = METHODS[method].begin(on, METHODS[method].options.model_validate(fields), 0)
+    pool = gathered(Dataset(subsets=(Subset(image_dir=folder),), batch_size=3, resolution=64))
+    return kind(on, training, Lesson(Schedule((pool,), 0), 2, Objective(), Noising(), side=64))
+
+
+def trained(one: FineTuneTask, folder: Path) -> dict[str, Tensor]:
+    one.keep("mycat", folder, False)
+    with one.applied():
+        train(one, LOOP, folder)
+    return {name: p.detach().clone() for name, p in one.module.named_parameters()}
+
+
+def test_it_ends_where_a_machine_with_memory_ends(
+    folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    plenty = trained(task(FineTuneTask, folder), tmp_path / "plenty")
+    with caplog.at_level(logging.WARNING, "fromnoise"):
+        short = trained(task(Short, folder), tmp_path / "short")
+    for name, weight in plenty.items():
+        torch.testing.assert_close(short[name], weight, rtol=1e-4, atol=1e-6)
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == 3
+    assert "gradient checkpointing" in told[0]
+    assert "2 parts" in told[1]
+    assert "3 parts" in told[2]
+
+
+def test_parts_are_the_loss(folder: Path) -> None:
+    one = task(FineTuneTask, folder)
+    with one.applied():
+        whole, figures = one.loss(0)
+        whole.backward()
+        gradients = [p.grad.clone() for p in one.module.parameters() if p.grad is not None]
+        for p in one.module.parameters():
+            p.grad = None
+        one.tightness.parts = 3
+        parts = list(one.parts(0))
+        assert len(parts) == 3
+        assert sum(float(loss.detach()) for loss, _ in parts) == pytest.approx(float(whole.detach()), rel=1e-5)
+        assert sum(told["own"] for _, told in parts) == pytest.approx(figures["own"], rel=1e-5)
+        for loss, _ in parts:
+            loss.backward()
+    again = [p.grad for p in one.module.parameters() if p.grad is not None]
+    for a, b in zip(gradients, again, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-6)
+
+
+def sizes(on: Model) -> set[int]:
+    return {weight_of(layer).element_size() for layer in layers(on)}
+
+
+def test_then_frozen_weights_take_fewer_bits(folder: Path) -> None:
+    one = task(FineTuneTask, folder)
+    before = float(one.loss(0)[0].detach())
+    one.tightness = Tightness(parts=3, recompute=True)
+    assert sizes(one.model) == {4}
+    assert "bfloat16" in (one.tighten() or "")
+    assert sizes(one.model) == {2}
+    assert float(one.loss(0)[0].detach()) == pytest.approx(before, rel=0.05)
+    assert "float8" in (one.tighten() or "")
+    assert sizes(one.model) == {1}
+    assert float(one.loss(0)[0].detach()) == pytest.approx(before, rel=0.2)
+    assert one.tighten() is None
+
+
+def test_weights_that_learn_keep_their_bits(folder: Path) -> None:
+    one = task(FineTuneTask, folder, "finetune")
+    one.tightness = Tightness(parts=3, recompute=True)
+    assert one.tighten() is None
+    assert {p.element_size() for p in one.module.parameters()} == {4}
+
+
+def test_where_nothing_is_left_it_says_so(folder: Path, tmp_path: Path) -> None:
+    one = task(Hopeless, folder)
+    with pytest.raises(UserError, match="--resolution"), one.applied():
+        train(one, LOOP, tmp_path / "run")
+
+
+def test_other_errors_are_told_as_they_are(folder: Path, tmp_path: Path) -> None:
+    class Broken(FineTuneTask):
+        def captions(self, items: Sequence[object], step: int, epoch: int) -> list[str]:
+            raise RuntimeError("something else")
+
+    one = task(Broken, folder)
+    with pytest.raises(RuntimeError, match="something else"), one.applied():
+        train(one, LOOP, tmp_path / "run")
+    assert not one.tightness.recompute
