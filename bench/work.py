@@ -9,7 +9,7 @@ from torch import nn
 
 from fromnoise.nn import clip, unet, vae
 
-Task = Literal["step", "attention", "decode", "text", "load", "picture", "batch", "memory"]
+Task = Literal["step", "attention", "decode", "text", "load", "picture", "batch", "memory", "train"]
 TASKS: tuple[Task, ...] = get_args(Task)
 
 

@@ -3,6 +3,6 @@
 # 让整个模型学会一样东西（DreamBooth），同时保住原有的。Then: fromnoise "dango, flat style" --model dango
 set -euo pipefail
 data=${DATA:-$(dirname "$0")/data}
-${FROMNOISE:-fromnoise} train dreambooth "$data/dango" --name dango --steps "${STEPS:-200}" --batch 4 \
-  --learning_rate 1e-4 --text --class_prompt "a lollipop" --class_pictures "${CLASS_PICTURES:-32}" \
+${FROMNOISE:-fromnoise} train dreambooth "$data/dango" --name dango --steps "${STEPS:-80}" --batch 4 \
+  --learning_rate 1e-4 --text \
   --sample "dango, noto style, red background" "$@"

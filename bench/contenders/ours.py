@@ -37,7 +37,7 @@ def prepare(job: Job, *, dtype: str | None = None) -> Work:
     kernels.keep_in((settings.read().cache or Path(tempfile.gettempdir())) / "kernels")
     return {
         "step": step, "batch": step, "attention": attention, "decode": decode, "picture": picture, "text": text,
-        "load": load, "memory": memory,
+        "load": load, "memory": memory, "train": train,
     }[job.task](job)  # fmt: skip
 
 
@@ -141,6 +141,12 @@ def memory(job: Job) -> Work:
         return {"sum of pixels": float(np.asarray(made.image).sum())}
 
     return work
+
+
+def train(job: Job) -> Work:
+    from bench.contenders.training import ours
+
+    return ours(job)
 
 
 def load(job: Job) -> Work:

@@ -21,6 +21,7 @@ def prepare(job: Job, *, dtype: str | None = None, channels_last: bool = False, 
         "picture": picture,
         "text": text,
         "load": load,
+        "train": train,
     }
     return prepared[job.task](job, channels_last, compiled)
 
@@ -121,6 +122,12 @@ def random_text(config: Any, dtype: torch.dtype) -> Any:
         if name.endswith("position_ids"):
             buffer.copy_(torch.arange(buffer.shape[-1]))
     return encoder
+
+
+def train(job: Job, channels_last: bool, compiled: bool) -> Work:
+    from bench.contenders.training import diffusers
+
+    return diffusers(job)
 
 
 def text(job: Job, channels_last: bool, compiled: bool) -> Work:

@@ -33,7 +33,7 @@ def command(folder: Path) -> Path:
 
 
 def run(name: str, folder: Path) -> Path:
-    environment = {**os.environ, "FROMNOISE": str(command(folder)), "STEPS": "2", "CLASS_PICTURES": "1",
+    environment = {**os.environ, "FROMNOISE": str(command(folder)), "STEPS": "2",
                    "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1", "FROMNOISE_CACHE": str(folder)}  # fmt: skip
     subprocess.run(
         ["bash", str(ROOT / f"examples/train_{name}.sh"), "--batch", "1", "--sample_every_n_steps", "1000",

@@ -46,7 +46,7 @@ def learnt(folder: Path, place: Path, *, keep: bool, method: str = "lora") -> tu
     assert kept is not None
     if not keep:
         one.kept = None
-    rate = {"lora": 2e-2, "finetune": 3e-3, "hypernetwork": 2e-2}[method]
+    rate = {"lora": 2e-2, "finetune": 1e-3, "hypernetwork": 2e-2}[method]
     with one.applied():
         train(
             one, LoopConfig(16, learning_rate=rate, warmup=0, average=0.0, bfloat16=False, diverged=0), place / method
