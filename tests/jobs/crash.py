@@ -242,11 +242,11 @@ class Crash:
         return sum(event.kind == "started" and event.data["from"] > 0 for event in events)
 
 
-def pictures(count: int) -> list[Recipe]:
-    """Of the built-in model, small, each with its own seed and one of four samplers."""
+def pictures(count: int, least: int = 8) -> list[Recipe]:
+    """Of the built-in model, small, each with its own seed, one of four samplers, and at least so many steps."""
     samplers = ("euler_ancestral", "dpmpp_2m", "dpmpp_2m_sde", "heun")
     return [
-        Recipe.make(prompt=f"a cat, number {seed}", seed=seed, width=64, height=64, steps=8 + seed % 5,
+        Recipe.make(prompt=f"a cat, number {seed}", seed=seed, width=64, height=64, steps=least + seed % 5,
                     sampler=samplers[seed % 4], guidance_scale=4)
         for seed in range(count)
     ]  # fmt: skip
