@@ -240,7 +240,7 @@ def test_places_that_cannot_be_written(tmp_path: Path) -> None:
         "link.safetensors": "is the file that is read",
         "taken.safetensors": "exists; give another name, or replace it with --force",
         "nowhere/b.safetensors": "nowhere is no folder",
-        "b.ckpt": r"give it a name that ends in \.safetensors",
+        "b.pt": r"give it a name that ends in \.safetensors",
         ".": "lie in each other",
     }.items():
         with pytest.raises(UserError, match=message):

@@ -26,7 +26,7 @@ from fromnoise.checkpoints.folder_writing import (
 )
 from fromnoise.checkpoints.gguf_writing import checked_kind, write_gguf
 from fromnoise.checkpoints.layouts import TEXT, lone_unet, original, telling
-from fromnoise.checkpoints.opening import Opened, check_place, open_model
+from fromnoise.checkpoints.opening import WRITTEN, Opened, check_place, open_model
 from fromnoise.checkpoints.parts import MARKERS, UNET, VAE, Parts, TextPart, kind_of_clip, take_apart
 from fromnoise.checkpoints.save import Report, silent, write
 from fromnoise.errors import FileError, UnknownName
@@ -88,8 +88,8 @@ def convert(
     kind = checked_kind(dtype or "f16") if layout == "gguf" else ""
     storing = stored_as(None if layout == "gguf" else dtype)
     extra = [Path(file) for file in (unet, vae, *text_encoders) if file is not None]
-    folder, suffix = layout == "diffusers", ".gguf" if layout == "gguf" else ".safetensors"
-    check_place(out, [path, *extra], folder=folder, force=force, suffix=suffix)
+    folder, suffixes = layout == "diffusers", (".gguf",) if layout == "gguf" else WRITTEN
+    check_place(out, [path, *extra], folder=folder, force=force, suffixes=suffixes)
     opened = open_model(
         path,
         unet=unet,
@@ -100,7 +100,7 @@ def convert(
         ema=ema,
         allow_unmatched=allow_unmatched,
     )
-    check_place(out, opened.source.files, folder=folder, force=force, suffix=suffix)
+    check_place(out, opened.source.files, folder=folder, force=force, suffixes=suffixes)
     write_model(out, opened, layout, storing, kind, report, allow_non_finite)
     return Written(out, opened, left_out(opened, layout))
 
@@ -193,6 +193,7 @@ def write_model(
         write(
             out, state, dtypes, FORMAT | opened.metadata | told,
             report=report, allow_non_finite=allow_non_finite, before_it_counts=lambda: check_stamps(opened, before),
+            pickled=out.suffix.lower() == ".ckpt",
         )  # fmt: skip
 
 

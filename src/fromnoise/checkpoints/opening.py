@@ -27,7 +27,7 @@ from fromnoise.errors import FileError, UserError
 from fromnoise.nn.clip import CLIPConfig, CLIPText
 from fromnoise.nn.vae import AutoencoderKL, VAEConfig
 
-WRITTEN = ".safetensors"
+WRITTEN = (".safetensors", ".ckpt")
 KEPT = ("modelspec.", "ss_", "sd_merge_", "fromnoise.distilled")  # metadata that stays true of other files
 STALE = ("modelspec.hash_sha256", "modelspec.prediction_type")
 
@@ -137,7 +137,9 @@ def left_out(parts: Parts) -> tuple[str, ...]:
     return tuple(parts.rest)
 
 
-def check_place(out: Path, sources: Sequence[Path], *, folder: bool, force: bool, suffix: str = WRITTEN) -> None:
+def check_place(
+    out: Path, sources: Sequence[Path], *, folder: bool, force: bool, suffixes: Sequence[str] = WRITTEN
+) -> None:
     """FileError or UserError where nothing can or should be written at `out`.
 
     Folders are replaced only where they hold a model: nobody's other files are ever deleted.
@@ -153,8 +155,9 @@ def check_place(out: Path, sources: Sequence[Path], *, folder: bool, force: bool
             raise UserError(f"{out} is the file that is read; give the new one another name")
         if outer in inner.parents or (path.is_dir() and inner in outer.parents):
             raise UserError(f"{out} and {path} lie in each other; write somewhere else")
-    if not folder and out.suffix.lower() != suffix:
-        raise UserError(f"{out} would be a {suffix.removeprefix('.')} file; give it a name that ends in {suffix}")
+    if not folder and out.suffix.lower() not in suffixes:
+        kind = suffixes[0].removeprefix(".")
+        raise UserError(f"{out} would be a {kind} file; give it a name that ends in {suffixes[0]}")
     if not (out.exists() or out.is_symlink()):
         return
     if not force:

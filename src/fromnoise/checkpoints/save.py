@@ -3,13 +3,14 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 import torch
 from torch import Tensor
 
+from fromnoise.checkpoints.ckpt_writing import CkptFile
 from fromnoise.checkpoints.deferred import computed
 from fromnoise.checkpoints.detect import detect
 from fromnoise.checkpoints.files import finite
@@ -86,8 +87,10 @@ def write(
     report: Report = silent,
     allow_non_finite: bool = True,
     before_it_counts: Callable[[], None] = nothing,
+    pickled: bool = False,
 ) -> Path:
-    """Write a safetensors file. The largest elements come first, so that every tensor is aligned.
+    """Write a safetensors file, or if `pickled` one like torch.save's. The largest elements come first, so that every
+    tensor is aligned.
 
     `dtype` may say for each name what it is stored as. `report` is told the bytes written and those in all. Tensors may
     be deferred: each is computed when its turn comes. Raises FileError; NonFinite, which names all of them, where
@@ -97,14 +100,19 @@ def write(
     order = sorted(state, key=lambda name: (-dtypes[name].itemsize, name))
     total = sum(state[name].numel() * dtypes[name].itemsize for name in order)
     done, broken = 0, []
-    with whole_file(path) as file:
+    with whole_file(path) as file, ExitStack() as stack:
         check_space(path, total)
-        file.write(build_header({name: (dtypes[name], tuple(state[name].shape)) for name in order}, metadata))
+        table = {name: (dtypes[name], tuple(state[name].shape)) for name in order}
+        ckpt = stack.enter_context(CkptFile(file, table, metadata)) if pickled else None
+        if ckpt is None:
+            file.write(build_header(table, metadata))
         for name in order:
             tensor = stored(name, computed(state[name].detach()), dtypes[name])
             if not allow_non_finite and tensor.is_floating_point() and not finite(tensor):
                 broken.append(name)
-            if not broken:
+            if not broken and ckpt is not None:
+                ckpt.add(name, tensor)
+            elif not broken:
                 file.write(tensor.flatten().view(torch.uint8).numpy().data)
             done += tensor.nbytes
             report(done, total)

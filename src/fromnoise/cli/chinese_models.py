@@ -16,6 +16,9 @@ OURS = {
 }
 
 ELSEWHERE = {
+    "{name} asks for a VAE in its note, which is not used: {reason}": (
+        "{name} 的说明文件指定了 VAE，但没有使用：{reason}"
+    ),
     "{path} holds no autoencoder; give one with --vae": "{path} 不含 VAE，请用 --vae 给出一个",
     "{path} holds no text encoder; give one with --text-encoder, for SDXL two": (
         "{path} 不含文本编码器，请用 --text-encoder 给出，SDXL 要两个"
