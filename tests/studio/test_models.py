@@ -55,7 +55,7 @@ def test_a_model_is_checked_described_shown_and_removed(visit, server: "Studio",
     say, name = SAY[language], f"copy-{language}"
     page = visit("models", language=language)
     page.get_by_role("searchbox").fill(name)
-    expect(page.locator(".card")).to_have_count(1)
+    expect(page.locator(".card")).to_have_count(1, timeout=PATIENCE)
     page.locator(".card").click()
     sheet = page.get_by_role("dialog")
     sheet.get_by_role("button", name=say["check"]).click()
@@ -84,6 +84,6 @@ def test_a_name_that_is_none_is_told_where_it_is_typed(visit) -> None:
     page = visit("models")
     page.get_by_role("button", name="Download").click()
     sheet = page.get_by_role("dialog")
-    sheet.get_by_label("Name or address").fill("nonsense")
+    sheet.get_by_label("Name or address", exact=True).fill("nonsense")
     sheet.get_by_role("button", name="Download").click()
     expect(sheet.get_by_role("alert")).to_contain_text("OWNER/NAME")
