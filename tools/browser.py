@@ -52,6 +52,7 @@ class Studio:
     folder: Path
     port: int = field(default_factory=lambda: free_port())
     process: subprocess.Popen[bytes] | None = None
+    options: tuple[str, ...] = ()  # of the command that serves
 
     @property
     def address(self) -> str:
@@ -60,19 +61,27 @@ class Studio:
     def start(self) -> None:
         """RuntimeError where it does not answer in time."""
         command = [sys.executable, "-m", "fromnoise", "studio", "--no-browser", "--port", str(self.port),
-                   "--outputs", str(self.folder / "outputs"), "--device", "cpu"]  # fmt: skip
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("FROMNOISE_")}
-        environment = {**kept, "FROMNOISE_DATA": str(self.folder / "data"), "FROMNOISE_MODELS": str(self.models),
-                       "FROMNOISE_LANG": "en", "PYTHONPATH": str(SOURCES), **THREADS}  # fmt: skip
+                   "--outputs", str(self.folder / "outputs"), "--device", "cpu", *self.options]  # fmt: skip
         self.models.mkdir(parents=True, exist_ok=True)
         with (self.folder / "server.log").open("ab") as log:
-            self.process = subprocess.Popen(command, cwd=self.folder, env=environment, stdout=log, stderr=log)
+            self.process = subprocess.Popen(command, cwd=self.folder, env=self.environment(), stdout=log, stderr=log)
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end and self.process.poll() is None:
             if self.is_ready():
                 return
             time.sleep(0.2)
+        self.stop(kill=True)
         raise RuntimeError(f"the server did not start:\n{(self.folder / 'server.log').read_text('utf-8')}")
+
+    def environment(self) -> dict[str, str]:
+        """In which its commands run: with what it keeps, and nothing of ours."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("FROMNOISE_")}
+        return {**kept, "FROMNOISE_DATA": str(self.folder / "data"), "FROMNOISE_MODELS": str(self.models),
+                "FROMNOISE_LANG": "en", "PYTHONPATH": str(SOURCES), **THREADS}  # fmt: skip
+
+    def add_user(self, name: str, password: str, *options: str) -> None:
+        command = [sys.executable, "-m", "fromnoise", "users", "add", name, *options]
+        subprocess.run(command, cwd=self.folder, env=self.environment(), input=f"{password}\n", text=True, check=True)
 
     @property
     def models(self) -> Path:

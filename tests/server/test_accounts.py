@@ -58,6 +58,19 @@ def test_whoever_sits_here_is_local_until_there_is_an_account(client: TestClient
     assert client.get("/api/v1/session").status_code == 401  # what was stolen is worth nothing
 
 
+def test_a_token_opens_a_session(client: TestClient, users: Users) -> None:
+    users.add("ann", PASSWORD, "admin")
+    token = users.issue("ann", "a link")
+    assert client.post("/api/v1/session", json={"token": "another"}).status_code == 401
+    answer = client.post("/api/v1/session", json={"token": token})
+    assert answer.json() == {"name": "ann", "role": "admin", "accounts": True}
+    assert "httponly" in answer.headers["set-cookie"].lower()
+    assert client.get("/api/v1/session").json()["name"] == "ann"
+    for _ in range(10):
+        client.post("/api/v1/session", json={"token": "another"})
+    assert client.post("/api/v1/session", json={"token": token}).status_code == 429
+
+
 def test_the_cookie_is_not_for_scripts_or_other_sites(client: TestClient, users: Users) -> None:
     users.add("ann", PASSWORD, "admin")
     cookie = client.post("/api/v1/login", json={"name": "ann", "password": PASSWORD}).headers["set-cookie"].lower()

@@ -98,6 +98,10 @@ def test_a_picture_tells_its_recipe(served: Served, tmp_path: Path) -> None:
     assert (found["source"], found["recipe"]["prompt"]) == ("fromnoise", "a red apple")
     assert found["recipe"]["seed"] == str(2**60)
     assert "parameters" in found["texts"]
+    text = "a cat\nNegative prompt: fog\nSteps: 7, Sampler: Euler a, CFG scale: 5, Seed: 9, Size: 64x64"
+    told = served.client.post("/api/v1/read/text", json={"text": text}).json()
+    assert [told["recipe"][name] for name in ("prompt", "negative", "steps")] == ["a cat", "fog", 7]
+    assert served.client.post("/api/v1/read/text", json={"text": "just words"}).status_code in (200, 422)
     blank = served.client.post("/api/v1/read", content=png()).json()
     assert (blank["recipe"], blank["source"]) == (None, None)
     assert "carries no recipe" in blank["warnings"][0]

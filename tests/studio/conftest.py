@@ -50,7 +50,7 @@ def visit(request: pytest.FixtureRequest, chromium: "Browser") -> Iterator[Open]
         context = chromium.new_context(
             viewport={"width": size[0], "height": size[1]}, reduced_motion="reduce", locale="en-US"
         )
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(60_000)  # on a machine that is busy with other things
         contexts.append(context)
         preferences = json.dumps({"language": language, "theme": theme})
         context.add_init_script(

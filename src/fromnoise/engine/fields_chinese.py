@@ -250,6 +250,7 @@ CHINESE = {
     "hires.schedule": "第二遍的噪声调度。",
     "hires.prompt": "第二遍的提示词。",
     "hires.negative": "第二遍的负面提示词。",
+    "hires.seed": "第二遍噪声的种子；默认用图片的种子。",
     "restore_faces": "在完成的图片上修复人脸。",
     "restore_faces.by": "重画人脸的网络。",
     "restore_faces.weight": "CodeFormer：对原貌的忠实程度；0 时改动最大。",

@@ -128,10 +128,17 @@ class Access:
             return LOCAL
         raise ApiError(401, "unauthorised", "say who you are: a token, or a name and a password")
 
+    def by_token(self, token: str, address: str) -> Identity:
+        """Whose token it is; ApiError where it is nobody's."""
+        self.check_failures(address)
+        found = self.accounts.by_token(digest(token))
+        if found is None:
+            raise self.refused(address)
+        return found
+
     def by_password(self, name: str, password: str, address: str) -> Identity:
         """The user of that name; ApiError where the password is another."""
-        if self.failures.wait(address, cost=0.0) or self.failures.buckets[address][0] < 1:
-            raise ApiError(429, "rate", "too many wrong passwords; wait some minutes", retry_after=FAILURES.seconds)
+        self.check_failures(address)
         account = self.accounts.account(name)
         stored = account.password if account else nobodys()
         mark = hmac.digest(self.key, f"{stored}\0{password}".encode(), "sha256")
@@ -146,6 +153,11 @@ class Access:
         while len(self.proven) > MOST_PROVEN:
             self.proven.popitem(last=False)
         return Identity(account.name, account.role)
+
+    def check_failures(self, address: str) -> None:
+        """ApiError for whoever guesses."""
+        if self.failures.wait(address, cost=0.0) or self.failures.buckets[address][0] < 1:
+            raise ApiError(429, "rate", "too many wrong passwords; wait some minutes", retry_after=FAILURES.seconds)
 
     def refused(self, address: str) -> ApiError:
         self.failures.wait(address)

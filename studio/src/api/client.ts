@@ -1,6 +1,8 @@
 // The server's own API, typed by its schema. `await call(api.GET('/api/v1/about'))` is the answer, or throws a Problem.
 import createClient from 'openapi-fetch'
 
+import { signedOut } from '@/stores/who'
+
 import type { components, paths } from './schema'
 
 export type Schemas = components['schemas']
@@ -42,6 +44,7 @@ export async function call<D>(answer: Promise<{ data?: D; error?: unknown; respo
 
 function problemOf(response: Response, told: unknown): Problem {
   const { error, message, field } = (told ?? {}) as Partial<Schemas['Problem']>
+  if (response.status === 401) signedOut.value = true
   const wait = Number(response.headers.get('retry-after')) || null
   return new Problem(error ?? 'server', message ?? `${response.status} ${response.statusText}`, response.status, field ?? null, wait)
 }

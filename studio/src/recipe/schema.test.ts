@@ -9,10 +9,13 @@ const recipe: Schema = {
     hires: { anyOf: [{ $ref: '#/$defs/Hires' }, { type: 'null' }], default: null },
     init: { anyOf: [{ $ref: '#/$defs/ImageRef' }, { type: 'null' }] },
     resize: { enum: ['crop', 'fill'], type: 'string' },
+    controls: { type: 'array', items: { $ref: '#/$defs/Control' }, default: [] },
+    sampler_options: { type: 'object', additionalProperties: { type: 'number' } },
     from_size: { anyOf: [{ prefixItems: [], type: 'array' }, { type: 'null' }] },
   },
   $defs: {
     Hires: { properties: { scale: { type: 'number', default: 2 }, steps: { anyOf: [{ type: 'integer' }, { type: 'null' }], default: null } } },
+    Control: { properties: { weight: { type: 'number', default: 1 }, image: { anyOf: [{ $ref: '#/$defs/ImageRef' }, { type: 'null' }] } } },
     ImageRef: { properties: { path: {}, sha256: {} } },
   },
 }
@@ -23,9 +26,13 @@ test.each([
   ['hires', 'part', true],
   ['hires.scale', 'number', false],
   ['hires.steps', 'integer', true],
-  ['init', 'other', true],
+  ['init', 'picture', true],
   ['resize', 'choice', false],
-  ['from_size', 'other', true],
+  ['from_size', 'numbers', true],
+  ['controls', 'list', false],
+  ['controls[].weight', 'number', false],
+  ['controls[].image', 'picture', true],
+  ['sampler_options', 'table', false],
 ])('%s', (path, kind, optional) => {
   const found = shape(part(recipe, path)!)
   expect([found.kind, found.optional]).toEqual([kind, optional])

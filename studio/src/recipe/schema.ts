@@ -6,7 +6,9 @@ export interface Schema {
   enum?: unknown[]
   minimum?: number
   maximum?: number
+  minItems?: number
   maxItems?: number
+  additionalProperties?: Schema | boolean
   anyOf?: Schema[]
   items?: Schema
   prefixItems?: Schema[]
@@ -16,7 +18,7 @@ export interface Schema {
   $defs?: Record<string, Schema>
 }
 
-export type Kind = 'number' | 'integer' | 'boolean' | 'text' | 'choice' | 'part' | 'other'
+export type Kind = 'number' | 'integer' | 'boolean' | 'text' | 'choice' | 'part' | 'picture' | 'list' | 'numbers' | 'table' | 'other'
 
 export interface Shape {
   kind: Kind
@@ -24,11 +26,13 @@ export interface Shape {
   optional: boolean // null is a value
 }
 
-/** The schema of the field at a path such as 'hires.strength', with the recipe's definitions. */
+/** The schema of the field at a path such as 'hires.strength' or 'controls[].weight', with the recipe's definitions. */
 export function part(recipe: Schema, path: string): Schema | null {
   let at: Schema | undefined = recipe
   for (const name of path.split('.')) {
-    at = shape({ ...at, $defs: recipe.$defs }).schema.properties?.[name]
+    const plain = name.replace('[]', '')
+    at = shape({ ...at, $defs: recipe.$defs }).schema.properties?.[plain]
+    if (plain !== name) at = at && shape({ ...at, $defs: recipe.$defs }).schema.items
     if (!at) return null
   }
   return { ...at, $defs: recipe.$defs }
@@ -52,7 +56,7 @@ function resolved(one: Schema, defs: Record<string, Schema> | undefined): Schema
 
 function kindOf(one: Schema): Kind {
   if (one.enum) return 'choice'
-  if (one.properties) return isPicture(one) ? 'other' : 'part'
+  if (one.properties) return isPicture(one) ? 'picture' : 'part'
   switch (one.type) {
     case 'number':
     case 'integer':
@@ -60,6 +64,10 @@ function kindOf(one: Schema): Kind {
       return one.type
     case 'string':
       return 'text'
+    case 'array':
+      return one.prefixItems ? 'numbers' : one.items ? 'list' : 'other'
+    case 'object':
+      return one.additionalProperties ? 'table' : 'other'
     default:
       return 'other'
   }

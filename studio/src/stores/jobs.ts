@@ -22,7 +22,7 @@ export const useJobs = defineStore('jobs', () => {
   /** Load the newest jobs and follow what happens from now on; does nothing where that goes on already. */
   function open(): void {
     stop ??= follow(happened, (there) => {
-      if (there) void load()
+      load().catch(() => undefined) // whether it is down, or wants to know who this is, the call has told
       linked.value = there
     })
   }

@@ -22,6 +22,7 @@ export function note(text: string): void {
 /** Tell of a failure: `something().catch(complain)`. */
 export function complain(error: unknown): void {
   const problem = asProblem(error)
+  if (problem.status === 401) return // the page asks who this is
   if (!notes.some((one) => one.problem?.message === problem.message)) notes.push({ id: ++last, text: problem.message, problem })
 }
 

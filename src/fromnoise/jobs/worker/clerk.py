@@ -46,6 +46,18 @@ def read(body: Mapping[str, Any]) -> Answer:
 
 
 @errand
+def read_text(body: Mapping[str, Any]) -> Answer:
+    """The recipe in a text that was copied from another tool."""
+    from fromnoise.engine.metadata.infotext_read import read_infotext
+
+    found = read_infotext(str(body["text"])[:LONGEST_TEXT])
+    return {
+        "source": found.source, "recipe": found.recipe.model_dump(mode="json", exclude_none=True),
+        "not_understood": dict(found.not_understood), "warnings": list(found.warnings),
+    }  # fmt: skip
+
+
+@errand
 def thumbnail(body: Mapping[str, Any]) -> Answer:
     """The small picture of a large one, kept by its hash."""
     from fromnoise.jobs.thumbnails import thumbnail as kept

@@ -26,6 +26,14 @@ class Login(BaseModel):
     password: Password
 
 
+class Shown(BaseModel):
+    """A token of a program, or of the command line."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    token: str = Field(min_length=1, max_length=1000)
+
+
 class Session(BaseModel):
     """Who the caller is."""
 
@@ -113,12 +121,25 @@ def log_in(login: Login, request: Request, response: Response, here: Here) -> Se
     users = users_of(here)
     address = request.client.host if request.client else ""
     who = here.access.by_password(login.name, login.password, address)
-    token = users.issue(who.name, "browser", session=True)
+    remember(users.issue(who.name, "browser", session=True), request, response)
+    return Session(name=who.name, role=who.role, accounts=True)
+
+
+@router.post("/session")
+def begin_session(shown: Shown, request: Request, response: Response, here: Here) -> Session:
+    """Log a browser in with a token, as the studio does for its links #token=TOKEN; it ends with the token."""
+    address = request.client.host if request.client else ""
+    who = here.access.by_token(shown.token, address)
+    remember(shown.token, request, response)
+    return Session(name=who.name, role=who.role, accounts=True)
+
+
+def remember(token: str, request: Request, response: Response) -> None:
+    """Let a browser show a token from now on, without its scripts seeing it."""
     response.set_cookie(
         COOKIE, token, max_age=int(SESSION), httponly=True, samesite="strict", secure=request.url.scheme == "https",
         path="/",
     )  # fmt: skip
-    return Session(name=who.name, role=who.role, accounts=True)
 
 
 @router.post("/logout", status_code=204, response_class=Response)

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from fromnoise.server import uploads
 from fromnoise.server.context import Context, Here, Who
@@ -39,6 +39,23 @@ class ReadPicture(BaseModel):
     texts: dict[str, str] = Field(description="As they are written in the file.")
 
 
+class Infotext(BaseModel):
+    """A text that was copied from another tool."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: str = Field(min_length=1, max_length=200_000)
+
+
+class ReadText(BaseModel):
+    """What a text says about how a picture was made."""
+
+    source: str | None
+    recipe: dict[str, object]
+    not_understood: dict[str, str] = Field(description="What has no place in a recipe, by the tool's names.")
+    warnings: list[str]
+
+
 @router.post("/images", status_code=201, openapi_extra=PICTURE_BODY)
 async def send_image(request: Request, here: Here, who: Who) -> uploads.Upload:
     """Send a picture, as the body of the call; recipes name it by its SHA-256."""
@@ -62,6 +79,12 @@ async def read_image(request: Request, here: Here, who: Who) -> ReadPicture:
     kept = await asyncio.to_thread(uploads.keep, data, here.uploads)
     found = await asyncio.to_thread(read, data, here)
     return ReadPicture(sha256=kept.sha256, width=kept.width, height=kept.height, **shown(found))
+
+
+@router.post("/read/text")
+def read_text(wanted: Infotext, here: Here, who: Who) -> ReadText:
+    """The recipe in a text such as AUTOMATIC1111 writes: prompt, negative prompt, and a line with the steps."""
+    return ReadText(**shown(here.clerk.ask("read_text", {"text": wanted.text})))
 
 
 def read(data: bytes, here: Context) -> dict[str, Any]:

@@ -1,15 +1,25 @@
 // What will be asked for next: kept in this browser as it is typed, so that a reload loses nothing.
 import { defineStore } from 'pinia'
-import { computed, reactive, watch } from 'vue'
+import { computed, reactive, ref, shallowRef, toRaw, watch } from 'vue'
 
 import { api, call, type JobView, type Recipe } from '@/api/client'
 import { defaultsOf, useCatalogue } from '@/recipe/catalogue'
-import type { Schema } from '@/recipe/schema'
+import { fresh, type Schema, shape } from '@/recipe/schema'
 import { useJobs } from '@/stores/jobs'
 import { keep, kept } from '@/stores/kept'
 
+import { sent } from './parts/entries'
+
 export const BUILTIN = 'builtin'
+const MOST_PROMPTS = 200 // that are remembered
 const RANDOM_SEEDS = 2 ** 32
+
+export interface Margins {
+  left: number
+  top: number
+  right: number
+  bottom: number
+}
 
 export interface SentPicture {
   sha256: string
@@ -19,6 +29,11 @@ export interface SentPicture {
 
 /** The fields of a recipe, of which those that are not there have their defaults. */
 export type Wanted = Partial<Omit<Recipe, 'seed'>> & { width: number; height: number; steps: number; guidance_scale: number }
+
+export interface Words {
+  prompt: string
+  negative: string
+}
 
 export const NEW = {
   recipe: { prompt: '', negative: '', model: BUILTIN, width: 128, height: 128, steps: 20, guidance_scale: 2, sampler: 'dpmpp_2m' } as Wanted,
@@ -31,6 +46,7 @@ export const NEW = {
 export type Draft = typeof NEW
 
 const OF_START = ['init', 'mask', 'inpaint', 'outpaint', 'inversion', 'strength', 'resize', 'init_upscaler', 'match_colours', 'exact_steps'] as const
+const LISTS = ['controls', 'image_prompts', 'networks'] as const // whose entries can be put aside
 const NOT_OF_A_DRAFT = ['init', 'mask', 'model_hash', 'dtype']
 
 export const useDraft = defineStore('draft', () => {
@@ -63,6 +79,9 @@ export const useDraft = defineStore('draft', () => {
     const known = (catalogue.found?.recipe as Schema | undefined)?.properties
     const fields = Object.entries(draft.recipe).filter(([name]) => !known || name in known)
     const recipe: Record<string, unknown> = Object.fromEntries(fields)
+    for (const name of LISTS) if (recipe[name]) recipe[name] = sent(recipe[name])
+    const regional = recipe.regional as { regions?: unknown } | undefined
+    if (regional) recipe.regional = { ...regional, regions: sent(regional.regions) }
     if (!draft.start) for (const name of OF_START) delete recipe[name]
     else {
       recipe.init = named(draft.start)
@@ -79,6 +98,7 @@ export const useDraft = defineStore('draft', () => {
     const body = { recipes: recipes(), key, priority: 0, folder: '', styles: draft.styles, choices: true }
     const made = await call(api.POST('/api/v1/jobs', { body }))
     useJobs().add(made)
+    remember()
     return made
   }
 
@@ -86,6 +106,7 @@ export const useDraft = defineStore('draft', () => {
   function begin(picture: SentPicture | null): void {
     draft.start = picture
     draft.mask = null
+    set('outpaint', undefined)
     if (!picture) return
     const { width: side } = defaultsOf(model.value)
     const scale = side / Math.sqrt(picture.width * picture.height)
@@ -93,8 +114,40 @@ export const useDraft = defineStore('draft', () => {
     draft.recipe.height = Math.max(8, Math.round((picture.height * scale) / 8) * 8)
   }
 
+  // the draft before it was replaced, to go back to; what is to be opened next on the start picture; and prompts that were sent
+  const before = shallowRef<Draft | null>(null)
+  const wanted = ref<'mask' | 'sketch' | 'outpaint' | null>(null)
+  const past = reactive<{ all: Words[] }>(kept('prompts', { all: [] as Words[] }))
+
+  function restore(): void {
+    if (before.value) Object.assign(draft, before.value)
+    before.value = null
+  }
+
+  function remember(): void {
+    const { prompt = '', negative = '' } = draft.recipe
+    if (!prompt.trim()) return
+    past.all = [{ prompt, negative }, ...past.all.filter((one) => one.prompt !== prompt || one.negative !== negative)].slice(0, MOST_PROMPTS)
+    keep('prompts', past)
+  }
+
+  /** The recipe in a text that AUTOMATIC1111 or another tool wrote, in place of the draft's. Throws a Problem. */
+  async function takeText(text: string): Promise<string[]> {
+    const found = await call(api.POST('/api/v1/read/text', { body: { text } }))
+    takeRecipe(found.recipe)
+    return found.warnings
+  }
+
+  /** Another entry of a list that takes pictures. */
+  function addPicture(list: 'controls' | 'image_prompts', picture: SentPicture): void {
+    const schema = catalogue.schemaOf(`${list}[]`)
+    const entry = { ...(schema ? fresh(shape(schema).schema) : {}), image: named(picture) }
+    set(list, [...((draft.recipe[list] ?? []) as object[]), entry] as never)
+  }
+
   /** Take a recipe in place of the draft's. Pictures that it names are kept only where they were sent. */
   function takeRecipe(recipe: Record<string, unknown>): void {
+    before.value = JSON.parse(JSON.stringify(toRaw(draft))) as Draft
     const { seed, ...rest } = recipe
     const said = Object.entries(rest).filter(([name, value]) => value !== null && value !== undefined && !NOT_OF_A_DRAFT.includes(name))
     draft.recipe = { ...structuredClone(NEW.recipe), ...Object.fromEntries(said) } as Wanted
@@ -103,11 +156,26 @@ export const useDraft = defineStore('draft', () => {
     draft.start = draft.mask = null
   }
 
+  /** A larger canvas around the start picture, which keeps its size in the result; no margins: none. */
+  function outpaint(by: Margins): void {
+    const { start } = draft
+    if (!start) return
+    const before = (draft.recipe.outpaint ?? {}) as Partial<Margins>
+    const scale = draft.recipe.width / (start.width + (before.left ?? 0) + (before.right ?? 0))
+    const eights = (side: number) => Math.max(8, Math.round((side * scale) / 8) * 8)
+    draft.recipe.width = eights(start.width + by.left + by.right)
+    draft.recipe.height = eights(start.height + by.top + by.bottom)
+    const some = by.left + by.top + by.right + by.bottom > 0
+    set('outpaint', some ? ({ feather: 16, ...before, ...by } as never) : undefined)
+    if (some) draft.recipe.strength = 1 // what is new has nothing to keep
+  }
+
   function clear(): void {
+    before.value = JSON.parse(JSON.stringify(toRaw(draft))) as Draft
     Object.assign(draft, structuredClone(NEW))
   }
 
-  return { draft, model, set, choose, recipes, submit, begin, takeRecipe, clear }
+  return { draft, model, before, wanted, past, restore, takeText, addPicture, set, choose, recipes, submit, begin, outpaint, takeRecipe, clear }
 })
 
 function named(picture: SentPicture): { path: string; sha256: string } {

@@ -7,5 +7,6 @@ export default defineArea({
   title: { en: 'Machine', zh: '机器' },
   icon: Cpu,
   order: 11,
+  admin: true,
   load: () => import('./Machine.vue'),
 })

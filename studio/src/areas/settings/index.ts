@@ -7,5 +7,6 @@ export default defineArea({
   title: { en: 'Settings', zh: '设置' },
   icon: Settings2,
   order: 10,
+  admin: true,
   load: () => import('./Settings.vue'),
 })

@@ -1,0 +1,50 @@
+// Lists of a draft whose entries can be put aside: `off` is the page's own, and is not sent.
+import { computed, type ComputedRef } from 'vue'
+
+import { useCatalogue } from '@/recipe/catalogue'
+import { less, moved } from '@/recipe/lists'
+import { fresh, shape } from '@/recipe/schema'
+
+export type Entry = Record<string, unknown> & { off?: boolean }
+
+export interface Entries {
+  all: ComputedRef<readonly Entry[]>
+  put: (all: readonly Entry[]) => void
+  add: (values?: Entry) => void
+  copy: (i: number) => void
+  remove: (i: number) => void
+  move: (i: number, to: number) => void
+  set: (i: number, name: string, value: unknown) => void
+}
+
+/** What can be done with the list at a path of the recipe. */
+export function entriesOf(path: string, get: () => unknown, put: (all: readonly Entry[] | undefined) => void): Entries {
+  const catalogue = useCatalogue()
+  const all = computed(() => (get() ?? []) as readonly Entry[])
+  const change = (list: readonly Entry[]) => put(list.length ? list : undefined)
+  return {
+    all,
+    put: change,
+    add: (values = {}) => {
+      const schema = catalogue.schemaOf(`${path}[]`)
+      change([...all.value, { ...(schema ? fresh(shape(schema).schema) : {}), ...values }])
+    },
+    copy: (i) => change([...all.value.slice(0, i + 1), structuredClone({ ...all.value[i]! }), ...all.value.slice(i + 1)]),
+    remove: (i) => change(all.value.filter((_, at) => at !== i)),
+    move: (i, to) => change(moved(all.value, i, to)),
+    set: (i, name, value) =>
+      change(
+        all.value.map((one, at) => {
+          if (at !== i) return one
+          const others = less(one, name)
+          return value === undefined || (name === 'off' && !value) ? others : { ...others, [name]: value }
+        }),
+      ),
+  }
+}
+
+/** The list as it is sent. */
+export function sent(all: unknown): unknown {
+  if (!Array.isArray(all)) return all
+  return (all as Entry[]).filter((one) => !one.off).map((one) => less(one, 'off'))
+}

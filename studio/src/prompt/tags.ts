@@ -1,0 +1,38 @@
+// Networks that a prompt names: <lora:name:0.8>, <hypernet:name:1>, with their strength.
+export interface Tag {
+  kind: 'lora' | 'hypernet'
+  name: string
+  strength: number // 1 where it is not said
+  start: number // its place in the prompt
+  end: number
+  rest: string // further values, such as ":start=3"
+}
+
+const TAG = /<(lora|lyco|hypernet):([^:<>\n]+)(?::([+-]?(?:\d+\.?\d*|\.\d+)))?((?::[^<>\n]*)?)>/g
+
+export function tagsIn(prompt: string): Tag[] {
+  return [...prompt.matchAll(TAG)].map((found) => ({
+    kind: found[1] === 'hypernet' ? 'hypernet' : 'lora',
+    name: found[2]!,
+    strength: found[3] === undefined ? 1 : Number(found[3]),
+    start: found.index,
+    end: found.index + found[0].length,
+    rest: found[4] ?? '',
+  }))
+}
+
+/** The prompt with a tag of another strength. */
+export function withStrength(prompt: string, tag: Tag, strength: number): string {
+  return `${prompt.slice(0, tag.start)}<${tag.kind}:${tag.name}:${Math.round(strength * 100) / 100}${tag.rest}>${prompt.slice(tag.end)}`
+}
+
+/** The prompt without a tag, and without the space that it leaves. */
+export function without(prompt: string, tag: Tag): string {
+  return `${prompt.slice(0, tag.start).replace(/[ ,]+$/, '')}${prompt.slice(tag.end).replace(/^ +(?=,|$)/, '')}`.trim()
+}
+
+/** The prompt with something at its end. */
+export function appended(prompt: string, words: string): string {
+  const before = prompt.trimEnd().replace(/,$/, '')
+  return before ? `${before}, ${words}` : words
+}

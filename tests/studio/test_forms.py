@@ -1,0 +1,231 @@
+"""Create's lists: controls, image prompts, regions on a board, networks as cards; and all other fields."""
+
+import json
+import urllib.request
+
+import pytest
+from studio.test_create import png, shown, start
+
+pytestmark = pytest.mark.studio
+
+WORDS = {
+    "en": {"add": "Add a control", "preview": "Preview of the hint", "preprocessor": "Preprocessor",
+           "regions": "Regions",
+           "board": "The picture; drag to draw a region", "region": "What is in region 1", "prompt": "Prompt",
+           "more": "Everything else", "search": "Search the settings", "seamless": "Seamless (tiling)"},
+    "zh": {"add": "添加一个控制", "preview": "预览提示图", "preprocessor": "预处理器", "regions": "分区提示词",
+           "board": "画面；拖动可画出区域", "region": "区域 1 里有什么", "prompt": "提示词",
+           "more": "其他全部参数", "search": "搜索参数", "seamless": "无缝平铺"},
+}  # fmt: skip
+
+
+def asked(page) -> dict:
+    """The recipe of the last order."""
+    origin = page.evaluate("location.origin")
+    return json.load(urllib.request.urlopen(f"{origin}/api/v1/jobs?limit=1"))["jobs"][0]["body"]
+
+
+def unfold(page, name: str) -> None:
+    page.locator("summary", has_text=name).first.click()
+
+
+def file_of(data: bytes) -> dict:
+    return {"name": "a.png", "mimeType": "image/png", "buffer": data}
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_control_has_its_picture_and_a_preview_of_the_hint(visit, language: str) -> None:
+    words = WORDS[language]
+    page = visit("create", language=language)
+    unfold(page, "ControlNet")
+    page.get_by_role("button", name=words["add"]).click()
+    entry = page.locator(".entry")
+    entry.locator("input[type=file]").first.set_input_files(file_of(png()))
+    entry.locator(".place img").wait_for()
+    entry.get_by_label(words["preprocessor"], exact=True).select_option("canny")
+    entry.get_by_role("button", name=words["preview"]).click()
+    entry.locator("img.hint").wait_for(timeout=60_000)
+    assert entry.locator("img.hint").evaluate("one => one.decode().then(() => one.naturalWidth)") >= 128
+    entry.get_by_label(words["preprocessor"], exact=True).select_option("reference_only")
+    start(page, "a red disc", language=language, steps=4)
+    shown(page, "a red disc")
+    (control,) = asked(page)["controls"]
+    assert control["preprocessor"] == "reference_only"
+    assert len(control["image"]["sha256"]) == 64
+
+
+def test_entries_are_put_aside_copied_moved_and_removed(visit) -> None:
+    page = visit("create")
+    unfold(page, "Image prompts")
+    for _ in range(2):
+        page.get_by_role("button", name="Add an image prompt").click()
+    assert page.locator(".entry").count() == 2
+    page.locator(".entry").nth(0).get_by_role("spinbutton", name="Weight", exact=True).fill("0.4")
+    page.locator(".entry").nth(0).get_by_role("spinbutton", name="Weight", exact=True).press("Tab")
+    page.locator(".entry").nth(0).get_by_role("button", name="More for").click()
+    page.get_by_role("menuitem", name="One place down").click()
+    weights = [page.locator(".entry").nth(i).get_by_role("spinbutton", name="Weight", exact=True) for i in (0, 1)]
+    assert [one.input_value() for one in weights] == ["1", "0.4"]
+    for i in (0, 1):
+        page.locator(".entry").nth(i).get_by_role("checkbox").first.uncheck()
+    start(page, "nothing is asked of them", steps=2)
+    shown(page, "nothing is asked of them")
+    assert not asked(page).get("image_prompts")
+    page.reload()
+    unfold(page, "Image prompts")
+    assert page.locator(".entry").count() == 2  # they are still there
+    for _ in range(2):
+        page.locator(".entry").first.get_by_role("button", name="More for").click()
+        page.get_by_role("menuitem", name="Remove it").click()
+    assert page.locator(".entry").count() == 0
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_region_is_drawn_on_the_board(visit, language: str) -> None:
+    words = WORDS[language]
+    page = visit("create", language=language)
+    unfold(page, words["regions"])
+    board = page.get_by_role("group", name=words["board"])
+    board.scroll_into_view_if_needed()
+    box = board.bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + box["height"] * 0.25)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.9, box["y"] + box["height"] * 0.75, steps=4)
+    page.mouse.up()
+    page.get_by_label(words["region"], exact=True).fill("a moon")
+    rect = page.locator(".board .rect").first
+    rect.focus()
+    rect.press("ArrowLeft")
+    page.get_by_label(words["prompt"], exact=True).fill("the sky at night")
+    start(page, "the sky at night", language=language, steps=4)
+    shown(page, "the sky at night")
+    (region,) = asked(page)["regional"]["regions"]
+    assert region["prompt"] == "a moon"
+    assert [region[name] for name in ("left", "top", "width", "height")] == pytest.approx(
+        [0.48, 0.25, 0.4, 0.5], abs=0.02
+    )
+
+
+def test_a_card_puts_a_network_into_the_prompt_with_a_slider(visit, server) -> None:
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    folder = server.models / "loras"
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {f"lora_unet_mid_block_attentions_0_proj_in.lora_{which}.weight": np.zeros(shape, np.float32)
+               for which, shape in (("down", (2, 8)), ("up", (8, 2)))}  # fmt: skip
+    save_file(tensors, str(folder / "ink.safetensors"))
+    request = urllib.request.Request(server.address + "/api/v1/models/refresh", b"", method="POST")
+    urllib.request.urlopen(request, timeout=30).read()
+    page = visit("create")
+    prompt = page.get_by_label("Prompt", exact=True)
+    prompt.fill("a crane")
+    unfold(page, "LoRA, embeddings")
+    page.get_by_role("button", name="Choose from cards").click()
+    page.get_by_role("button", name="ink").click()
+    assert page.get_by_role("button", name="ink").get_attribute("aria-pressed") == "true"
+    page.keyboard.press("Escape")
+    assert prompt.input_value() == "a crane, <lora:ink:1>"
+    strength = page.get_by_role("spinbutton", name="ink", exact=True)
+    strength.fill("0.65")
+    strength.press("Tab")
+    assert prompt.input_value() == "a crane, <lora:ink:0.65>"
+    page.get_by_role("button", name="More settings for ink").click()
+    assert prompt.input_value() == "a crane"
+    assert page.get_by_role("spinbutton", name="Strength", exact=True).input_value() == "0.65"
+    page.get_by_role("button", name="More for").click()
+    page.get_by_role("menuitem", name="Remove it").click()
+    (folder / "ink.safetensors").unlink()
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_all_other_fields_are_found_by_their_names(visit, axe, language: str) -> None:
+    words = WORDS[language]
+    page = visit("create", language=language)
+    unfold(page, words["more"])
+    for search in ("tiling", "平铺"):
+        page.get_by_role("searchbox", name=words["search"]).fill(search)
+        page.get_by_role("switch", name=words["seamless"]).wait_for()
+    page.get_by_role("searchbox", name=words["search"]).fill("")
+    assert axe(page) == []
+    fields = page.locator("details[open] .field > .head label, details[open] .switch label")
+    assert fields.count() >= 20
+    if language == "zh":
+        names = [
+            name for name in fields.all_inner_texts() if not any("\u4e00" <= letter <= "\u9fff" for letter in name)
+        ]
+        assert [name for name in names if name not in ("FreeU", "ControlNet")] == []
+
+
+def test_a_recipe_is_pasted_as_text_and_taken_back(visit) -> None:
+    page = visit("create")
+    prompt = page.get_by_label("Prompt", exact=True)
+    prompt.fill("what was there")
+    text = "a castle\nNegative prompt: people\nSteps: 7, Sampler: Euler a, CFG scale: 5, Seed: 11, Size: 128x128"
+    page.evaluate(
+        """text => {
+            const clipboardData = new DataTransfer()
+            clipboardData.setData('text/plain', text)
+            const pasted = new ClipboardEvent('paste', { clipboardData, bubbles: true, cancelable: true })
+            document.activeElement.dispatchEvent(pasted)
+        }""",
+        text,
+    )
+    page.get_by_text("The recipe was taken over").wait_for()
+    assert prompt.input_value() == "a castle"
+    assert page.get_by_role("spinbutton", name="Steps", exact=True).input_value() == "7"
+    page.get_by_role("button", name="Back to what was here before").click()
+    assert prompt.input_value() == "what was there"
+    prompt.fill(text)
+    page.get_by_role("button", name="Take the recipe of the prompt box").click()
+    page.get_by_label("Negative prompt", exact=True).and_(page.locator("textarea")).wait_for()
+    page.wait_for_function("document.querySelector('textarea').value === 'a castle'")
+
+
+def test_generating_goes_on_until_it_is_stopped_and_prompts_are_remembered(visit) -> None:
+    page = visit("create")
+    page.get_by_label("Prompt", exact=True).fill("one after the other")
+    page.get_by_role("spinbutton", name="Steps", exact=True).fill("1")
+    page.get_by_role("button", name="Generate forever").click()
+    made = page.locator(".strip button[aria-label*='one after the other']")
+    made.nth(2).wait_for(timeout=60_000)
+    page.get_by_role("button", name="Generate forever").click()
+    assert page.get_by_role("button", name="Generate forever").get_attribute("aria-pressed") == "false"
+    page.get_by_label("Prompt", exact=True).fill("something else")
+    page.get_by_role("button", name="Prompts of before").click()
+    page.get_by_role("button", name="one after the other").first.click()
+    assert page.get_by_label("Prompt", exact=True).input_value() == "one after the other"
+
+
+def test_a_result_is_sent_on(visit) -> None:
+    page = visit("create")
+    start(page, "a result", steps=2, seed="3")
+    shown(page, "a result")
+    page.get_by_role("button", name="Send it to").click()
+    page.get_by_role("menuitem", name="ControlNet").click()
+    unfold(page, "ControlNet")
+    page.locator(".entry .place img").wait_for()
+    page.get_by_role("button", name="Send it to").click()
+    page.get_by_role("menuitem", name="Second pass").click()
+    assert page.get_by_label("Seed", exact=True).input_value() == "3"
+    assert page.get_by_role("switch", name="Second pass (hires. fix)").is_checked()
+    page.get_by_role("button", name="Send it to").click()
+    page.get_by_role("menuitem", name="Extras").click()
+    page.locator(".extras figure img").wait_for()
+
+
+def test_a_dropped_picture_of_a_field_is_not_read_for_its_recipe(visit) -> None:
+    page = visit("create")
+    unfold(page, "Image prompts")
+    page.get_by_role("button", name="Add an image prompt").click()
+    data = list(png())
+    page.locator(".entry .place").first.evaluate(
+        """(place, bytes) => {
+            const dataTransfer = new DataTransfer()
+            dataTransfer.items.add(new File([new Uint8Array(bytes)], 'a.png', { type: 'image/png' }))
+            place.dispatchEvent(new DragEvent('drop', { dataTransfer, bubbles: true, cancelable: true }))
+        }""",
+        data,
+    )
+    page.locator(".entry .place img").wait_for()
+    assert page.get_by_role("dialog").count() == 0

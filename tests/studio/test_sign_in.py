@@ -1,0 +1,127 @@
+"""Servers with accounts: the page asks who is there, says what was wrong, opens, and shows what this person may do."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.studio
+
+TOKEN = "a-token-that-nobody-guesses-0123456789"
+WORDS = {
+    "en": {"name": "Name", "password": "Password", "in": "Sign in", "out": "Sign out", "prompt": "Prompt",
+           "admin": "administrator", "user": "user", "settings": "Settings", "expired": "has ended"},
+    "zh": {"name": "用户名", "password": "密码", "in": "登录", "out": "退出登录", "prompt": "提示词",
+           "admin": "管理员", "user": "普通用户", "settings": "设置", "expired": "已过期"},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator:
+    """A server with an administrator, ann, and a user, bob."""
+    from tools.browser import Studio
+
+    server = Studio(tmp_path_factory.mktemp("guarded"), options=("--token", TOKEN))
+    server.add_user("ann", "correct horse", "--admin")
+    server.add_user("bob", "battery staple")
+    server.start()
+    yield server
+    server.stop()
+
+
+def sign_in(page, words: dict[str, str], name: str, password: str) -> None:
+    page.get_by_label(words["name"], exact=True).fill(name)
+    page.get_by_label(words["password"], exact=True).fill(password)
+    page.get_by_label(words["password"], exact=True).press("Enter")
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_signing_in_and_out(visit, axe, guarded, language: str) -> None:
+    words = WORDS[language]
+    page = visit("create", at=guarded.address, language=language)
+    sign_in(page, words, "ann", "wrong horse")
+    page.get_by_role("alert").get_by_text("wrong").wait_for()
+    assert axe(page) == []
+    assert page.get_by_label(words["password"], exact=True).input_value() == ""
+    page.get_by_label(words["password"], exact=True).fill("correct horse")
+    page.get_by_role("button", name=words["in"], exact=True).click()
+    page.get_by_label(words["prompt"], exact=True).wait_for()
+    page.reload()
+    page.get_by_label(words["prompt"], exact=True).wait_for()
+    assert page.get_by_role("link", name=words["settings"]).count() == 1
+    page.locator("nav .appearance").click()
+    page.get_by_text(words["admin"], exact=True).wait_for()
+    assert axe(page) == []
+    page.get_by_role("button", name=words["out"]).click()
+    page.get_by_role("button", name=words["in"], exact=True).wait_for()
+    page.reload()
+    page.get_by_role("button", name=words["in"], exact=True).wait_for()
+
+
+def test_a_user_is_not_offered_what_administrators_do(visit, guarded) -> None:
+    words = WORDS["en"]
+    page = visit("create", at=guarded.address)
+    sign_in(page, words, "bob", "battery staple")
+    page.get_by_label("Prompt", exact=True).wait_for()
+    for name in ("Settings", "Machine"):
+        assert page.get_by_role("link", name=name).count() == 0
+    page.get_by_role("button", name="Styles").click()
+    page.get_by_text("Named texts").wait_for()
+    assert page.get_by_label("Keep the prompts of now as a style").count() == 0
+    page.keyboard.press("Escape")
+    page.get_by_role("link", name="Queue").click()
+    page.get_by_role("heading", name="Queue").wait_for()
+    assert page.get_by_role("button", name="Hold").count() == 0
+    page.locator("nav .appearance").click()
+    page.get_by_text("user", exact=True).wait_for()
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_session_that_ends_loses_nothing_that_was_typed(visit, guarded, language: str) -> None:
+    words = WORDS[language]
+    page = visit("create", at=guarded.address, language=language)
+    sign_in(page, words, "bob", "battery staple")
+    page.get_by_label(words["prompt"], exact=True).fill("a quiet lake")
+    database = next(Path(guarded.folder, "data").glob("*.db"), None) or next(Path(guarded.folder).rglob("*.sqlite*"))
+    with sqlite3.connect(database) as connection:
+        connection.execute("UPDATE tokens SET expires = 1 WHERE session")
+    page.get_by_label(words["prompt"], exact=True).press("Control+Enter")
+    page.get_by_text(words["expired"]).wait_for()
+    assert page.get_by_label(words["name"], exact=True).input_value() == "bob"
+    sign_in(page, words, "bob", "battery staple")
+    page.get_by_label(words["prompt"], exact=True).press("Control+Enter")
+    page.locator(".stage img:not(.early)[alt*='a quiet lake']").wait_for(timeout=60_000)
+
+
+def test_a_link_with_a_token_signs_in_and_is_not_kept(visit, guarded) -> None:
+    page = visit("create", at=guarded.address)
+    page.get_by_role("button", name="Sign in", exact=True).wait_for()
+    page.goto(f"{guarded.address}/#token={TOKEN}")  # in a page that is open
+    page.get_by_label("Prompt", exact=True).wait_for()
+    assert TOKEN not in page.url
+    told = page.evaluate("async () => JSON.stringify(await (await fetch('/api/v1/session')).json())")
+    assert json.loads(told) == {"name": "token-1", "role": "admin", "accounts": True}
+    page.context.clear_cookies()
+    page.goto(f"{guarded.address}/?another#token=stolen-and-revoked")
+    page.get_by_role("button", name="Sign in", exact=True).wait_for()
+
+
+def test_a_password_is_changed(visit, guarded) -> None:
+    guarded.add_user("cho", "first password")
+    page = visit("create", at=guarded.address)
+    sign_in(page, WORDS["en"], "cho", "first password")
+    page.get_by_label("Prompt", exact=True).wait_for()
+    page.locator("nav .appearance").click()
+    page.get_by_role("button", name="Change the password").click()
+    page.get_by_label("Password of now").fill("first password")
+    page.get_by_label("New password").fill("short")
+    page.get_by_role("button", name="Change the password").last.click()
+    page.get_by_role("alert").get_by_text("at least 8").wait_for()
+    page.get_by_label("New password").fill("second password")
+    page.get_by_role("button", name="Change the password").last.click()
+    page.get_by_text("other browsers are signed out").wait_for()
+    page.keyboard.press("Escape")
+    page.reload()
+    page.get_by_label("Prompt", exact=True).wait_for()
