@@ -3,6 +3,6 @@
 # 教会内置模型一样新东西。Then: fromnoise "<lora:dango:1> dango, noto style, red background"
 set -euo pipefail
 data=${DATA:-$(dirname "$0")/data}
-${FROMNOISE:-fromnoise} train lora "$data/dango" --name dango --steps "${STEPS:-120}" --batch 4 \
+${FROMNOISE:-fromnoise} train lora "$data/dango" --name dango --steps "${STEPS:-200}" --batch 4 \
   --learning_rate 1e-3 --rank 16 \
   --sample "dango, noto style, red background" "$@"
