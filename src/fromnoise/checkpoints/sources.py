@@ -1,5 +1,6 @@
 """Whatever people keep a model in, taken apart: one file of any layout, a folder, or parts from several of them."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,6 +36,10 @@ UNET_FACTS = (
     "global_step",
     DISTILLED,
 )
+PARAMETERIZATION = re.compile(
+    r"""^[ \t]*parameterization[ \t]*:[ \t]*["']?(v|eps)["']?[ \t]*(?:\#.*)?$""", re.MULTILINE
+)
+MAX_BESIDE = 1 << 16  # bytes of a configuration
 TEXT_PREFIX = "text_encoder."  # of names in messages about weights that come from a folder
 
 
@@ -71,7 +76,23 @@ def open_source(path: Path | str, variant: str | None = None) -> Source:
         rest |= {f"{IMAGE_ENCODER}.{name}": tensor for name, tensor in unknown.items()}
         return Source(path, "diffusers", every, Parts(unet, vae, tuple(text), rest, vision), told, folder.files)
     weights = read(path)
-    return Source(path, weights.kind, weights, take_apart(weights), weights.metadata, (weights.path,))
+    told = told_beside(path) | dict(weights.metadata)
+    return Source(path, weights.kind, weights, take_apart(weights), told, (weights.path,))
+
+
+def told_beside(path: Path) -> dict[str, str]:
+    """What the model predicts, where a configuration beside it says so: `NAME.yaml`, as AUTOMATIC1111 looks for it.
+
+    Of such a file nothing else counts, so it is not even parsed.
+    """
+    beside = path.with_suffix(".yaml")
+    try:
+        if not beside.is_file() or beside.stat().st_size > MAX_BESIDE:
+            return {}
+        found = PARAMETERIZATION.search(beside.read_text("utf-8", "replace"))
+    except OSError:
+        return {}
+    return {"modelspec.prediction_type": found[1]} if found else {}
 
 
 def files_of(path: Path, variant: str | None = None) -> tuple[Path, ...]:
