@@ -7,12 +7,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from bench.contenders import CONTENDERS
 from bench.turns import Entry
 from bench.work import Job
 
+KNOWN = {"name", "median", "seconds", "ratio", "of_peak", "peak", "private", "prepared"}
 LINES = Path(__file__).with_name("results.jsonl")
 PAGE = Path(__file__).with_name("RESULTS.md")
 GIGA = 1e9
@@ -41,7 +43,7 @@ def record(job: Job, entries: Sequence[Entry], peak: float, machine: str) -> dic
                 "peak": entry.peak,
                 "private": entry.private,
                 "prepared": entry.prepared,
-                **entry.notes,
+                **{name: median(values) for name, values in sorted(entry.notes.items())},
             }
             for entry in entries
         ],
@@ -61,7 +63,12 @@ def table(line: dict[str, Any]) -> str:
             f"| {entry['name']}: {what} | {seconds(entry['median'])} | {entry['ratio']:.2f} | "
             f"{share} | {entry['peak'] / GIGA:.2f} GB | {entry['private'] / GIGA:.2f} GB | {entry['prepared']:.1f} s |"
         )
-    return "\n".join(rows)
+    told = [
+        f"{entry['name']}: " + ", ".join(f"{name} {value:,.4g}" for name, value in entry.items() if name not in KNOWN)
+        for entry in line["entries"]
+        if entry.keys() - KNOWN
+    ]
+    return "\n".join([*rows, *(["", *told] if told else [])])
 
 
 def title(line: dict[str, Any]) -> str:

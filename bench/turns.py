@@ -35,7 +35,7 @@ class Entry:
     seconds: list[float] = field(default_factory=list)
     peak: int = 0  # bytes resident at most, mapped files included
     private: int = 0  # bytes of private memory at most
-    notes: dict[str, float] = field(default_factory=dict)  # whatever else it says
+    notes: dict[str, list[float]] = field(default_factory=dict)  # whatever else it says
 
     @property
     def median(self) -> float:
@@ -60,7 +60,8 @@ def compete(job: Job, names: Sequence[str], rounds: int, say: Callable[[str], No
                 entry.peak, entry.private = max(entry.peak, int(got["peak"])), max(entry.private, int(got["private"]))
                 if turn:
                     entry.seconds.append(got["seconds"])
-                entry.notes |= {k: v for k, v in got.items() if k not in ("peak", "private", "seconds")}
+                    for name in got.keys() - {"peak", "private", "seconds"}:
+                        entry.notes.setdefault(name, []).append(got[name])
                 say(f"{entry.name}: round {turn} of {rounds}: {got['seconds']:.3f} s" + ("" if turn else " (warm-up)"))
     finally:
         for process in processes:

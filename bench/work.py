@@ -9,7 +9,8 @@ from torch import nn
 
 from fromnoise.nn import clip, unet, vae
 
-Task = Literal["step", "attention", "decode", "text", "load", "picture", "batch", "memory", "train"]
+Task = Literal["step", "attention", "decode", "text", "load", "picture", "batch", "memory", "train",
+               "lora_switch", "merge", "convert", "prune"]  # fmt: skip
 TASKS: tuple[Task, ...] = get_args(Task)
 
 

@@ -33,7 +33,13 @@ from fromnoise.sampling.schedules import NoiseTable
 
 def prepare(job: Job, *, dtype: str | None = None) -> Work:
     """The job with networks in `dtype`, by default the job's."""
+    from bench.contenders import rewriting, switching
+
     job = replace(job, dtype=dtype or job.dtype)
+    if job.task == "lora_switch":
+        return switching.fromnoise(job)
+    if job.task in ("merge", "convert", "prune"):
+        return rewriting.fromnoise(job)
     kernels.keep_in((settings.read().cache or Path(tempfile.gettempdir())) / "kernels")
     return {
         "step": step, "batch": step, "attention": attention, "decode": decode, "picture": picture, "text": text,

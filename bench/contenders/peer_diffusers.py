@@ -12,6 +12,8 @@ from fromnoise.engine.memory import DTYPES
 
 
 def prepare(job: Job, *, dtype: str | None = None, channels_last: bool = False, compiled: bool = False) -> Work:
+    from bench.contenders import switching
+
     job = replace(job, dtype=dtype or job.dtype)
     prepared = {
         "step": step,
@@ -22,6 +24,7 @@ def prepare(job: Job, *, dtype: str | None = None, channels_last: bool = False, 
         "text": text,
         "load": load,
         "train": train,
+        "lora_switch": switching.diffusers,
     }
     return prepared[job.task](job, channels_last, compiled)
 

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from fromnoise.adapters.adapter import Adapter, Strengths, load_adapter
 from fromnoise.adapters.patched import Copies, Patched
-from fromnoise.adapters.weight_adapter import KINDS, WeightAdapter
+from fromnoise.adapters.weight_adapter import KINDS, Change, WeightAdapter, read_slots
 from fromnoise.checkpoints.load import Checkpoint
-from fromnoise.nn.ops import merged, patching
+from fromnoise.nn import ops
+from fromnoise.nn.ops import merged, patched, patching
 from fromnoise.nn.unet import UNet
 from tests import tiny
 from tests.adapters import files
@@ -137,3 +138,33 @@ def test_factors_can_be_trained(model: Checkpoint, tmp_path: Path) -> None:
         model.unet(X, T, CONTEXT).square().sum().backward()
     assert up.grad is not None
     assert up.grad.abs().max() > 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
+@pytest.mark.parametrize("last", [False, True])
+def test_products_are_added_block_by_block(dtype: torch.dtype, last: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = torch.Generator().manual_seed(1)
+
+    def random(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator)
+
+    weight = random(40, 12, 3, 3).to(dtype)
+    weight = weight.contiguous(memory_format=torch.channels_last) if last else weight
+    patches = [Change(read_slots({"lora_up": random(40, 4, 1, 1), "lora_down": random(4, 12, 3, 3)})[0][0], strength)
+               for strength in (0.5, -1.25)]  # fmt: skip
+    work = torch.float64 if dtype == torch.float64 else torch.float32
+    wanted = patches[1](patches[0](weight.to(work)))
+    monkeypatch.setattr(ops, "BLOCK", 7 * 108)  # seven rows, and at last five
+    made = merged(weight, patches)
+    assert (made.dtype, made.stride()) == (dtype, weight.stride())
+    assert torch.allclose(made.to(work), wanted.to(dtype).to(work), rtol=1e-2 if dtype.itemsize == 2 else 1e-5)
+    assert torch.allclose(patched(weight, patches), wanted, rtol=1e-5, atol=1e-6)
+    assert torch.equal(patched(weight, patches).to(dtype), made)
+
+
+def test_an_adapter_that_is_trained_is_differentiable() -> None:
+    up = torch.ones(6, 2, requires_grad=True)
+    change = Change(read_slots({"lora_up": up, "lora_down": torch.ones(2, 5)})[0][0], 1.0)
+    patched(torch.zeros(6, 5), [change]).sum().backward()
+    assert up.grad is not None
+    assert torch.equal(up.grad, torch.full((6, 2), 5.0))

@@ -11,7 +11,9 @@ from bench.turns import Entry, Failed
 from bench.work import Job
 
 
-@pytest.mark.parametrize("task", ["step", "decode", "text", "picture", "batch", "memory"])
+@pytest.mark.parametrize(
+    "task", ["step", "decode", "text", "picture", "batch", "memory", "lora_switch", "merge", "prune"]
+)
 def test_our_side_of_each_job_runs(task: work.Task) -> None:
     ours.prepare(Job(task, "tiny", "float32", steps=2, batch=2))()
 

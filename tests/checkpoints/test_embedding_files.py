@@ -16,6 +16,7 @@ from torch import nn
 
 from fromnoise.checkpoints.adapter_files.embedding import read_embedding
 from fromnoise.checkpoints.adapter_files.embedding_picture import CHUNK
+from fromnoise.checkpoints.load import UnmatchedKeys
 from fromnoise.errors import FileError
 from tests.checkpoints import pictures
 
@@ -166,3 +167,20 @@ def test_the_mask_is_that_of_other_readers() -> None:
         wanted.append(state % 255 & 15)
     assert sequence(5).tolist() == wanted
     assert zlib.crc32(np.asarray(wanted, np.uint8).tobytes()) == zlib.crc32(sequence(5).tobytes())
+
+
+@pytest.mark.parametrize(
+    ("tree", "name"),
+    [
+        ({"<one>": VECTORS[0], "<other>": VECTORS[1]}, "<other>"),
+        ({"string_to_param": {"*": VECTORS, "more": VECTORS[1:] + 1}}, "string_to_param.more"),
+        ({"clip_l": VECTORS, "clip_g": WIDE, "t5xxl": WIDE + 1}, "t5xxl"),
+        ({"emb_params": VECTORS, "optimizer": [{"exp_avg": VECTORS + 1}]}, "optimizer.0.exp_avg"),
+    ],
+)
+def test_tensors_besides_the_embedding_are_named(tree: object, name: str, tmp_path: Path) -> None:
+    torch.save(tree, tmp_path / "x.pt")
+    with pytest.raises(UnmatchedKeys) as raised:
+        read_embedding(tmp_path / "x.pt")
+    assert raised.value.unknown == [name]
+    assert read_embedding(tmp_path / "x.pt", allow_unmatched=True).vectors

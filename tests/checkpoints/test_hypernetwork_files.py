@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from fromnoise.adapters.hypernetwork import Hypernetwork, build
 from fromnoise.checkpoints.adapter_files.hypernetwork import read_hypernetwork
+from fromnoise.checkpoints.load import UnmatchedKeys
 from fromnoise.errors import FileError
 
 WIDTH = 16
@@ -128,3 +129,19 @@ def test_a_file_that_does_not_say_whether_its_end_is_activated(tmp_path: Path) -
 def test_files_that_are_none(tree: object, message: str, tmp_path: Path) -> None:
     with pytest.raises(FileError, match=message):
         read(tree, tmp_path)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("more", "name"),
+    [
+        ({"768": [{"linear.0.weight": torch.ones(1)}]}, "768.0.linear.0.weight"),
+        ({"strange": torch.ones(2)}, "strange"),
+    ],
+)
+def test_tensors_besides_the_networks_are_named(more: dict[object, object], name: str, tmp_path: Path) -> None:
+    pair = tuple(state(sequential((1, 2, 1), None, False, (), False)) for _ in range(2))
+    torch.save({WIDTH: pair, **more}, tmp_path / "x.pt")
+    with pytest.raises(UnmatchedKeys) as raised:
+        read_hypernetwork(tmp_path / "x.pt")
+    assert raised.value.unknown == [name]
+    assert read_hypernetwork(tmp_path / "x.pt", allow_unmatched=True).widths == (WIDTH,)

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -44,10 +45,10 @@ def test_what_is_there_is_listed_before_it_is_read(index: Index, here: Settings)
     ink, pen = lora("style/ink.safetensors"), lora("pen.safetensors")
     changes = index.refresh(here)
     assert set(changes.added) == {ink.resolve(), pen.resolve()}
-    assert [entry.name for entry in index.entries("loras")] == ["pen.safetensors", "style/ink.safetensors"]
-    assert [entry.was_read for entry in index.entries()] == [False, False]
-    assert index.entries("vae") == []
-    assert index.entries("loras")[0].place == pen.absolute()
+    assert [entry.name for entry in index.entries(here, "loras")] == ["pen.safetensors", "style/ink.safetensors"]
+    assert [entry.was_read for entry in index.entries(here)] == [False, False]
+    assert index.entries(here, "vae") == []
+    assert index.entries(here, "loras")[0].place == pen.absolute()
 
 
 def test_what_was_read_is_kept(index: Index, here: Settings) -> None:
@@ -56,7 +57,7 @@ def test_what_was_read_is_kept(index: Index, here: Settings) -> None:
     index.refresh(here)
     assert scan(index, here) == 1
     assert scan(index, here) == 0
-    (entry,) = index.entries("loras")
+    (entry,) = index.entries(here, "loras")
     found = hashes(path)
     assert entry.digests is not None
     assert (entry.digests.sha256, entry.digests.tensors, entry.digests.old) == (found.sha256, found.tensors, found.old)
@@ -64,7 +65,7 @@ def test_what_was_read_is_kept(index: Index, here: Settings) -> None:
         "LoRA", parameters=8, dtypes=("float32",), title="Ink", base="sd_v1", trigger_words=("ink drawing",)
     )
     assert index.refresh(here).changed == []
-    assert index.at(path) == [entry]
+    assert index.at(here, path) == [entry]
 
 
 def test_a_checkpoint_is_recognised(index: Index, here: Settings) -> None:
@@ -72,7 +73,7 @@ def test_a_checkpoint_is_recognised(index: Index, here: Settings) -> None:
     tiny.checkpoint(Path("models/checkpoints/tiny.safetensors"), "sd2", prediction="v")
     index.refresh(here)
     scan(index, here)
-    (entry,) = index.entries()
+    (entry,) = index.entries(here)
     assert entry.facts is not None
     assert (entry.facts.holds, entry.facts.family, entry.facts.prediction) == ("checkpoint", "sd2", "v")
 
@@ -87,10 +88,10 @@ def test_changes_are_noticed(index: Index, here: Settings) -> None:
     pen.unlink()
     changes = index.refresh(here)
     assert (changes.added, changes.changed, changes.gone) == ([], [ink.resolve()], [pen.resolve()])
-    assert index.by_hash(before) == []
-    assert [entry.was_read for entry in index.entries()] == [False]
+    assert index.by_hash(here, before) == []
+    assert [entry.was_read for entry in index.entries(here)] == [False]
     scan(index, here)
-    assert [entry.place for entry in index.by_hash(hashes(ink).sha256)] == [ink.absolute()]
+    assert [entry.place for entry in index.by_hash(here, hashes(ink).sha256)] == [ink.absolute()]
 
 
 def test_files_are_found_by_any_hash(index: Index, here: Settings) -> None:
@@ -101,9 +102,9 @@ def test_files_are_found_by_any_hash(index: Index, here: Settings) -> None:
     found = hashes(path)
     assert found.tensors is not None
     for digits in (found.sha256, found.sha256[:10], found.sha256[:8].upper(), found.tensors[:12]):
-        assert [entry.name for entry in index.by_hash(digits)] == ["ink.safetensors"]
+        assert [entry.name for entry in index.by_hash(here, digits)] == ["ink.safetensors"]
     for digits in ("", found.sha256[:7], "zzzzzzzzzz", "%%%%%%%%%%", found.sha256 + "0"):
-        assert index.by_hash(digits) == []
+        assert index.by_hash(here, digits) == []
 
 
 def test_a_file_on_two_shelves_is_read_once(index: Index, here: Settings) -> None:
@@ -112,12 +113,12 @@ def test_a_file_on_two_shelves_is_read_once(index: Index, here: Settings) -> Non
     save_file({"control_model.a": torch.ones(1)}, path)
     index.refresh(here)
     assert scan(index, here) == 1
-    assert [(entry.kind, entry.was_read) for entry in index.entries()] == [
+    assert [(entry.kind, entry.was_read) for entry in index.entries(here)] == [
         ("controlnet", True),
         ("t2i_adapter", True),
         ("ipadapter", True),
     ]
-    assert len(index.by_hash(hashes(path).sha256)) == 1
+    assert len(index.by_hash(here, hashes(path).sha256)) == 1
 
 
 def test_what_cannot_be_read_says_why(index: Index, here: Settings) -> None:
@@ -126,7 +127,7 @@ def test_what_cannot_be_read_says_why(index: Index, here: Settings) -> None:
     path.write_bytes(b"no weights")
     index.refresh(here)
     assert scan(index, here) == 0
-    (entry,) = index.entries()
+    (entry,) = index.entries(here)
     assert entry.fault is not None
     assert "neither a safetensors file nor a torch checkpoint" in entry.fault
     assert index.unread() == [], "it is not tried again until it changes"
@@ -141,7 +142,7 @@ def test_folders_and_texts(index: Index, here: Settings) -> None:
     Path("models/wildcards/animal.txt").write_text("cat\ndog\n")
     index.refresh(here)
     scan(index, here)
-    folder, wildcard = index.entries()
+    folder, wildcard = index.entries(here)
     assert (folder.name, folder.facts, folder.stamp.size) == ("mine", Facts("folder"), 3)
     assert wildcard.facts == Facts("text")
     assert wildcard.digests is not None
@@ -168,7 +169,7 @@ def test_a_download_remembers_where_it_came_from(index: Index, here: Settings) -
     source = Source("me/ink", "ink.safetensors", "a" * 40, ("mit",))
     index.note_source(path, source)
     index.refresh(here)
-    assert [entry.source for entry in index.entries()] == [source]
+    assert [entry.source for entry in index.entries(here)] == [source]
 
 
 def test_what_a_newer_version_stored_besides_is_left_out() -> None:
@@ -186,7 +187,7 @@ def test_the_process_in_the_background(index: Index, here: Settings, monkeypatch
     monkeypatch.setenv("FROMNOISE_DATA", str(here.data))
     monkeypatch.setattr("os.nice", lambda less: less, raising=False)
     main()
-    assert [entry.place for entry in index.by_hash(hashes(path).sha256)] == [path.absolute()]
+    assert [entry.place for entry in index.by_hash(here, hashes(path).sha256)] == [path.absolute()]
 
 
 def test_hashes_outlive_a_look_from_another_folder(
@@ -199,12 +200,37 @@ def test_hashes_outlive_a_look_from_another_folder(
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert index.refresh(here).gone == []
-    assert index.entries() == []
+    assert index.entries(here) == []
     monkeypatch.chdir(tmp_path)
     changes = index.refresh(here)
     assert (changes.added, changes.changed, changes.gone) == ([], [], [])
     assert scan(index, here) == 0
-    (entry,) = index.by_hash(hashes(path).sha256)
+    (entry,) = index.by_hash(here, hashes(path).sha256)
     assert entry.name == "ink.safetensors"
     path.unlink()
     assert index.refresh(here).gone == [path.resolve()]
+
+
+def test_services_of_different_shelves_share_what_is_known(index: Index, here: Settings, tmp_path: Path) -> None:
+    ink, shared = lora("ink.safetensors"), tmp_path / "others" / "loras" / "shared.safetensors"
+    shared.parent.mkdir(parents=True)
+    shared.write_bytes(lora("shared.safetensors", 3.0).read_bytes())
+    ours, theirs = replace(here, models=(tmp_path / "models",)), replace(here, models=(tmp_path / "others",))
+    for settings in (ours, theirs):
+        index.refresh(settings)
+        scan(index, settings)
+    assert [entry.name for entry in index.entries(ours)] == ["ink.safetensors", "shared.safetensors"]
+    assert [(entry.name, entry.was_read) for entry in index.entries(theirs)] == [("shared.safetensors", True)]
+    assert index.by_hash(theirs, hashes(ink).sha256) == []
+    assert [entry.place for entry in index.by_hash(theirs, hashes(shared).sha256)] == [shared.absolute()]
+    assert [entry.place for entry in index.by_hash(ours, hashes(ink).sha256)] == [ink.absolute()]
+
+
+def test_a_file_that_has_changed_counts_as_not_read_at_once(index: Index, here: Settings) -> None:
+    path = lora("ink.safetensors")
+    index.refresh(here)
+    scan(index, here)
+    before = hashes(path).sha256
+    touch(path)
+    assert [entry.was_read for entry in index.entries(here)] == [False]
+    assert index.by_hash(here, before) == []

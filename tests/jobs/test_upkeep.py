@@ -44,7 +44,7 @@ def test_what_is_new_is_read_by_one_process(
     upkeep.look()
     upkeep.look()
     assert [env["FROMNOISE_MODELS"] for env in started] == [str(settings.models[0])]
-    assert [entry.name for entry in Index(database).entries()] == ["a.safetensors"]
+    assert [entry.name for entry in Index(database).entries(settings)] == ["a.safetensors"]
     upkeep.stop()
     assert upkeep.reader is not None
     assert upkeep.reader.poll() is not None

@@ -1,5 +1,6 @@
 """GLIGEN equals diffusers': one step of a gated U-Net, and a file that it saved."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from fromnoise.adapters.gligen import Boxes
 from fromnoise.checkpoints.gligen import load_gligen
+from fromnoise.checkpoints.load import UnmatchedKeys
 from fromnoise.checkpoints.names import diffusers_unet
 from fromnoise.checkpoints.save import write
 from fromnoise.nn.gligen import MAX_BOXES, Gligen
@@ -78,3 +80,13 @@ def test_files(pair: tuple[UNet, Gligen, Any], names: str, tmp_path: Path) -> No
     loaded = load_gligen(write(tmp_path / "gligen.safetensors", state, None, {}))
     assert dict(loaded.config.blocks) == dict(network.config.blocks)
     assert all(torch.equal(tensor, loaded.state_dict()[name]) for name, tensor in network.state_dict().items())
+
+
+def test_what_matches_nothing_is_named(pair: tuple[UNet, Gligen, Any], tmp_path: Path) -> None:
+    state = dict(pair[1].state_dict())
+    block = next(name.partition(".fuser.")[0] for name in state if ".fuser." in name)
+    for strange in ("position_net.strange.weight", f"{block}.fuser.strange.weight"):
+        path = write(tmp_path / "gligen.safetensors", {**state, strange: torch.ones(1)}, None, {})
+        with pytest.raises(UnmatchedKeys, match=re.escape(f"1 unknown: {strange}")):
+            load_gligen(path)
+        load_gligen(path, allow_unmatched=True)

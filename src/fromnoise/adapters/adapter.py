@@ -9,13 +9,12 @@ The patches are pure functions: `nn.ops.patching` applies them as they are used,
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import cast
 
 from torch import Tensor, nn
 
-from fromnoise.adapters.weight_adapter import WeightAdapter, fits, read_slots
+from fromnoise.adapters.weight_adapter import Change, WeightAdapter, fits, read_slots
 from fromnoise.checkpoints.adapter_files.embedding import EmbeddingFile
 from fromnoise.checkpoints.adapter_files.family import CONTEXTS, LABELS, base_family
 from fromnoise.checkpoints.adapter_files.layers import TEXT, UNET, LayerNames, Place
@@ -95,7 +94,7 @@ class Adapter:
 def patch(adapter: WeightAdapter, strength: float, rank: int | None = None) -> Patch:
     """An adapter as a function of the weight alone."""
     limited = adapter if rank is None else adapter.limited(rank)
-    return partial(limited.merged, strength=strength)
+    return Change(limited, strength)
 
 
 def load_adapter(path: Path | str, networks: Networks, *, allow_unmatched: bool = False) -> Adapter:

@@ -1,6 +1,7 @@
 """LoRA: Hu et al. (2021), arXiv 2106.09685. LoCon is the same for convolutions, with or without a core."""
 
 from dataclasses import dataclass, replace
+from math import prod
 from typing import ClassVar, Self
 
 import torch
@@ -17,6 +18,7 @@ from fromnoise.adapters.weight_adapter import (
     tucker,
     tucker_shape,
 )
+from fromnoise.nn.ops import Product
 
 
 @KINDS.register("lora")
@@ -49,11 +51,14 @@ class LoRA(DeltaAdapter):
     def delta_shape(self) -> tuple[int, ...]:
         return product_shape(self.up, self.down) if self.mid is None else tucker_shape(self.mid, self.up, self.down)
 
+    def product(self, shape: torch.Size) -> Product | None:
+        alone = self.mid is None and self.magnitude is None
+        return (self.up, self.down, self.scale) if alone and self.down[0].numel() == prod(shape[1:]) else None
+
     def merged(self, weight: Tensor, strength: float = 1.0) -> Tensor:
-        if self.mid is None and self.magnitude is None and self.down[0].numel() == weight[0].numel():
+        if self.product(weight.shape) is not None:
             up, down = self.up.to(weight).flatten(1), self.down.to(weight).flatten(1)
-            flat = torch.addmm(weight.flatten(1), up, down, alpha=strength * self.scale)  # reads and writes W once
-            return flat.view(weight.shape)
+            return torch.addmm(weight.flatten(1), up, down, alpha=strength * self.scale).view(weight.shape)
         return super().merged(weight, strength)
 
     def limited(self, rank: int) -> Self:

@@ -88,7 +88,7 @@ def trigger_words(metadata: Mapping[str, str]) -> list[str]:
 
 def embedding_facts(path: Path) -> dict[str, str]:
     """Of a textual inversion. Raises FileError."""
-    return facts_of_embedding(read_embedding(path))
+    return facts_of_embedding(read_embedding(path, allow_unmatched=True))
 
 
 def facts_of_embedding(file: EmbeddingFile) -> dict[str, str]:
@@ -107,7 +107,7 @@ def facts_of_embedding(file: EmbeddingFile) -> dict[str, str]:
 
 def hypernetwork_facts(path: Path) -> dict[str, str]:
     """Of a hypernetwork. Raises FileError."""
-    return facts_of_hypernetwork(read_hypernetwork(path))
+    return facts_of_hypernetwork(read_hypernetwork(path, allow_unmatched=True))
 
 
 def facts_of_hypernetwork(file: HypernetworkFile) -> dict[str, str]:

@@ -17,6 +17,7 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor
 
+from fromnoise.nn.ops import Product
 from fromnoise.registry import Registry
 
 Slots = Mapping[str, Tensor]  # the tensors of a file that belong to one layer
@@ -39,6 +40,10 @@ class WeightAdapter(ABC):
     def merged(self, weight: Tensor, strength: float = 1.0) -> Tensor:
         """What `weight` (out in) or (out in k k), float32 or float64, becomes; 0 changes nothing, 1 is as trained."""
 
+    def product(self, shape: torch.Size) -> Product | None:
+        """Factors whose product is all that full strength adds to a weight of this shape; None where it does more."""
+        return None
+
     @abstractmethod
     def fits(self, shape: torch.Size) -> bool:
         """Whether it can act on a weight of this shape; IndexError or ValueError where its factors are nonsense."""
@@ -55,6 +60,21 @@ class WeightAdapter(ABC):
     def rows(self, part: int, parts: int) -> Self:
         """What it does to one of equal parts of the weight's rows; NotImplementedError where rows act on each other."""
         raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Change:
+    """An adapter at a strength, as a function of the weight alone: a patch."""
+
+    adapter: WeightAdapter
+    strength: float
+
+    def __call__(self, weight: Tensor) -> Tensor:
+        return self.adapter.merged(weight, self.strength)
+
+    def product(self, shape: torch.Size) -> Product | None:
+        found = self.adapter.product(shape)
+        return found and (found[0], found[1], found[2] * self.strength)
 
 
 @dataclass(frozen=True, eq=False)

@@ -97,5 +97,5 @@ def there_already(files: Sequence[Remote], here: Settings) -> Path | None:
     if len(files) != 1 or not files[0].sha256 or index is None:
         return None
     index.refresh(here)
-    found = index.by_hash(files[0].sha256)
+    found = index.by_hash(here, files[0].sha256)
     return found[0].place if found else None

@@ -39,7 +39,7 @@ def known(here: Settings, kind: Kind | None) -> list[Entry]:
     index = opened(here)
     if index is not None:
         index.refresh(here)
-        return index.entries(kind)
+        return index.entries(here, kind)
     kinds = KINDS if kind is None else (kind,)
     return [Entry(k, item.name, item.path, Stamp.of(item.path)) for k in kinds for item in items(k, here)]
 
@@ -156,7 +156,7 @@ def described(name: str, kind: str | None, here: Settings) -> Entry:
     index = opened(here)
     if index is not None:
         index.refresh(here)
-        kept = [entry for entry in index.at(path) if entry.kind == found]
+        kept = [entry for entry in index.at(here, path) if entry.kind == found]
         if kept and (kept[0].digests or kept[0].fault or path.is_dir()) and kept[0].was_read:
             return kept[0]
     stamp = Stamp.of(path)
@@ -166,7 +166,7 @@ def described(name: str, kind: str | None, here: Settings) -> Entry:
         for result in (facts, digests):
             if result is not None:
                 index.store(path.resolve(), stamp, result)
-        kept = [entry for entry in index.at(path) if entry.kind == found]
+        kept = [entry for entry in index.at(here, path) if entry.kind == found]
         if kept:
             return kept[0]
     name = BUILTIN if path == builtin() else path.name
@@ -254,13 +254,13 @@ def scan_shelves(quiet: bool) -> None:
     if index is None:
         raise UserError(say("there is no place for a database: set FROMNOISE_DATA"))
     index.refresh(here)
-    before = {entry.place for entry in index.entries() if entry.fault}
+    before = {entry.place for entry in index.entries(here) if entry.fault}
 
     def report(done: int, total: int) -> None:
         if total and done * 4 // total > (done - 1) * 4 // total:
             note(say("{done} of {total} files", done=done, total=total), quiet)
 
     scan.scan(index, here, report)
-    for entry in index.entries():
+    for entry in index.entries(here):
         if entry.fault and entry.place not in before:
             note(f"{entry.place}: {entry.fault}")

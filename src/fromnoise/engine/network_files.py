@@ -53,13 +53,15 @@ class NetworkFiles:
         path = self.path(use)
 
         def load() -> Hypernetwork:
-            made = build(read_hypernetwork(path), path, activate_output=activate_output)
+            made = build(
+                read_hypernetwork(path, allow_unmatched=self.allow_unmatched), path, activate_output=activate_output
+            )
             return convert(made, dtype=self.placement.dtype, device=self.placement.device)
 
         return self._kept(path, ("hypernetwork", activate_output), load)
 
     def embedding(self, path: Path) -> EmbeddingFile:
-        return self._kept(path, "embedding", lambda: read_embedding(path))
+        return self._kept(path, "embedding", lambda: read_embedding(path, allow_unmatched=self.allow_unmatched))
 
     def embeddings(self) -> dict[str, Path]:
         """Every embedding on the shelves by what prompts may call it: its file's name, and its path below the shelf."""

@@ -21,7 +21,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from fromnoise.errors import FileError, FromnoiseError, UserError
 from fromnoise.jobs.tables import VERSION
 
-HEAD = "0005"  # the newest migration
+HEAD = "0006"  # the newest migration
 TOGETHER = 20  # connections that are kept; a server reads with as many threads as are at calls
 BUSY = 30_000  # ms that a writer of SQLite waits for its turn
 WRITERS, MIGRATION = 0x66_6E_01, 0x66_6E_02  # locks of PostgreSQL, where nobody but us should know them

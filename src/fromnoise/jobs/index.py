@@ -3,7 +3,7 @@
     index = Index(database)
     index.refresh(settings)  # looks at names, sizes and times alone: quick
     scan.scan(index, settings)  # reads what is new; a process in the background does it for a server
-    index.by_hash("6ce0161689")
+    index.by_hash(settings, "6ce0161689")
 
 What was read of a file counts while the file keeps its size and time of change. Needs no torch.
 """
@@ -11,15 +11,16 @@ What was read of a file counts while the file keeps its size and time of change.
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 from sqlalchemy import ColumnElement, Row, delete, insert, or_, select, update
 
 from fromnoise.engine.shelves import KINDS, Kind, items
 from fromnoise.jobs.database import Database
-from fromnoise.jobs.tables import FILES, SHELVED
+from fromnoise.jobs.tables import FILES
 from fromnoise.settings import Settings
 
 HASHED = 8  # digits from which on a hash means a file
@@ -130,7 +131,7 @@ class Changes:
 
 @dataclass(frozen=True)
 class Index:
-    """The tables `files` and `shelved`."""
+    """The table `files`. What is on the shelves is told by the settings: services of different shelves may share it."""
 
     database: Database
 
@@ -142,7 +143,6 @@ class Index:
         with self.database.writing() as connection:
             rows = connection.execute(select(FILES.c.path, FILES.c.size, FILES.c.changed))
             known = {path: Stamp(size, changed) for path, size, changed in rows}
-            connection.execute(delete(SHELVED))
             for path in sorted(known.keys() - stamps.keys()):
                 if os.path.exists(path):  # somebody else's shelves have it
                     continue
@@ -157,39 +157,32 @@ class Index:
                     changed = {"size": stamp.size, "changed": stamp.changed, **unread}
                     connection.execute(update(FILES).where(FILES.c.path == path).values(changed))
                     changes.changed.append(Path(path))
-            rows_of = [
-                {"kind": kind, "name": name, "place": place, "position": position, "path": path}
-                for position, (kind, name, place, path, _) in enumerate(found)
-            ]
-            if rows_of:
-                connection.execute(insert(SHELVED), rows_of)
         return changes
 
-    def entries(self, kind: Kind | None = None) -> list[Entry]:
-        """What is on the shelves, of one kind or of all, as of the last refresh."""
-        query = select(SHELVED, FILES).join(FILES, SHELVED.c.path == FILES.c.path).order_by(SHELVED.c.position)
+    def entries(self, settings: Settings, kind: Kind | None = None) -> list[Entry]:
+        """What is on the shelves, of one kind or of all; what has changed since the last refresh counts as not read."""
         with self.database.reading() as connection:
-            return [
-                entry(row) for row in connection.execute(query if kind is None else query.where(SHELVED.c.kind == kind))
-            ]
+            known = {row.path: row for row in connection.execute(select(FILES))}
+        return [entry(found, known.get(found.path)) for found in on_shelves(settings, kind)]
 
-    def at(self, place: Path) -> list[Entry]:
+    def at(self, settings: Settings, place: Path) -> list[Entry]:
         """What is known of one file: an entry for each kind that it is shelved as."""
-        query = select(SHELVED, FILES).join(FILES, SHELVED.c.path == FILES.c.path).order_by(SHELVED.c.position)
-        with self.database.reading() as connection:
-            return [entry(row) for row in connection.execute(query.where(FILES.c.path == str(place.resolve())))]
+        return [entry for entry in self.entries(settings) if entry.place.resolve() == place.resolve()]
 
-    def by_hash(self, digits: str) -> list[Entry]:
+    def by_hash(self, settings: Settings, digits: str) -> list[Entry]:
         """The files that have a hash with these first digits (eight or more), each once, SHA-256 before others."""
         digits = digits.lower()
         if len(digits) < HASHED or not set(digits) <= set("0123456789abcdef"):
             return []
         matching = or_(*(FILES.c[name].startswith(digits) for name in ("sha256", "tensors", "old")))
-        query = select(SHELVED, FILES).join(FILES, SHELVED.c.path == FILES.c.path).where(matching)
         with self.database.reading() as connection:
-            found = [entry(row) for row in connection.execute(query.order_by(SHELVED.c.position))]
-        found.sort(key=lambda e: not (e.digests and e.digests.sha256.startswith(digits)))
-        return list({entry.place.resolve(): entry for entry in reversed(found)}.values())[::-1]
+            known = {row.path: row for row in connection.execute(select(FILES).where(matching))}
+        if not known:
+            return []
+        shelved = [entry(found, known[found.path]) for found in on_shelves(settings) if found.path in known]
+        found = [one for one in shelved if one.digests]  # the others have changed since
+        found.sort(key=lambda one: not (one.digests and one.digests.sha256.startswith(digits)))
+        return list({one.place.resolve(): one for one in reversed(found)}.values())[::-1]
 
     def unread(self) -> list[tuple[Path, Stamp]]:
         """What nobody has looked into since it changed."""
@@ -219,26 +212,29 @@ class Index:
             connection.execute(query.values(source=source.dump()))
 
 
-def on_shelves(settings: Settings) -> Iterator[tuple[Kind, str, str, str, Stamp]]:
-    """Kind, name, place, real path and stamp of everything; what goes away meanwhile is left out."""
-    for kind in KINDS:
-        for item in items(kind, settings):
-            try:
-                yield kind, item.name, str(item.path.absolute()), str(item.path.resolve()), Stamp.of(item.path)
-            except OSError:
-                continue
+class Shelved(NamedTuple):
+    """Something on a shelf."""
+
+    kind: Kind
+    name: str
+    place: str  # as it was found
+    path: str  # links followed
+    stamp: Stamp
 
 
-def entry(row: Row[Any]) -> Entry:
-    """A row of both tables joined."""
-    table = row._mapping
-    return Entry(
-        table["kind"],
-        table["name"],
-        Path(table["place"]),
-        Stamp(table["size"], table["changed"]),
-        Digests(table["sha256"], table["tensors"], table["old"]) if table["sha256"] else None,
-        Facts.load(table["facts"]),
-        table["fault"],
-        Source.load(table["source"]),
-    )
+def on_shelves(settings: Settings, kind: Kind | None = None) -> Iterator[Shelved]:
+    """Everything, or all of one kind; what goes away meanwhile is left out."""
+    for one in KINDS if kind is None else (kind,):
+        for item in items(one, settings):
+            with suppress(OSError):
+                absolute, real = str(item.path.absolute()), str(item.path.resolve())
+                yield Shelved(one, item.name, absolute, real, Stamp.of(item.path))
+
+
+def entry(found: Shelved, row: Row[Any] | None) -> Entry:
+    """What is on a shelf, with what is known of it if it has not changed since."""
+    plain = Entry(found.kind, found.name, Path(found.place), found.stamp)
+    if row is None or Stamp(row.size, row.changed) != found.stamp:
+        return plain
+    digests = Digests(row.sha256, row.tensors, row.old) if row.sha256 else None
+    return replace(plain, digests=digests, facts=Facts.load(row.facts), fault=row.fault, source=Source.load(row.source))

@@ -45,19 +45,6 @@ FILES = Table(  # the index of model files: what is known of each file while it 
     Column("source", JSON(none_as_null=True)),  # where it was downloaded from: index.Source
 )
 
-SHELVED = Table(  # what lies on the shelves, in their order, by kind
-    "shelved",
-    METADATA,
-    Column("id", Integer, primary_key=True),
-    Column("kind", Text, nullable=False),
-    Column("name", Text, nullable=False),  # its path below the shelf
-    Column("place", Text, nullable=False),  # its path as it was found
-    Column("position", Integer, nullable=False),
-    Column("path", Text, ForeignKey(FILES.c.path, ondelete="CASCADE"), nullable=False),
-    UniqueConstraint("kind", "place"),
-    Index("ix_shelved_path", "path"),
-)
-
 WORKERS = Table(  # processes that have taken, or may take, jobs
     "workers",
     METADATA,

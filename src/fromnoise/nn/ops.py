@@ -6,7 +6,7 @@ activation's device, cast to its dtype, patched. A network file therefore never 
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Protocol, TypeVar, cast
+from typing import Protocol, TypeVar, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,9 @@ from fromnoise.nn import kernels
 from fromnoise.nn.quantized import Quantized, unpacked
 
 FEW = 128  # tokens
+BLOCK = 1 << 16  # numbers of a weight that are changed at once: the cache holds them until they are finished
+
+Product = tuple[Tensor, Tensor, float]  # up (out r), down (r in...) and the factor of what they add: factor up down
 
 
 class Patch(Protocol):
@@ -24,9 +27,21 @@ class Patch(Protocol):
     def __call__(self, weight: Tensor) -> Tensor: ...
 
 
+@runtime_checkable
+class Adding(Patch, Protocol):
+    """A patch that can tell whether it only adds a product."""
+
+    def product(self, shape: torch.Size) -> Product | None:
+        """What it does to a weight of this shape, where that is adding a product of two factors and nothing else."""
+        ...
+
+
 def patched(weight: Tensor, patches: Sequence[Patch]) -> Tensor:
     """What patches, one after the other, make of a weight: in float32, or in float64 where the weight is."""
-    changed = weight if weight.dtype == torch.float64 else weight.float()
+    dtype = torch.float64 if weight.dtype == torch.float64 else torch.float32
+    if (products := products_of(weight, patches, dtype)) is not None:
+        return in_blocks(weight, products, torch.empty(weight.shape, dtype=dtype))
+    changed = weight.to(dtype)
     for patch in patches:
         changed = patch(changed)
     return changed
@@ -34,9 +49,45 @@ def patched(weight: Tensor, patches: Sequence[Patch]) -> Tensor:
 
 def merged(weight: Tensor, patches: Sequence[Patch]) -> Tensor:
     """The same, rounded once to the dtype of `weight` and in its memory format."""
+    dtype = torch.float64 if weight.dtype == torch.float64 else torch.float32
+    if (products := products_of(weight, patches, dtype)) is not None:
+        return in_blocks(weight, products, torch.empty_like(weight))
     last = weight.ndim == 4 and weight.is_contiguous(memory_format=torch.channels_last)
     layout = torch.channels_last if last else torch.contiguous_format
     return patched(weight, patches).to(weight.dtype).contiguous(memory_format=layout)
+
+
+def products_of(weight: Tensor, patches: Sequence[Patch], dtype: torch.dtype) -> list[Product] | None:
+    """The factors of all patches, in `dtype`, where products are all that they add and the processor does the work."""
+    if weight.device.type != "cpu" or isinstance(weight, Quantized):
+        return None
+    found = []
+    for patch in patches:
+        product = patch.product(weight.shape) if isinstance(patch, Adding) else None
+        if product is None:
+            return None
+        up, down, factor = product
+        if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (weight, up, down)):
+            return None  # in training
+        found.append((up.to("cpu", dtype).flatten(1), down.to("cpu", dtype).flatten(1), factor))
+    return found
+
+
+def in_blocks(weight: Tensor, products: Sequence[Product], out: Tensor) -> Tensor:
+    """`out`, filled with `weight` and `products`, some rows at a time: each number is read and written once."""
+    dtype = products[0][0].dtype if products else weight.dtype
+    here = out.dtype == dtype and out.is_contiguous()
+    rows = max(1, BLOCK // max(1, weight[0].numel()))
+    for start in range(0, len(weight), rows):
+        old, new = weight[start : start + rows], out[start : start + rows]
+        block = new if here else torch.empty(old.shape, dtype=dtype)
+        block.copy_(old)
+        flat = block.view(len(block), -1)
+        for up, down, factor in products:
+            flat.addmm_(up[start : start + rows], down, alpha=factor)
+        if not here:
+            new.copy_(block)
+    return out
 
 
 class Fetching(nn.Module):

@@ -6,7 +6,7 @@
 Gal et al. (2022), arXiv 2208.01618.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from fromnoise.checkpoints.adapter_files.embedding_picture import read_picture
 from fromnoise.checkpoints.files import finite, read_object
+from fromnoise.checkpoints.load import Faults
 from fromnoise.errors import FileError
 
 PICTURES = (".png", ".webp", ".avif", ".jxl")
@@ -42,11 +43,18 @@ class EmbeddingFile:
         return next((vectors for vectors in self.vectors if vectors.shape[1] == width), None)
 
 
-def read_embedding(path: Path | str) -> EmbeddingFile:
-    """A .pt, .bin or .safetensors file, or a picture made by AUTOMATIC1111. Raises FileError."""
+def read_embedding(path: Path | str, *, allow_unmatched: bool = False) -> EmbeddingFile:
+    """A .pt, .bin or .safetensors file, or a picture made by AUTOMATIC1111.
+
+    Raises FileError; UnmatchedKeys where it holds other tensors besides, such as a second embedding.
+    """
     path = Path(path)
     tree = read_picture(path) if path.suffix.lower() in PICTURES else read_object(path)
-    return replace(understood(tree, path), path=path)
+    found = understood(tree, path)
+    faults = Faults()
+    faults.unknown += unused(tree, vectors_in(tree)[0])
+    faults.check(path, allow_unmatched)
+    return replace(found, path=path)
 
 
 def bundled(weights: Mapping[str, Tensor], prefix: str) -> dict[str, EmbeddingFile]:
@@ -73,6 +81,29 @@ def understood(tree: object, path: Path) -> EmbeddingFile:
     known = tree if isinstance(tree, dict) else {}
     metadata = {name: str(known[name]) for name in TRAINING if isinstance(known.get(name), (str, int, float))}
     return EmbeddingFile(shaped, token, metadata)
+
+
+def unused(tree: object, vectors: Sequence[Tensor]) -> list[str]:
+    """The names of tensors in a file that are no part of its embedding; numbers of tokens are none."""
+    whole = {one.data_ptr() for one in vectors}
+    rows = [row for one in vectors for row in one.reshape(-1, one.shape[-1])]
+    return [
+        name
+        for name, tensor in tensors_in(tree)
+        if tensor.data_ptr() not in whole and not any(torch.equal(tensor, row) for row in rows)
+    ]
+
+
+def tensors_in(tree: object, name: str = "") -> Iterator[tuple[str, Tensor]]:
+    """All tensors of floating-point numbers in a file, with their places."""
+    if isinstance(tree, Tensor):
+        if tree.is_floating_point():
+            yield name, tree
+        return
+    inside = getattr(tree, "state", tree)  # of an object in a pickle
+    parts = inside.items() if isinstance(inside, dict) else enumerate(inside) if isinstance(inside, list) else ()
+    for key, value in parts:
+        yield from tensors_in(value, f"{name}.{key}".lstrip("."))
 
 
 def vectors_in(tree: object) -> tuple[list[Tensor], str | None]:

@@ -2,11 +2,14 @@
 
 import re
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from fromnoise.checkpoints.adapter_files.lora import LoRAFile
 from fromnoise.checkpoints.detect import Family
+
+if TYPE_CHECKING:
+    from fromnoise.checkpoints.adapter_files.lora import LoRAFile
 
 CONTEXTS: Mapping[int, Family] = {768: "sd1", 1024: "sd2", 2048: "sdxl", 1280: "sdxl_refiner"}  # by width of context
 LABELS: Mapping[Family, str] = {"sd1": "SD 1.x", "sd2": "SD 2.x", "sdxl": "SDXL", "sdxl_refiner": "SDXL's refiner"}
@@ -25,7 +28,7 @@ SECOND_ENCODER = re.compile(
 )
 
 
-def base_family(file: LoRAFile) -> Family | None:
+def base_family(file: "LoRAFile") -> Family | None:
     """The family of models; None where nothing tells."""
     for key in ("ss_base_model_version", "modelspec.architecture"):
         told = file.metadata.get(key, "").lower()

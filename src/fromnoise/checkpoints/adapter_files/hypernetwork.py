@@ -12,7 +12,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from fromnoise.checkpoints.adapter_files.embedding import tensors_in
 from fromnoise.checkpoints.files import finite, read_object
+from fromnoise.checkpoints.load import Faults
 from fromnoise.errors import FileError
 
 State = Mapping[str, Tensor]
@@ -43,8 +45,8 @@ class HypernetworkFile:
         return tuple(sorted(self.weights))
 
 
-def read_hypernetwork(path: Path | str) -> HypernetworkFile:
-    """Of a .pt file. Raises FileError."""
+def read_hypernetwork(path: Path | str, *, allow_unmatched: bool = False) -> HypernetworkFile:
+    """Of a .pt file. Raises FileError; UnmatchedKeys where it holds tensors besides its pairs of networks."""
     path = Path(path)
     tree = read_object(path)
     if not isinstance(tree, dict):
@@ -55,6 +57,10 @@ def read_hypernetwork(path: Path | str) -> HypernetworkFile:
             weights[width] = (state_of(pair[0], path), state_of(pair[1], path))
     if not weights:
         raise FileError(f"{path} is no hypernetwork: it has no pairs of networks by width")
+    rest = {key: value[2:] if key in weights else value for key, value in tree.items()}
+    faults = Faults()
+    faults.unknown += [name for name, _ in tensors_in(rest)]
+    faults.check(path, allow_unmatched)
     structure = numbers(tree.get("layer_structure")) or USUAL
     if not 2 <= len(structure) <= MAX_LAYERS or structure[0] != 1 or structure[-1] != 1:
         raise FileError(f"{path}: its layers have the widths {list(structure)[:8]}; they must begin and end with 1")

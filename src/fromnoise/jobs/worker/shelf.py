@@ -51,7 +51,7 @@ def download(body: Mapping[str, Any], desk: Desk) -> Task:
 @task("check-model")
 def check_model(body: Mapping[str, Any], desk: Desk) -> Task:
     """What is wrong with a file: names that match nothing, weights that are missing or no numbers. It is read whole."""
-    entries = Index(desk.database).entries(kind_named(str(body["shelf"])))
+    entries = Index(desk.database).entries(desk.settings, kind_named(str(body["shelf"])))
     found = next((entry.place for entry in entries if entry.name == body["file"]), None)
     if found is None:
         raise UserError("no such file is on that shelf: look again at the shelves")

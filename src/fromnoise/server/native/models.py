@@ -92,7 +92,7 @@ def list_models(
     search: Annotated[str, Query(max_length=500, description="Words of names, titles and trigger words.")] = "",
 ) -> ModelCards:
     """Model files of one kind or of all, the built-in model first."""
-    found = [entry for entry in here.index.entries(kind) if entry.kind in KINDS]
+    found = [entry for entry in here.index.entries(here.settings, kind) if entry.kind in KINDS]
     words = search.lower().split()
     built_in = [builtin()] if kind in (None, "checkpoints") else []
     cards = [card for card in [*built_in, *map(of, found)] if all(word in searched(card) for word in words)]
@@ -102,7 +102,7 @@ def list_models(
 @router.get("/kinds")
 def list_model_kinds(here: Here, who: Who) -> list[ShelfView]:
     """The kinds of model files, and how many there are."""
-    kinds = [entry.kind for entry in here.index.entries()]
+    kinds = [entry.kind for entry in here.index.entries(here.settings)]
     return [ShelfView(kind=kind, noun=NOUNS[kind], count=kinds.count(kind) + (kind == "checkpoints")) for kind in KINDS]
 
 
@@ -133,7 +133,7 @@ def get_model(kind: ModelKind, name: str, here: Here, who: Who) -> ModelCard:
 
 def entry_named(kind: ModelKind, name: str, here: Context) -> Entry:
     """ApiError 404."""
-    for entry in here.index.entries(kind):
+    for entry in here.index.entries(here.settings, kind):
         if entry.name == name:
             return entry
     raise ApiError(404, "not-found", f"no such file is on the shelf {kind}")

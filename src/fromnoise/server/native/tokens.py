@@ -74,7 +74,9 @@ def count_prompt_tokens(wanted: PromptText, here: Here, who: Who) -> TokensView:
     """Tokens of a prompt by chunk, what it names, and what in it looks like a mistake."""
     profile = PROFILES[wanted.profile]
     prompt = parse(wanted.text, profile.dialect)
-    embeddings = {entry.name.rpartition(".")[0] or entry.name: 1 for entry in here.index.entries("embeddings")}
+    embeddings = {
+        entry.name.rpartition(".")[0] or entry.name: 1 for entry in here.index.entries(here.settings, "embeddings")
+    }
     tokenizer = Tokenizer()
     step = min(wanted.step, wanted.steps - 1)
     parts = [chunk_pieces(sub.pieces, tokenizer, profile.dialect, embeddings) for sub in prompt.at(step, wanted.steps)]

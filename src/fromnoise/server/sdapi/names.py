@@ -52,7 +52,11 @@ def files_of(kind: Kind, here: Context) -> list[Known]:
 def digests_of(kind: Kind, here: Context) -> Mapping[str, Digests]:
     """Hashes that the index knows already; nothing is read for it."""
     try:
-        return {entry.name: entry.digests for entry in Index(here.queue.database).entries(kind) if entry.digests}
+        return {
+            entry.name: entry.digests
+            for entry in Index(here.queue.database).entries(here.settings, kind)
+            if entry.digests
+        }
     except SQLAlchemyError:
         return {}
 
