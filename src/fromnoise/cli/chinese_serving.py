@@ -12,6 +12,10 @@ OURS = {
     "A device to work on; a worker for each.": "使用的设备；每个设备一个工作进程。",
     "Where pictures go.": "图片存放的文件夹。",
     "What the program may take of each device's memory, such as 4GB.": "程序最多可占用每个设备多少内存，例如 4GB。",
+    "A certificate (PEM) that signs every picture: C2PA.": "为每张图片签名（C2PA）的证书文件（PEM）。",
+    "{file}: no such file": "{file}：没有这个文件",
+    "The key of that certificate.": "该证书的私钥文件。",
+    "--c2pa-certificate and --c2pa-key go together: give both": "--c2pa-certificate 和 --c2pa-key 须同时给出",
     "Work in this process, though a server is running that would do it.": "在本进程中生成，不交给运行中的服务器。",
     "a server is running and makes it, seed {seed}; --local works here": (
         "有服务器在运行，由它生成，种子 {seed}；加 --local 则在本进程生成"

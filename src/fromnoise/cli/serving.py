@@ -32,6 +32,11 @@ Memory = Annotated[
     str | None,
     typer.Option(metavar="SIZE", help=say("What the program may take of each device's memory, such as 4GB.")),
 ]
+Certificate = Annotated[
+    Path | None,
+    typer.Option("--c2pa-certificate", metavar="FILE", help=say("A certificate (PEM) that signs every picture: C2PA.")),
+]
+Key = Annotated[Path | None, typer.Option("--c2pa-key", metavar="FILE", help=say("The key of that certificate."))]
 NoBrowser = Annotated[
     bool, typer.Option("--no-browser", help=say("Open no browser; the address is printed all the same."))
 ]
@@ -57,8 +62,10 @@ def serve(
     device: Device = None,
     outputs: Outputs = OUTPUTS,
     memory: Memory = None,
+    certificate: Certificate = None,
+    key: Key = None,
 ) -> None:
-    run(service(host, port, token, host_name, origin, device, outputs, memory))
+    run(service(host, port, token, host_name, origin, device, outputs, memory, certificate, key))
 
 
 def studio(
@@ -70,6 +77,8 @@ def studio(
     device: Device = None,
     outputs: Outputs = OUTPUTS,
     memory: Memory = None,
+    certificate: Certificate = None,
+    key: Key = None,
     no_browser: NoBrowser = False,
 ) -> None:
     from fromnoise.cli import opening
@@ -87,7 +96,7 @@ def studio(
         return
     if not no_browser:
         opening.show_when_ready(address)
-    run(service(host, port, token, host_name, origin, device, outputs, memory))
+    run(service(host, port, token, host_name, origin, device, outputs, memory, certificate, key))
 
 
 def service(
@@ -99,14 +108,23 @@ def service(
     device: list[str] | None,
     outputs: Path,
     memory: str | None,
+    certificate: Path | None,
+    key: Path | None,
 ) -> "Service":
     """What was typed, as the server takes it."""
     gc.disable()  # until the server stands: most of what its imports make stays, and to look at it all takes a while
     from fromnoise.engine.sizes import parsed
+    from fromnoise.errors import UserError
     from fromnoise.server.serve import Service
 
+    if (certificate is None) != (key is None):
+        raise UserError(say("--c2pa-certificate and --c2pa-key go together: give both"))
+    for file in filter(None, (certificate, key)):
+        if not file.is_file():
+            raise UserError(say("{file}: no such file", file=file))
     return Service(
         host, port, tuple(token or ()), tuple(host_name or ()), tuple(origin or ()), tuple(device or ()), outputs,
+        None if certificate is None else certificate.absolute(), None if key is None else key.absolute(),
         None if memory is None else parsed(memory),
     )  # fmt: skip
 

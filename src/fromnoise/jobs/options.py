@@ -1,5 +1,7 @@
 """What an operator can choose for a service, each with its sentence; kept in the database, read when it starts."""
 
+import hashlib
+
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fromnoise.errors import UserError
@@ -55,10 +57,24 @@ class Options(BaseModel):
         default=365.0, ge=0.01, le=36_500, description="Days that finished jobs are remembered; pictures stay.",
         json_schema_extra={"zh": "已完成任务保留的天数；图片不受影响。"},
     )  # fmt: skip
+    watermark: str = Field(
+        default="", max_length=14, description="A text of at most 14 bytes, hidden in the pixels of every picture.",
+        json_schema_extra={"zh": "隐藏在每张图片像素中的文字，最多 14 字节。"},
+    )  # fmt: skip
     terms: str = Field(
         default="", max_length=50_000, description="Terms of use, which every user is shown.",
         json_schema_extra={"zh": "向每个用户显示的使用条款。"},
     )  # fmt: skip
+
+    accept_terms: int = Field(
+        default=0, ge=0, le=1, description="1: users have to accept the terms before they may ask for anything.",
+        json_schema_extra={"zh": "1：用户须先接受条款才能提交任务。"},
+    )  # fmt: skip
+
+    @property
+    def terms_digest(self) -> str | None:
+        """Of the terms that users have to accept; None where they have to accept nothing."""
+        return hashlib.sha256(self.terms.encode()).hexdigest() if self.accept_terms and self.terms else None
 
     @classmethod
     def load(cls, database: Database) -> "Options":

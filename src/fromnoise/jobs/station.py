@@ -33,6 +33,9 @@ class Station:
     pattern: str = DEFAULT  # of file names
     thumbs: Path | None = None  # for small pictures; None: none are made
     traces: Path | None = None  # for how pictures come about; None: nothing of it is kept
+    watermark: str = ""  # a text in every picture's pixels: marking.py
+    certificate: Path | None = None  # of the operator's, which signs every picture (C2PA) ...
+    key: Path | None = None  # ... with this key
     settings: Settings = field(default_factory=Settings)
     plugins: tuple[str, ...] = ()  # modules that register tasks
 
@@ -61,6 +64,8 @@ class Station:
         there |= {"models": tuple(Path(tree) for tree in there["models"]), "datasets": Path(there["datasets"])}
         there |= {name: Path(there[name]) if there[name] else None for name in ("cache", "data")}
         known |= {"settings": Settings(**there), "outputs": Path(known["outputs"]), "kept": Path(known["kept"])}
-        known |= {name: Path(known[name]) if known.get(name) else None for name in ("thumbs", "traces")}
+        known |= {
+            name: Path(known[name]) if known.get(name) else None for name in ("thumbs", "traces", "certificate", "key")
+        }
         known |= {"kinds": tuple(known["kinds"]) if known["kinds"] is not None else None}
         return cls(**known | {"plugins": tuple(known["plugins"])})

@@ -53,6 +53,8 @@ class Service:
     origins: tuple[str, ...] = ()  # pages of other sites that may call it
     devices: tuple[str, ...] = ()  # a worker for each; empty: one, on the best device
     outputs: Path = Path("outputs")
+    certificate: Path | None = None  # that signs every picture (C2PA), in PEM with its chain ...
+    key: Path | None = None  # ... and its key
     memory: int | None = None  # bytes that the models of each device may take; None: what is free
 
     def check(self, *, accounts: bool = False) -> None:
@@ -128,7 +130,7 @@ def stations(service: Service, database: str, context: Context, options: Options
             traces=context.traces.folder, settings=context.settings,
             pattern=options.pattern, together=options.together, max_batch=options.max_batch,
             preview_every=options.preview_every, keep_every=options.keep_every, grace=options.grace,
-            deaths=options.deaths,
+            deaths=options.deaths, watermark=options.watermark, certificate=service.certificate, key=service.key,
         )
         for device in devices
     ]  # fmt: skip

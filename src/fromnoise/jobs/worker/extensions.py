@@ -5,6 +5,7 @@ it as data, with the worker's other news.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -43,7 +44,17 @@ class Panel(BaseModel):
 
 
 PANELS: Registry[Panel] = Registry("panel", entry_points="fromnoise.panels")
-Check = Callable[[Image.Image, Recipe], str | None]
+
+
+@dataclass(frozen=True)
+class Replaced:
+    """Another picture, such as a blurred one, that is given out in place of the one that was made, and why."""
+
+    image: Image.Image  # RGB, of the same size
+    reason: str
+
+
+Check = Callable[[Image.Image, Recipe], "str | Replaced | None"]
 CHECKS: Registry[Check] = Registry("check of pictures", entry_points="fromnoise.picture_checks")
 
 
@@ -64,8 +75,12 @@ def told() -> dict[str, Any]:
     return found
 
 
-def examine(image: Image.Image, recipe: Recipe) -> None:
-    """UserError where a check of an operator's does not let a picture out; FromnoiseError where a check fails."""
+def examine(image: Image.Image, recipe: Recipe) -> tuple[Image.Image, list[str]]:
+    """The picture that is given out, and why it is another one than was made.
+
+    UserError where a check of an operator's does not let a picture out; FromnoiseError where a check fails.
+    """
+    reasons = []
     for name, check in CHECKS.items():
         try:
             reason = check(image, recipe)
@@ -73,5 +88,9 @@ def examine(image: Image.Image, recipe: Recipe) -> None:
             raise FromnoiseError(
                 f"the check {name} failed ({type(error).__name__}): no picture leaves unchecked"
             ) from error
-        if reason:
+        if isinstance(reason, Replaced):
+            image, found = reason.image.convert("RGB"), reason.reason[:500]
+            reasons.append(found)
+        elif reason:
             raise UserError(f"not given out: {reason}"[:500])
+    return image, reasons

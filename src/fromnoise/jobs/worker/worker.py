@@ -39,6 +39,7 @@ from fromnoise.jobs.worker import studying as studying
 from fromnoise.jobs.worker import teaching as teaching
 from fromnoise.jobs.worker.easel import Drawing, Easel
 from fromnoise.jobs.worker.extensions import examine
+from fromnoise.jobs.worker.marking import marked, sign
 from fromnoise.jobs.worker.tasks import TASKS, Desk, Moment, Skipped, Task
 
 IDLE = 0.1  # seconds between looks at an empty queue
@@ -177,13 +178,16 @@ class Worker:
         with self.told_of(drawing.job):
             drawing, image = self.easel.finish(job, latents)
             recipe = with_names_alone(drawing.maker.recipe)
-            examine(image, recipe)
+            image, replaced = examine(image, recipe)
+            image = marked(image, self.station.watermark) if self.station.watermark else image
             named = Named(recipe, datetime.now(), drawing.job.work.owner, hashlib.sha256(image.tobytes()).hexdigest())
             pattern = "/".join(part for part in (drawing.job.work.folder, name(self.station.pattern, named)) if part)
             outputs = self.station.outputs
             file = self.leases.name_file(self.id, job, partial(free_name, outputs, pattern, ".png"))
             sweep(outputs / file)
             save_png(image, outputs / file, texts(recipe, self.easel.placement.device, drawing.company))
+            if self.station.certificate is not None and self.station.key is not None:
+                sign(outputs / file, self.station.certificate, self.station.key)
             odd = [asdict(one) for one in oddities(recipe)]
             data = {
                 "width": image.width,
@@ -191,6 +195,7 @@ class Worker:
                 "recipe": recipe.model_dump(mode="json", exclude_none=True),
                 **({"partial": partial_at} if partial_at is not None else {}),
                 **({"warnings": odd} if odd else {}),
+                **({"replaced": replaced} if replaced else {}),
             }
             result = Result(file, file_digest(outputs / file), "image/png", data)
             self.leases.finish(self.id, job, [result], [self.entry(drawing.job, result, outputs / file, image)])

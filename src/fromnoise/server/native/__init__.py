@@ -22,6 +22,7 @@ from fromnoise.server.native import (
     sending,
     settings,
     styles,
+    terms,
     tokens,
     traces,
     training,
@@ -30,7 +31,7 @@ from fromnoise.server.native import (
 PARTS = (
     about, orders, errands, grids, jobs, traces, events, sending, gallery, gallery_changes, model_changes,
     models, tokens, styles,
-    machine, settings, accounts, extensions, training, datasets,
+    machine, settings, accounts, extensions, training, datasets, terms,
 )  # fmt: skip
 
 

@@ -13,6 +13,8 @@ from fromnoise.engine.recipe import ImageRef, Recipe
 from fromnoise.engine.shelves import shelves
 from fromnoise.errors import FileError
 from fromnoise.jobs.job import LOCAL, Job, QueueFull, Work
+from fromnoise.jobs.options import Options
+from fromnoise.jobs.preferences import Preferences
 from fromnoise.jobs.queue import Queue
 from fromnoise.server import uploads
 from fromnoise.server.access import Identity
@@ -24,6 +26,7 @@ from fromnoise.server.native.views import JobView
 from fromnoise.server.strict import StrictRoute
 
 MOST_RECIPES = 100  # in one call
+TERMS = "terms"  # the name under which it is kept what somebody accepted
 
 router = APIRouter(route_class=StrictRoute)
 
@@ -100,12 +103,24 @@ def check_rate(count: int, here: Context, who: Identity) -> None:
 
 
 def accepted(queue: Queue, works: Sequence[Work]) -> list[Job]:
-    """Stored jobs, each with a folder of its owner's; ApiError 429 or 503 where too many wait."""
+    """Stored jobs, each with a folder of its owner's.
+
+    ApiError 429 or 503 where too many wait, 403 where an owner has not accepted the terms of use.
+    """
+    for owner in {work.owner for work in works}:
+        if not has_accepted(queue, owner):
+            raise ApiError(403, "terms", "accept the terms of use first: /api/v1/terms has them")
     try:
         return queue.submit([replace(work, folder=own_folder(work)) for work in works])
     except QueueFull as error:
         status = 429 if error.of_owner else 503
         raise ApiError(status, "queue-full", str(error), retry_after=error.retry_after) from error
+
+
+def has_accepted(queue: Queue, owner: str) -> bool:
+    """Whether somebody may ask for work as far as terms of use go."""
+    wanted = Options.load(queue.database).terms_digest
+    return wanted is None or owner == LOCAL or Preferences(queue.database).get(owner, TERMS) == {"accepted": wanted}
 
 
 def own_folder(work: Work) -> str:
