@@ -145,3 +145,27 @@ def test_models_are_merged_converted_and_pruned(real: Served) -> None:
     assert {"mix.safetensors", "small.safetensors", "folder"} <= set(names)
     twice = real.client.post(f"{API}/errands", json={"work": {"kind": "prune", "model": "mix", "out": "small"}}).json()
     assert "there already" in finished(real, twice["id"])["error"]
+
+
+def test_how_a_training_goes_is_told(here: Served) -> None:
+    here.client.post(f"{API}/datasets", json={"name": "mice"})
+    work = {"kind": "train", "method": "lora", "dataset": "mice", "name": "mymouse"}
+    job = here.client.post(f"{API}/errands", json={"work": work}).json()["id"]
+    address = f"{API}/jobs/{job}/training"
+    assert here.client.get(address).json()["points"] == []
+    folder = here.context.outputs / f"training/mymouse-{job[-8:]}"
+    folder.mkdir(parents=True)
+    lines = ['{"step": 5, "loss": 0.5, "lr": 0.001, "norm": 2, "steps_per_second": 4}', '{"step": 10, "loss": 0.4}',
+             '{"step": 10, "held_out_loss": 0.6, "seen": 3}', '{"step": 11, "lo']  # fmt: skip
+    (folder / "log.jsonl").write_text("\n".join(lines))
+    (folder / "sample-000010.png").write_bytes(png((32, 32)))
+    (folder / "loss.png").write_bytes(png((9, 9)))
+    told = here.client.get(address).json()
+    assert [(one["step"], one["loss"]) for one in told["points"]] == [(5, 0.5), (10, 0.4), (10, None)]
+    assert (told["points"][2]["held_out_loss"], told["points"][2]["more"]) == (0.6, {"seen": 3.0})
+    assert (told["speed"], [one["step"] for one in told["samples"]]) == (4.0, [10])
+    assert Image.open(io.BytesIO(here.client.get(told["samples"][0]["url"]).content)).size == (32, 32)
+    assert Image.open(io.BytesIO(here.client.get(told["curve"]).content)).size == (9, 9)
+    assert here.client.get(f"{address}/samples/11").status_code == 404
+    other = here.client.post(f"{API}/jobs", json={"recipes": [{"prompt": "a cat"}]}).json()[0]["id"]
+    assert here.client.get(f"{API}/jobs/{other}/training").status_code == 404
