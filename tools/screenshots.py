@@ -86,7 +86,7 @@ def take(started: Browser, server: Studio, wanted: list[str], folder: Path) -> l
 def create(page: Page) -> None:
     """With a prompt of every colour, and a control, an image prompt and a region in the lists."""
     page.locator("textarea").first.fill("a (red:1.2) apple, [fog|mist], <lora:ink:0.8>, backlighting")
-    sections = page.locator("form.draft details")
+    sections = page.locator("form.draft details.section")
     for i in range(sections.count() - 1):
         sections.nth(i).locator("summary").first.click()
         if i:
