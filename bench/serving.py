@@ -11,6 +11,7 @@ import io
 import json
 import os
 import random
+import signal
 import socket
 import subprocess
 import sys
@@ -279,6 +280,7 @@ def folder() -> Iterator[Path]:
 
 def main(given: Sequence[str]) -> int:
     options = arguments(given)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the server is stopped then, too
     with folder() as place:
         starts = []
         server = Server(place)

@@ -26,6 +26,7 @@ from fromnoise.jobs.queue import Queue
 from fromnoise.server.app import create_app, with_routes
 from fromnoise.server.limits import Limiter, Rate
 from fromnoise.server.patience import configured
+from fromnoise.settings import Settings
 
 from .conftest import server_in, worker_of
 
@@ -82,8 +83,12 @@ class Caller:
 
 @pytest.fixture
 def caller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
-    with server_in(tmp_path_factory.mktemp("schema")) as served, worker_of(served):
-        context = replace(served.context, submissions=Limiter(Rate(10**6, 1.0)), clerk=Illiterate())
+    folder = tmp_path_factory.mktemp("schema")
+    with server_in(folder) as served, worker_of(served):
+        often, here = Rate(10**6, 1.0), Settings(models=(folder / "models",), any_path=False)
+        context = replace(
+            served.context, settings=here, submissions=Limiter(often), sendings=Limiter(often), clerk=Illiterate()
+        )
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = int(free.getsockname()[1])
