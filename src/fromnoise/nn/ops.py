@@ -16,7 +16,9 @@ from fromnoise.nn import kernels
 from fromnoise.nn.quantized import Quantized, unpacked
 
 FEW = 128  # tokens
-BLOCK = 1 << 16  # numbers of a weight that are changed at once: the cache holds them until they are finished
+BLOCK = (
+    1 << 24
+)  # numbers of a weight that are changed at once: on busy machines threads wait for each other at each block
 
 Product = tuple[Tensor, Tensor, float]  # up (out r), down (r in...) and the factor of what they add: factor up down
 
