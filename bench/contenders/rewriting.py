@@ -7,6 +7,7 @@ from bench.contenders import Work, ours
 from bench.work import SIZES, Job
 from fromnoise.checkpoints.convert import convert
 from fromnoise.checkpoints.merge import merge
+from fromnoise.engine.memory import give_back
 
 
 def fromnoise(job: Job) -> Work:
@@ -16,6 +17,7 @@ def fromnoise(job: Job) -> Work:
     other, out = folder / "other.safetensors", folder / "out.safetensors"
 
     def work() -> None:
+        give_back()  # as the commands do
         other.hardlink_to(path)
         try:
             if job.task == "merge":

@@ -10,7 +10,7 @@ from PIL import Image, ImageChops, ImageDraw, PngImagePlugin
 
 pytestmark = pytest.mark.studio
 
-WORDS = {"en": ("Prompt", "Generate", "Steps"), "zh": ("提示词", "生成", "步数")}
+WORDS = {"en": ("Prompt", "Generate", "Steps", "Seed"), "zh": ("提示词", "生成", "步数", "种子")}
 
 
 def start(page, prompt: str, *, steps: int = 8, language: str = "en", seed: str = "") -> None:
@@ -19,7 +19,7 @@ def start(page, prompt: str, *, steps: int = 8, language: str = "en", seed: str 
     page.get_by_label(words[0], exact=True).fill(prompt)
     page.get_by_role("spinbutton", name=words[2], exact=True).fill(str(steps))
     if seed:
-        page.get_by_label("Seed", exact=True).fill(seed)
+        page.get_by_label(words[3], exact=True).fill(seed)
     page.get_by_role("button", name=words[1], exact=True).click()
 
 

@@ -40,7 +40,7 @@ def pictures(server: Any) -> None:
 def found(page: Any, words: str, count: int) -> Any:
     """The pictures that words find, once there are `count`."""
     page.get_by_role("searchbox").fill(words)
-    expect(page.locator(".picture")).to_have_count(count)
+    expect(page.locator(".picture")).to_have_count(count, timeout=30_000)
     return page.locator(".picture")
 
 

@@ -35,7 +35,8 @@ SAY = {
 def test_from_pictures_to_a_lora_in_the_prompt(visit, tmp_path: Path, language: str) -> None:
     say, name = SAY[language], f"dots {language} {uuid.uuid4().hex[:4]}"
     for stem, colour in (("red", "red"), ("blue", "blue"), ("red again", "red")):
-        Image.new("RGB", (64, 64), colour).save(tmp_path / f"{stem}.png")
+        look = Image.radial_gradient("L") if colour == "red" else Image.linear_gradient("L")  # not alike in the least
+        look.resize((64, 64)).convert("RGB").save(tmp_path / f"{stem}.png")
         (tmp_path / f"{stem}.txt").write_text(f"dot, {colour}", "utf-8")
     page = visit("training", language=language)
     page.get_by_label(say["new"]).fill(name)

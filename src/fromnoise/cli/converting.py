@@ -10,6 +10,7 @@ from fromnoise.checkpoints.convert import prune as prune_model
 from fromnoise.checkpoints.save import Report
 from fromnoise.cli.messages import say
 from fromnoise.cli.progress import note, transfer
+from fromnoise.engine.memory import give_back
 from fromnoise.engine.shelves import find
 
 SHOWN = 3  # names in a line
@@ -90,6 +91,7 @@ def located(name: str) -> Path:
 
 
 def tell(work: Callable[[Report], Written], quiet: bool) -> None:
+    give_back()  # one tensor after the other: none is worth keeping room for
     with transfer(quiet) as report:
         written = work(report)
     averages = [name for name in written.left_out if name.startswith(AVERAGES)]

@@ -12,8 +12,6 @@ export interface Window {
   /** The pictures from `first` up to, but without, `end` are shown. */
   first: number
   end: number
-  /** How far from the top of the grid they begin. */
-  top: number
 }
 
 const AROUND = 3 // rows kept above and below
@@ -29,5 +27,10 @@ export function grid(count: number, width: number, wanted: number): Grid {
 export function seen({ columns, cell }: Grid, count: number, scrolled: number, height: number): Window {
   const from = Math.max(0, Math.floor(scrolled / cell) - AROUND)
   const to = Math.ceil((scrolled + height) / cell) + AROUND
-  return { first: Math.min(count, from * columns), end: Math.min(count, Math.max(0, to) * columns), top: from * cell }
+  return { first: Math.min(count, from * columns), end: Math.min(count, Math.max(0, to) * columns) }
+}
+
+/** Where a picture's cell begins, in pixels from the left and from the top. */
+export function place({ columns, cell }: Grid, index: number): [number, number] {
+  return [(index % columns) * cell, Math.floor(index / columns) * cell]
 }
