@@ -40,7 +40,7 @@ def prepare(job: Job, *, dtype: str | None = None) -> Work:
         return switching.fromnoise(job)
     if job.task in ("merge", "convert", "prune"):
         return rewriting.fromnoise(job)
-    kernels.keep_in((settings.read().cache or Path(tempfile.gettempdir())) / "kernels")
+    kernels.keep_in(settings.read().kernels or Path(tempfile.gettempdir()) / "kernels")
     return {
         "step": step, "batch": step, "attention": attention, "decode": decode, "picture": picture, "text": text,
         "load": load, "memory": memory, "train": train,

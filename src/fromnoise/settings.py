@@ -29,6 +29,11 @@ class Settings:
         return self.data / "uploads" if self.data else None
 
     @property
+    def kernels(self) -> Path | None:
+        """The folder of kernels that were built on this machine."""
+        return self.cache / "kernels" if self.cache else None
+
+    @property
     def database_url(self) -> str | None:
         """Of the database; None where there is no place for one."""
         if self.database:

@@ -44,7 +44,7 @@ def merge(
     out: Path | str,
     *,
     method: Method = "sum",
-    weights: Sequence[float] = (0.5,),
+    weights: Sequence[float] | None = None,
     blocks: Sequence[float] | None = None,
     vae: Path | str | None = None,
     bake: Bake | None = None,
@@ -61,6 +61,7 @@ def merge(
 
     method: sum, a + w (b - a), with three models and more their average by as many weights; difference, a + w (b - c);
         sigmoid and inverse-sigmoid, a sum with a bent w; slerp, along the arc between a and b.
+    weights: w, or one for each further model; by default a half, and 1 for a difference.
     blocks: a weight for each block of the U-Net, in the order of `blocks_of`; w is then that of everything else.
     vae: a file whose autoencoder is put in. bake: what LoRAs do to the result. One model and a `bake` is no merge at
     all. The other arguments are those of `convert`.
@@ -69,6 +70,8 @@ def merge(
     `convert`.
     """
     out, paths = Path(out), [Path(model) for model in models]
+    if weights is None:
+        weights = [] if len(paths) == 1 and bake else [1.0 if method == "difference" else 0.5]
     check_arguments(method, len(paths), weights, bake)
     layout = to or layout_of(out)
     if layout not in get_args(Layout):

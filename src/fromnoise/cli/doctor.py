@@ -27,8 +27,8 @@ BUSY = 0.7  # programs that want to run, as a part of the cores
 
 def examine(device: str | None) -> None:
     """Print the findings, what is measured as soon as it is known."""
-    placement, cache = place(device), settings.read().cache
-    kernels.keep_in(cache and cache / "kernels")
+    placement = place(device)
+    kernels.keep_in(settings.read().kernels)
     for line in facts(placement):
         print(line, flush=True)
     note(say("measuring ..."))

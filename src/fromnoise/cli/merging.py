@@ -37,14 +37,13 @@ def merge(
     known: Method = method  # type: ignore[assignment]  # an unknown one is told by `merge_models`
     layout: Layout | None = to  # type: ignore[assignment]
     baked = baking([lora_of(text) for text in loras], allow_unmatched=allow_unmatched) if loras else None
-    usual = [] if len(models) == 1 and loras else [1.0 if method == "difference" else 0.5]
 
     def work(report: Report) -> Written:
         return merge_models(
             [located(model) for model in models],
             out,
             method=known,
-            weights=weights or usual,
+            weights=weights or None,
             blocks=None if blocks is None else numbers(blocks),
             vae=None if vae is None else find("vae", vae, here),
             bake=baked,

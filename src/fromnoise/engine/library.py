@@ -305,7 +305,7 @@ def load(
     `budget` is what it may take of memory, in bytes; None: what is free now counts if it is little.
     """
     wanted = Weights(wanted) if isinstance(wanted, str) else wanted
-    kernels.keep_in(settings.cache and settings.cache / "kernels")
+    kernels.keep_in(settings.kernels)
     named = wanted.vae is not None
     wanted = settled(wanted, find(wanted.model, settings), settings)
     found = Found.of(wanted, settings)

@@ -38,12 +38,11 @@ def merge_models(body: Mapping[str, Any], desk: Desk) -> Task:
     ]  # fmt: skip
     models = [find("checkpoints", str(name), desk.settings) for name in body["models"]]
     method = body.get("method", "sum")
-    usual = [] if len(models) == 1 and loras else [1.0 if method == "difference" else 0.5]
     baked = baking(loras, allow_unmatched=bool(body.get("allow_unmatched"))) if loras else None
 
     def work(out: Path, report: Report) -> Written:
         return merge(
-            models, out, method=method, weights=body.get("weights") or usual, blocks=body.get("blocks"),
+            models, out, method=method, weights=body.get("weights") or None, blocks=body.get("blocks"),
             vae=part(body, "vae", "vae", desk), bake=baked, to=body.get("to"), force=bool(body.get("replace")),
             report=report, hashes_kept=desk.settings.hashes, **common(body),
         )  # fmt: skip
