@@ -4,7 +4,7 @@ import io
 
 import pytest
 from PIL import Image, ImageChops
-from studio.test_create import pixels, png, shown, start
+from studio.test_create import pixels, png, shown, start, until
 from studio.test_forms import file_of
 
 pytestmark = pytest.mark.studio
@@ -60,7 +60,7 @@ def test_a_mask_is_taken_up_again_where_it_was_left(visit) -> None:
     before = page.evaluate(COUNT)
     page.get_by_role("button", name="Use it").click()
     page.get_by_role("button", name="Change the mask").click()
-    page.wait_for_function(f"({COUNT})() > 0")
+    until(page, lambda: page.evaluate(COUNT) > 0)
     assert page.evaluate(COUNT) == pytest.approx(before, abs=0.01)
 
 

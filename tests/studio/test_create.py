@@ -30,6 +30,14 @@ def shown(page, prompt: str):
     return picture
 
 
+def until(page, holds, seconds: float = 60) -> None:
+    """Wait for something of the page; its own `wait_for_function` is not let by the page's policy."""
+    last = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < last, "it never came to be so"
+        page.wait_for_timeout(50)
+
+
 def pixels(page, picture) -> Image.Image:
     data = page.evaluate(
         "async url => Array.from(new Uint8Array(await (await fetch(url)).arrayBuffer()))", picture.get_attribute("src")

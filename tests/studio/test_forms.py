@@ -6,6 +6,7 @@ import urllib.request
 import pytest
 from studio.test_create import png, shown, start
 
+expect = pytest.importorskip("playwright.sync_api").expect
 pytestmark = pytest.mark.studio
 
 WORDS = {
@@ -179,7 +180,7 @@ def test_a_recipe_is_pasted_as_text_and_taken_back(visit) -> None:
     prompt.fill(text)
     page.get_by_role("button", name="Take the recipe of the prompt box").click()
     page.get_by_label("Negative prompt", exact=True).and_(page.locator("textarea")).wait_for()
-    page.wait_for_function("document.querySelector('textarea').value === 'a castle'")
+    expect(prompt).to_have_value("a castle")
 
 
 def test_generating_goes_on_until_it_is_stopped_and_prompts_are_remembered(visit) -> None:
