@@ -8,14 +8,19 @@
 Built-ins are registered by importing their module; the entry points of other packages are loaded on the first look-up.
 """
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, TypeVar
 
 from fromnoise.errors import FromnoiseError, UnknownName
 
 T = TypeVar("T")
 U = TypeVar("U")
+
+LOG = logging.getLogger(__name__)
+FAULTS: list[str] = []  # of all registries in this process: what packages outside have that could not be loaded
+LONGEST = 500  # characters
 
 
 class Registry(Generic[T], Mapping[str, T]):
@@ -26,6 +31,7 @@ class Registry(Generic[T], Mapping[str, T]):
         self._group = entry_points
         self._items: dict[str, T] = {}
         self._aliases: dict[str, str] = {}
+        self._faults: list[str] = []
 
     def add(self, name: str, item: T, aliases: tuple[str, ...] = ()) -> None:
         """Register `item`; a name or alias that is taken is a programming error."""
@@ -67,7 +73,26 @@ class Registry(Generic[T], Mapping[str, T]):
         self._load_entry_points()
         return len(self._items)
 
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """What packages outside name for it that could not be loaded, each a sentence."""
+        self._load_entry_points()
+        return tuple(self._faults)
+
     def _load_entry_points(self) -> None:
+        """Importing a module registers what it has, as built-ins do. One that fails is named, and done without."""
         group, self._group = self._group, None
         for point in entry_points(group=group) if group else ():
-            point.load()  # importing it registers it, as built-ins do
+            try:
+                point.load()
+            except (Exception, SystemExit) as error:  # of a stranger's package
+                fault = told(point, error)
+                self._faults.append(fault)
+                FAULTS.append(fault)
+                LOG.warning(fault)
+
+
+def told(point: EntryPoint, error: BaseException) -> str:
+    """Which package is left out, and why."""
+    package = point.dist.name if point.dist is not None else point.value
+    return f"the extension {package} is left out of {point.group}: {type(error).__name__}: {error}"[:LONGEST]

@@ -379,6 +379,7 @@ ELSEWHERE = {  # sentences of the engine and of typer, which speak English only;
     "{path}: can't be written ({reason}); choose another place with --out": (
         "无法写入 {path}（{reason}）；请用 --out 换个位置"
     ),
+    "the extension {package} is left out of {group}: {error}": "扩展 {package} 未能加载（{group}）：{error}",
     "No such option: {option} (Possible options: {near})": "没有选项 {option}（是不是 {near}）",
     "No such option: {option}": "没有选项 {option}",
     "Option {option} requires an argument.": "选项 {option} 后面要有值",

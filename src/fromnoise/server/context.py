@@ -44,6 +44,7 @@ class Context:
     submissions: Limiter = field(default_factory=lambda: Limiter(SUBMISSIONS))
     sendings: Limiter = field(default_factory=lambda: Limiter(SENDINGS))
     clerk: Clerk = field(default_factory=Clerk)
+    porter: Clerk = field(default_factory=Clerk)  # answers at the addresses of extensions
 
     @property
     def catalogue(self) -> Catalogue:

@@ -107,6 +107,7 @@ def serve(service: Service, settings: Settings) -> None:
             uvicorn.Server(configured(app, service.host, service.port, grace=GRACE)).run()
     finally:
         context.clerk.close()
+        context.porter.close()
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """ComfyUI's `prompt`: the graph in API format, walked back from the picture that was saved to a recipe."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import replace
 
 from fromnoise.engine.metadata.album import Album
 from fromnoise.engine.metadata.carrier import GRAPH_KEY
@@ -10,6 +11,7 @@ from fromnoise.engine.metadata.comfyui_graph import MAX_DEPTH, Graph, Node
 from fromnoise.engine.metadata.comfyui_latents import take_latents
 from fromnoise.engine.metadata.comfyui_models import take_change
 from fromnoise.engine.metadata.comfyui_networks import is_network, take_network
+from fromnoise.engine.metadata.comfyui_nodes import NODES
 from fromnoise.engine.metadata.comfyui_passes import take_later
 from fromnoise.engine.metadata.comfyui_pictures import chain
 from fromnoise.engine.metadata.comfyui_prompts import UNIFIED, is_prompt, take_image_prompts
@@ -39,6 +41,7 @@ def read_graph(graph: Graph, album: Album | None = None) -> Imported:
     """The recipe of the first pass of the sampler nearest to the output; its pictures are looked for in `album`."""
     draft = Draft(album=album or Album())
     draft.profile("comfyui")
+    meant = take_strangers(draft, graph)
     last = last_sampler(graph)
     first, later = first_pass(graph, last)
     take_sampling(draft, graph, first)
@@ -46,10 +49,30 @@ def read_graph(graph: Graph, album: Album | None = None) -> Imported:
     take_prompts(draft, graph, first)
     take_passes(draft, graph, first, later)
     take_finish(draft, graph)
-    take_files(draft, graph, first, take_models(draft, graph, first))
+    take_files(draft, graph, first, take_models(draft, graph, first, meant))
     take_controls(draft, graph, first)
     take_image_prompts(draft, graph, first)
+    for node in graph.upstream(first) if meant else ():
+        for field, value in meant.get(node.id, {}).items():
+            draft.set(field, value, f"{node.kind}.{field}")
     return draft.build(SOURCE)
+
+
+def take_strangers(draft: Draft, graph: Graph) -> dict[str, Mapping[str, object]]:
+    """Put what is known in the places of nodes that packages outside know; the fields that others of them mean."""
+    meant: dict[str, Mapping[str, object]] = {}
+    for name, node in list(graph.nodes.items()):
+        if node.kind not in NODES:
+            continue
+        try:
+            found = NODES[node.kind](node)
+            if isinstance(found, Node):
+                graph.nodes[name] = replace(found, id=name)
+            else:
+                meant[name] = dict(found)
+        except Exception as error:  # of a stranger's package
+            draft.warn(f"{node.kind}: the extension that reads it failed ({type(error).__name__})")
+    return meant
 
 
 def take_passes(draft: Draft, graph: Graph, first: Node, later: list[Node]) -> None:
@@ -198,13 +221,15 @@ def take_clip(draft: Draft, graph: Graph, encoder: Node) -> None:
         node = graph.source(node, "clip")
 
 
-def take_models(draft: Draft, graph: Graph, sampler: Node) -> Node | None:
+def take_models(draft: Draft, graph: Graph, sampler: Node, read: Container[str] = ()) -> Node | None:
     """The checkpoint, and whatever changes it on the way; the node that loads it."""
     for node in models(graph, graph.source(sampler, "guider") or sampler):
         name = graph.text(node, next((n for n in MODEL_INPUTS if n in node.values or n in node.links), ""))
         if name and "lora_name" not in node.values:
             draft.model(name, f"{node.kind} {node.id}")
             return node
+        if node.id in read:
+            continue
         if is_network(node):
             take_network(draft, graph, node)
         elif is_prompt(node) or node.kind.startswith(UNIFIED):  # read with the other pictures

@@ -47,7 +47,7 @@ def prepared(identity: str, station: Station) -> "Worker":
     from fromnoise.engine.memory import place
     from fromnoise.jobs.traces import Traces
     from fromnoise.jobs.worker.easel import Easel
-    from fromnoise.jobs.worker.extensions import CHECKS
+    from fromnoise.jobs.worker.extensions import are_examined
     from fromnoise.jobs.worker.kept import Kept
     from fromnoise.jobs.worker.pulse import told
     from fromnoise.jobs.worker.worker import Worker
@@ -59,8 +59,8 @@ def prepared(identity: str, station: Station) -> "Worker":
     leases = Leases(Database.open(station.database), limits, station.lease, station.patience)
     easel = Easel(
         placement, station.settings, Kept(station.kept), station.max_batch, station.memory,
-        0.0 if CHECKS else station.preview_every,  # what is to be examined is not shown before
-        traces=Traces(station.traces) if station.traces and not CHECKS else None,
+        0.0 if are_examined() else station.preview_every,  # what is to be examined is not shown before
+        traces=Traces(station.traces) if station.traces and not are_examined() else None,
     )  # fmt: skip
     leases.enlist(identity, str(placement.device), told(placement) | places(station))
     return Worker(identity, leases, station, easel)

@@ -73,6 +73,17 @@ def plan(body: Mapping[str, Any]) -> Answer:
     return planned(body)
 
 
+@errand
+def route(body: Mapping[str, Any]) -> Answer:
+    """What an extension answers a call."""
+    from fromnoise.jobs.worker.routes import answered
+
+    found = answered(body)
+    if "fault" in found:
+        print(f"fromnoise: the extension at {body['route']}: {found['fault']}", file=sys.stderr, flush=True)
+    return found
+
+
 def answer(line: str) -> Answer:
     """The answer, or why there is none."""
     question = json.loads(line)

@@ -13,10 +13,12 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from fromnoise.engine.catalogue import beyond_shipped
+from fromnoise.engine.metadata.comfyui_nodes import NODES
 from fromnoise.engine.recipe import Recipe
 from fromnoise.errors import FromnoiseError, UserError
+from fromnoise.jobs.worker.routes import ROUTES
 from fromnoise.jobs.worker.tasks import TASKS
-from fromnoise.registry import Registry
+from fromnoise.registry import FAULTS, Registry
 
 
 class Input(BaseModel):
@@ -39,7 +41,8 @@ class Panel(BaseModel):
 
     title: str = Field(max_length=200)
     title_zh: str = Field(default="", max_length=200)
-    work: str = Field(max_length=100, description="The kind of work that it asks for.")
+    work: str = Field(default="", max_length=100, description="The kind of work that it asks for.")
+    page: str = Field(default="", max_length=200, description="The route whose answer, HTML, is shown in a frame.")
     inputs: tuple[Input, ...] = Field(default=(), max_length=100)
 
 
@@ -66,13 +69,23 @@ def told() -> dict[str, Any]:
         "catalogue": beyond_shipped,
         "kinds": lambda: [name for name, run in TASKS.items() if not run.__module__.startswith("fromnoise.")],
         "panels": lambda: [panel.model_dump(mode="json") for panel in PANELS.values()],
+        "nodes": lambda: list(NODES),
+        "routes": lambda: list(ROUTES),
+        "checks": lambda: list(CHECKS),
     }
     for name, tell in parts.items():
         try:
             found[name] = tell()
         except Exception as error:  # of a stranger's package
             found.setdefault("faults", []).append(f"{name}: {type(error).__name__}: {error}"[:500])
+    if FAULTS:
+        found["faults"] = [*found.get("faults", []), *FAULTS]
     return found
+
+
+def are_examined() -> bool:
+    """Whether finished pictures have to pass a check, be it one that could not be loaded."""
+    return bool(CHECKS or CHECKS.faults)
 
 
 def examine(image: Image.Image, recipe: Recipe) -> tuple[Image.Image, list[str]]:
@@ -81,6 +94,8 @@ def examine(image: Image.Image, recipe: Recipe) -> tuple[Image.Image, list[str]]
     UserError where a check of an operator's does not let a picture out; FromnoiseError where a check fails.
     """
     reasons = []
+    if CHECKS.faults:
+        raise FromnoiseError(f"a check of pictures is not there ({CHECKS.faults[0]}): no picture leaves unchecked")
     for name, check in CHECKS.items():
         try:
             reason = check(image, recipe)
