@@ -16,7 +16,7 @@ from fromnoise.engine.library import Model
 from fromnoise.nn.unet import SD1
 from fromnoise.text.tokenizer import build_vocabulary, read_merges
 from fromnoise.train.embedding import EmbeddingOptions, EmbeddingTraining
-from fromnoise.train.lora import LoRAOptions, LoRATraining
+from fromnoise.train.lora import BEGINNINGS, LoRAOptions, LoRATraining
 from tests.engine.models import tiny_model
 from tests.reference.test_networks import pair, relative, shrunk
 from tests.train.test_methods import shaken
@@ -70,20 +70,91 @@ def test_peft_has_our_outputs_and_gradients(tmp_path: Path) -> None:
     assert compared == 2 * len(training.sites) > 20
 
 
-@pytest.mark.parametrize("kind", ["lora", "loha", "lokr", "full", "oft"])
-def test_lycoris_reads_what_we_trained(kind: str) -> None:
+CONVOLUTIONS: dict[str, object] = {"layers": "all", "conv_rank": 3, "conv_alpha": 2}
+
+
+@pytest.mark.parametrize(
+    ("kind", "more"),
+    [
+        *((kind, {}) for kind in BEGINNINGS),
+        *((kind, CONVOLUTIONS) for kind in BEGINNINGS if kind not in ("lokr", "oft")),  # its reader guesses their sizes
+        *((kind, {"dora": True}) for kind in ("lora", "loha", "lokr")),
+    ],
+    ids=str,
+)
+def test_lycoris_does_what_we_trained(kind: str, more: dict[str, object]) -> None:
     on, theirs = models()
-    training = trained(on, kind)
-    tensors = {name.replace("lora_unet_", "lycoris_"): tensor for name, tensor in training.tensors().items()}
-    network, _ = lycoris.create_lycoris_from_weights(1.0, "", theirs, weights_sd=tensors)  # its prefix for any module
+    training = trained(on, kind, **more)
     plain = theirs(X, T, CONTEXT).sample
-    network.apply_to()
-    assert len(network.loras) == len(training.sites)
+    apply_lycoris(training, theirs)
     with torch.no_grad(), training.applied():
         ours = on.unet(X, T, CONTEXT)
     answer = theirs(X, T, CONTEXT).sample
     assert relative(plain, answer) > 1e-3
     assert relative(ours, answer) < 5e-5
+
+
+def apply_lycoris(training: LoRATraining, theirs: Any) -> None:
+    tensors = {name.replace("lora_unet_", "lycoris_"): tensor for name, tensor in training.tensors().items()}
+    if training.options.kind != "ia3":
+        network, _ = lycoris.create_lycoris_from_weights(1.0, "", theirs, weights_sd=tensors)  # its prefix for any
+        network.apply_to()
+        assert len(network.loras) == len(training.sites)
+        return
+    by_name = {"lycoris_" + name.replace(".", "_"): module for name, module in theirs.named_modules()}
+    for site in training.sites:  # its reader fails on the tensor that tells the side
+        name = site.name.replace("lora_unet_", "lycoris_")
+        module = lycoris.modules.ia3.IA3Module(name, by_name[name], 1.0)
+        module.weight.data.copy_(tensors[f"{name}.weight"].view_as(module.weight))
+        module.apply_to()
+
+
+PEFT: dict[str, tuple[str, dict[str, object], dict[str, str]]] = {
+    "loha": ("LoHaConfig", {"r": 2, "alpha": 2},
+             {name: name for name in ("hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b")}),
+    "lokr": ("LoKrConfig", {"r": 2, "alpha": 2, "decompose_factor": 4},
+             {name: name for name in ("lokr_w1", "lokr_w2_a", "lokr_w2_b", "lokr_w2")}),
+    "dora": ("LoraConfig", {"r": 2, "lora_alpha": 2, "use_dora": True},
+             {"lora_down": "lora_A.default", "lora_up": "lora_B.default",
+              "dora_scale": "lora_magnitude_vector.default"}),
+    "ia3": ("IA3Config", {"feedforward_modules": []}, {"weight": "ia3_l"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", PEFT)
+def test_peft_does_what_we_trained(kind: str) -> None:
+    on, theirs = models()
+    for unet in (on.unet, theirs):
+        for name, parameter in unet.named_parameters():
+            if name.endswith("to_out.0.bias"):
+                parameter.data.zero_()  # which peft's IA3 multiplies as well
+    config, more, names = PEFT[kind]
+    training = trained(
+        on, "lora" if kind == "dora" else kind, layers="attention", factor=4, rank=2, dora=kind == "dora"
+    )
+    targets = ["to_q", "to_k", "to_v", "to_out.0"]
+    peer = peft.get_peft_model(theirs, getattr(peft, config)(target_modules=targets, **more))
+    known = dict(peer.named_parameters())
+    pairs = []
+    for site in training.sites:
+        base = site.name.removeprefix("lora_unet_") + "_base_layer"
+        stem = next(n for n in known if n.removeprefix("base_model.model.").replace(".", "_").startswith(base))
+        for slot, name in names.items():
+            if slot not in training.factors[site.name]:  # type: ignore[operator]
+                continue
+            mine = training.factors[site.name][slot]  # type: ignore[index]
+            found = next(p for n, p in known.items() if n.startswith(stem.partition("base_layer")[0] + name))
+            found.data.copy_((mine + 1 if kind == "ia3" else mine).detach().view_as(found))
+            pairs.append((mine, found.requires_grad_(True)))
+    with training.applied():
+        ours = on.unet(X, T, CONTEXT)
+    answer = peer(X, T, CONTEXT).sample
+    assert relative(ours, answer) < 5e-5
+    ours.square().mean().backward()
+    answer.square().mean().backward()
+    assert len(pairs) >= len(training.sites) > 10
+    for mine, found in pairs:  # peft takes the lengths that DoRA divides by as constants
+        assert kind == "dora" or relative(mine.grad.view_as(found.grad), found.grad) < 1e-3
 
 
 def test_diffusers_reads_our_words(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Literal
 
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from fromnoise.checkpoints.files import read
@@ -217,20 +218,27 @@ def test_a_loss_that_only_shakes_goes_on(tmp_path: Path) -> None:
 
 def installed(name: str) -> bool:
     kind = OPTIMIZERS[name]
-    return find_spec(kind.path.partition(":")[0].partition(".")[0]) is not None and kind.package != "bitsandbytes"
+    return find_spec(kind.path.partition(":")[0].partition(".")[0]) is not None
+
+
+def lesson_for(name: str) -> type[Line]:
+    """Eight bits are for weights of at least 4,096 numbers."""
+    return Wide if OPTIMIZERS[name].package == "bitsandbytes" else Line
 
 
 @pytest.mark.parametrize("name", [name for name in OPTIMIZERS if installed(name)])
 def test_every_optimizer_goes_on_bit_for_bit_after_sigkill(name: str, tmp_path: Path) -> None:
     config = replace(CONFIG, steps=60, optimizer=name, learning_rate=OPTIMIZERS[name].learning_rate or 0.1, log_every=1,
                      save_every=8, report_every=10**6, diverged=0)  # fmt: skip
-    whole = train(Line(), config, tmp_path / "whole")
+    whole = train(lesson_for(name)(), config, tmp_path / "whole")
     fork = multiprocessing.get_context("fork").Process(target=killed_at_29, args=(config, tmp_path / "parts"))
     fork.start()
     fork.join()
     assert fork.exitcode == -signal.SIGKILL
-    again = train(Line(), config, tmp_path / "parts")
+    again = train(lesson_for(name)(), config, tmp_path / "parts")
     assert all(map(torch.equal, whole.parameters(), again.parameters()))
+    kept = {key: tensor.dtype for key, tensor in read(tmp_path / "parts/state.safetensors").items()}
+    assert "8bit" not in name or torch.uint8 in {t for key, t in kept.items() if key.startswith("optimizer.state1.")}
     logs = [
         [json.loads(line) for line in (tmp_path / part / "log.jsonl").read_text().splitlines()]
         for part in ("whole", "parts")
@@ -240,13 +248,16 @@ def test_every_optimizer_goes_on_bit_for_bit_after_sigkill(name: str, tmp_path: 
 
 
 def killed_at_29(config: LoopConfig, folder: Path) -> None:
-    class Killed(Line):
-        def loss(self, step: int) -> tuple[Tensor, Mapping[str, float]]:
-            if step == 29:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return super().loss(step)
+    task = lesson_for(config.optimizer)()
+    loss = task.loss
 
-    train(Killed(), config, folder)
+    def deadly(step: int) -> tuple[Tensor, Mapping[str, float]]:
+        if step == 29:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return loss(step)
+
+    task.loss = deadly  # type: ignore[method-assign]
+    train(task, config, folder)
 
 
 def test_a_full_disk_leaves_the_state_before(tmp_path: Path) -> None:
@@ -320,3 +331,25 @@ def test_gradients_are_clipped_as_they_are_asked_to_be(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert changes[1] == pytest.approx(0.5, rel=1e-4)
     assert changes[0] > 1
+
+
+def test_tensorboard_has_losses_rates_and_samples(tmp_path: Path) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+
+    class Drawn(Line):
+        def report(self, step: int, averaged: nn.Module, folder: Path) -> Mapping[str, float]:
+            Image.new("RGB", (8, 8), "red").save(folder / f"sample-{step:06d}.png")
+            return {"slope": float(averaged.weight)}
+
+    config = replace(CONFIG, steps=40, log_every=10, save_every=20, report_every=20, board=True)
+    with pytest.raises(KeyboardInterrupt):
+        train(Drawn(stop_at=33), config, tmp_path)
+    train(Drawn(), config, tmp_path)
+    events = accumulator.EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    logged = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    for name in ("loss", "lr", "slope"):
+        wanted = [(line["step"], line[name]) for line in logged if name in line]
+        found = [(event.step, event.value) for event in events.Scalars(name)]
+        assert [step for step, _ in found] == [step for step, _ in wanted]
+        assert [value for _, value in found] == pytest.approx([value for _, value in wanted], rel=1e-5)
+    assert [event.step for event in events.Images("sample")] == [20, 40]

@@ -26,8 +26,6 @@ def test_each_optimizer_steps_or_says_what_to_install(name: str) -> None:
         with pytest.raises(UserError, match=f"pip install {kind.package}"):
             make_optimizer(name, [weight])
         return
-    if kind.package == "bitsandbytes":
-        pytest.skip("needs a GPU")
     optimizer = make_optimizer(name, [weight])
     if OPTIMIZERS[name].schedule_free:
         optimizer.train()  # type: ignore[attr-defined]

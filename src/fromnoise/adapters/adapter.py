@@ -28,7 +28,7 @@ from fromnoise.text.block_weights import ALL
 
 LOG = logging.getLogger(__name__)
 SHOWN = 3  # names in a message
-BIAS = "diff_b"
+BIAS = {"diff_b": "diff", "set_bias": "set_weight"}  # factors of a layer's bias, and what they are of a weight
 PARTS = {"input_blocks": "IN", "output_blocks": "OUT"}
 
 Networks = Mapping[str, nn.Module]  # by unet, text0, text1
@@ -128,10 +128,11 @@ def fitted(file: LoRAFile, networks: Networks, *, allow_unmatched: bool = False)
 
 def by_parameter(factors: Mapping[str, Tensor]) -> tuple[list[tuple[str, WeightAdapter]], list[str]]:
     """The adapters of a layer's weight and bias, and the factors that none of them understands."""
-    ours, left = read_slots({name: tensor for name, tensor in factors.items() if name != BIAS})
+    ours, left = read_slots({name: tensor for name, tensor in factors.items() if name not in BIAS})
     found = [("weight", adapter) for adapter in ours]
-    if BIAS in factors:
-        found += [("bias", adapter) for adapter in read_slots({"diff": factors[BIAS]})[0]]
+    for name, of_weight in BIAS.items():
+        if name in factors:
+            found += [("bias", adapter) for adapter in read_slots({of_weight: factors[name]})[0]]
     return found, left
 
 

@@ -1,21 +1,27 @@
 """Custom Diffusion: what keys and values make of the prompt is learnt, together with a new word.
 
 Kumari et al. (2023), arXiv 2212.04488. The file is one that every reader of LyCORIS knows: differences of weights, and
-the word's vectors beside them.
+the word's vectors beside them. A .bin is diffusers': whole weights of attention processors; the word lies beside it.
 """
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from random import Random
+from typing import cast
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+from fromnoise.checkpoints.adapter_files.layers import layers_of
 from fromnoise.checkpoints.adapter_files.lora import BUNDLE
+from fromnoise.checkpoints.names import diffusers_unet
+from fromnoise.engine.images import write_whole
 from fromnoise.engine.library import Model
 from fromnoise.train.embedding import EmbeddingOptions, EmbeddingTraining
 from fromnoise.train.lora import Layers, LoRAOptions, LoRATraining
+from fromnoise.train.pickled import pickled
 from fromnoise.train.trainable import SafetensorsFile
 
 
@@ -72,6 +78,37 @@ class CustomTraining(SafetensorsFile):
 
     def metadata(self) -> dict[str, str]:
         return self.network.metadata()
+
+    def write(self, path: Path, told: Mapping[str, str]) -> Path:
+        if path.suffix != ".bin":
+            return super().write(path, told)
+        write_whole(path, pickled(self.processors()))
+        write_whole(path.with_name(f"{self.word.token}.bin"), pickled(self.words()))
+        return path
+
+    def processors(self) -> dict[object, object]:
+        """What diffusers' `load_attn_procs` takes: an entry for each attention, which is empty for self-attention."""
+        rename, found = diffusers_unet(self.model.unet.config), dict[object, object]()
+        changed = {site.layer: site for site in self.network.sites}
+        for layer in layers_of(self.model.unet):
+            own = layer.rpartition(".attn2.")[2]
+            if layer.endswith(".attn1.to_k"):
+                found[f"{rename(layer).removesuffix('.to_k')}.processor"] = {}
+            if layer not in changed:
+                continue
+            own, point, rest = own.partition(".")
+            name = f"{rename(layer).partition('.attn2.')[0]}.attn2.processor.{own}_custom_diffusion{point}{rest}"
+            part = self.model.unet.get_submodule(layer)
+            merged = self.network.adapters[changed[layer].name].merged(cast(Tensor, part.weight).detach().float())
+            found[f"{name}.weight"] = merged.detach().cpu()
+            if part.bias is not None:
+                found[f"{name}.bias"] = cast(Tensor, part.bias).detach().float().cpu()
+        return found
+
+    def words(self) -> dict[object, object]:
+        """The word alone, by its name: of SDXL clip_l and clip_g."""
+        tensors: dict[object, object] = {n: tensor.float().cpu() for n, tensor in self.word.tensors().items()}
+        return tensors if len(tensors) > 1 else {self.word.token: tensors["emb_params"]}
 
 
 def first_fixed(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:

@@ -292,10 +292,10 @@ def begin_ia3(weight: Tensor, rank: int, options: LoRAOptions, generator: torch.
 
 
 def begin_glora(weight: Tensor, rank: int, options: LoRAOptions, generator: torch.Generator) -> Slots:
-    rows, columns = weight.shape[:2]
+    (rows, columns), one = weight.shape[:2], (1,) * (weight.ndim - 2)
     return {
-        "a1": spread((columns, rank), generator), "a2": torch.zeros(rank, columns),
-        "b1": spread((rows, rank), generator), "b2": torch.zeros(rank, *weight.shape[1:]),
+        "a1": spread((columns, rank, *one), generator), "a2": torch.zeros(rank, columns, *one),
+        "b1": spread((rows, rank, *one), generator), "b2": torch.zeros(rank, *weight.shape[1:]),
     }  # fmt: skip
 
 

@@ -53,7 +53,7 @@ ADAM = {"betas": (0.9, 0.999), "weight_decay": 0.01}
 add("AdamW", "torch.optim:AdamW", aliases=("adam_w",), defaults=ADAM, learning_rate=1e-4,
     good_for="Nearly everything.", good_for_zh="几乎所有情况。")  # fmt: skip
 add("AdamW8bit", "bitsandbytes.optim:AdamW8bit", "bitsandbytes", defaults=ADAM, learning_rate=1e-4,
-    good_for="The same in a quarter of the memory, on GPUs.", good_for_zh="用于 GPU，显存约四分之一。")  # fmt: skip
+    good_for="The same with state of a quarter the size.", good_for_zh="同上，状态约占四分之一。")  # fmt: skip
 add("PagedAdamW8bit", "bitsandbytes.optim:PagedAdamW8bit", "bitsandbytes", defaults=ADAM, learning_rate=1e-4,
     good_for="As AdamW8bit, with room in main memory where the GPU's ends.",
     good_for_zh="同 AdamW8bit，显存不足时借用内存。")  # fmt: skip

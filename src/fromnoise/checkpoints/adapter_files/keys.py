@@ -23,6 +23,7 @@ ENDS = tuple(
         r"\.(?P<factor>oft_blocks|oft_diag|rescale|on_input|diff|diff_b|w_norm|b_norm|set_weight|reshape_weight)",
     )
 )
+CUSTOM = re.compile(r"(\.processor)?\.(?P<layer>to_[kvq]|to_out)_custom_diffusion(\.0)?\.(?P<part>weight|bias)\Z")
 OTHERS = ("bundle_emb.", "ip_adapter.", "image_proj.")  # embeddings that come along, and what only looks alike
 UNDERSCORED = re.compile(r"(lora_unet|lora_te[12]?|lycoris)_\w+")  # kohya's names of layers have no points
 
@@ -38,6 +39,9 @@ def split(key: str) -> tuple[str, str] | None:
 
     Where the layer's name has no points, the rest is the factor, whatever it is called.
     """
+    whole = CUSTOM.search(key)  # diffusers' Custom Diffusion: whole weights
+    if whole and whole.start():
+        return f"{key[: whole.start()]}.{whole['layer']}", f"set_{whole['part']}"
     for end in ENDS:
         found = end.search(key)
         if found and found.start():

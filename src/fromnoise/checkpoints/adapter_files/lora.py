@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from fromnoise.checkpoints.adapter_files.embedding import EmbeddingFile, bundled
+from fromnoise.checkpoints.adapter_files.embedding import EmbeddingFile, bundled, read_embedding
 from fromnoise.checkpoints.adapter_files.keys import split
 from fromnoise.checkpoints.adapter_files.peft import peft_config
 from fromnoise.checkpoints.files import non_finite, read
@@ -25,8 +25,11 @@ FOLDER = (
     "pytorch_lora_weights.safetensors",
     "adapter_model.bin",
     "pytorch_lora_weights.bin",
+    "pytorch_custom_diffusion_weights.safetensors",
+    "pytorch_custom_diffusion_weights.bin",
 )
 BUNDLE = "bundle_emb."
+CUSTOM = "pytorch_custom_diffusion_weights."
 SINGLE = ("alpha", "scale")
 RANKED = ("lora_down", "hada_w1_b", "hada_w2_b", "lokr_w1_b", "lokr_w2_b")  # factors that are as long as the rank
 MAX_ALPHA, MAX_RANK = 1e6, 16384
@@ -72,7 +75,16 @@ def read_lora(path: Path | str) -> LoRAFile:
             factors["scale"] = torch.tensor(scale)
     for layer, factors in layers.items():
         check_factors(path, layer, factors)
-    return LoRAFile(path, layers, keys, tuple(unknown), bundled(weights, BUNDLE), weights.metadata)
+    embeddings = {**bundled(weights, BUNDLE), **words_beside(path)}
+    return LoRAFile(path, layers, keys, tuple(unknown), embeddings, weights.metadata)
+
+
+def words_beside(path: Path) -> dict[str, EmbeddingFile]:
+    """The words in the folder of diffusers' Custom Diffusion, which are files of their own."""
+    if not path.name.startswith(CUSTOM):
+        return {}
+    others = [one for one in sorted(path.parent.iterdir()) if one.suffix in (".bin", ".safetensors")]
+    return {one.stem: read_embedding(one) for one in others if not one.name.startswith(CUSTOM)}
 
 
 def check_factors(path: Path, layer: str, factors: Mapping[str, Tensor]) -> None:
