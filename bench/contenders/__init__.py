@@ -36,6 +36,7 @@ CONTENDERS = {
     for contender in (
         Contender("fromnoise", "as it comes from launch.py", "ours:prepare", environment=KEEP_MEMORY),
         Contender("fromnoise-float32", "the same in float32", "ours:prepare", {"dtype": "float32"}, KEEP_MEMORY),
+        Contender("fromnoise-strips", "decode strip by strip", "ours:prepare", {"strips": True}, KEEP_MEMORY),
         Contender("diffusers", "bfloat16, channels-last", "peer_diffusers:prepare", {"channels_last": True}),
         Contender(
             "diffusers-malloc", "the same with fromnoise's allocator settings", "peer_diffusers:prepare",

@@ -20,8 +20,9 @@ from fromnoise.engine import library
 from fromnoise.engine.executor import Executor
 from fromnoise.engine.generate import generate
 from fromnoise.engine.library import Model
-from fromnoise.engine.memory import DTYPES, Placement, vae_dtype
+from fromnoise.engine.memory import DTYPES, Placement, Plan, vae_dtype
 from fromnoise.engine.recipe import Recipe
+from fromnoise.engine.residence import Residence
 from fromnoise.nn import kernels, ops
 from fromnoise.nn.clip import CLIPText
 from fromnoise.nn.unet import UNet
@@ -31,7 +32,7 @@ from fromnoise.sampling.parametrization import eps_scalings
 from fromnoise.sampling.schedules import NoiseTable
 
 
-def prepare(job: Job, *, dtype: str | None = None) -> Work:
+def prepare(job: Job, *, dtype: str | None = None, strips: bool = False) -> Work:
     """The job with networks in `dtype`, by default the job's."""
     from bench.contenders import rewriting, switching
 
@@ -40,6 +41,8 @@ def prepare(job: Job, *, dtype: str | None = None) -> Work:
         return switching.fromnoise(job)
     if job.task in ("merge", "convert", "prune"):
         return rewriting.fromnoise(job)
+    if strips and job.task == "decode":
+        return decode(job, strips=True)
     kernels.keep_in(settings.read().kernels or Path(tempfile.gettempdir()) / "kernels")
     return {
         "step": step, "batch": step, "attention": attention, "decode": decode, "picture": picture, "text": text,
@@ -92,14 +95,19 @@ def attention(job: Job) -> Work:
     return work
 
 
-def decode(job: Job) -> Work:
+def decode(job: Job, *, strips: bool = False) -> Work:
+    """`strips`: computed strip by strip, whatever its size. Says what the picture sums up to."""
     size = SIZES[job.size]
     model = random_model(replace(size, unet=SIZES["tiny"].unet, text=SIZES["tiny"].text), DTYPES[job.dtype])
-    latents = torch.randn(job.batch, size.vae.latent_channels, size.latent, size.latent)
+    if strips:
+        residence = Residence(model.unet, model.text, model.vae, model.placement, Plan(strips=True))
+        model = replace(model, residence=residence)
+    generator = torch.Generator().manual_seed(0)
+    latents = torch.randn(job.batch, size.vae.latent_channels, size.latent, size.latent, generator=generator)
 
-    def work() -> None:
+    def work() -> Mapping[str, float]:
         with torch.inference_mode():
-            model.decode(latents)
+            return {"mean size of pixels": float(model.decode(latents).abs().mean())}
 
     return work
 

@@ -30,12 +30,11 @@ RECIPE = Recipe.make(prompt="a red apple", width=64, height=64, steps=2, sampler
     ("budget", "plan"),
     [
         (1550, Plan(2)),
-        (1549, Plan(2, text=False)),
-        (1449, Plan(2, text=False, vae=False)),
-        (1399, Plan(2, text=False, vae=False, alone=True)),
-        (1199, Plan(2, 0.999, text=False, vae=False, alone=True)),
-        (400, Plan(2, 0.2, text=False, vae=False, alone=True)),
-        (399, Plan(2, 0.199, text=False, vae=False, alone=True, strips=True)),
+        (1549, Plan(2, strips=True)),
+        (1349, Plan(2, text=False, strips=True)),
+        (1249, Plan(2, text=False, vae=False, strips=True)),
+        (1199, Plan(2, 0.999, text=False, vae=False, alone=True, strips=True)),
+        (400, Plan(2, 0.2, text=False, vae=False, alone=True, strips=True)),
         (200, Plan(2, 0.0, text=False, vae=False, alone=True, strips=True)),
     ],
 )
@@ -120,7 +119,7 @@ def test_weights_that_wait_draw_the_same_picture(file: Path) -> None:
     (free,) = generate(loaded(file, None), [RECIPE])
     model = loaded(file, 0)
     needed = demand(model.facts, CPU, 64, 64)
-    tight = replace(Plan(2, 0.0, text=False, vae=False, alone=True))
+    tight = Plan(2, 0.0, text=False, vae=False, alone=True, strips=True)
     for share in (0.0, 0.5):
         model = loaded(file, needed.height(tight) + round(share * needed.unet))
         (made,) = generate(model, [RECIPE])

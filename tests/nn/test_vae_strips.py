@@ -11,7 +11,7 @@ from fromnoise.nn import vae_strips
 from fromnoise.nn.hooks import Seamless
 from fromnoise.nn.ops import GroupNorm
 from fromnoise.nn.vae import AutoencoderKL, VAEConfig
-from fromnoise.nn.vae_strips import Kept, Statistics
+from fromnoise.nn.vae_strips import Plane, Statistics
 from tests.engine.models import stir, tiny_model
 
 CONFIGS = {
@@ -64,11 +64,13 @@ def test_statistics_of_strips_are_those_of_the_whole() -> None:
     norm = GroupNorm(4, 12, eps=1e-6)
     norm.weight.data.normal_()
     norm.bias.data.normal_()
-    x = torch.randn(2, 12, 30, 5) * 3 + 100 + torch.arange(30)[:, None] * 10
-    statistics = Statistics(norm)
+    x = torch.randn(1, 12, 30, 5) * 3 + 100 + torch.arange(30)[:, None] * 10
+    statistics = Statistics(norm, x)
     for rows in x.split([1, 4, 20, 5], dim=2):
-        statistics.add(rows)
-    torch.testing.assert_close(statistics.norm(activated=False)(x), norm(x), atol=1e-4, rtol=1e-4)
+        statistics.add(rows.contiguous())
+    found = statistics.norm(activated=False)
+    torch.testing.assert_close(found(x), norm(x), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(found.written_out(x), norm(x), atol=1e-4, rtol=1e-4)
 
 
 class Largest(TorchDispatchMode):
@@ -98,11 +100,22 @@ def test_between_two_layers_there_are_only_strips() -> None:
 
 def test_a_block_writes_into_what_it_was_given() -> None:
     block = network(CONFIGS["one width"]).decoder.mid.block_1
-    x = Kept(torch.randn(1, 32, 8, 8))
-    wanted = block(x.tensor)
-    made = vae_strips.residual(block, x, 1)
-    assert made.tensor is x.tensor
-    torch.testing.assert_close(made.tensor, wanted, atol=1e-5, rtol=1e-5)
+    given = torch.randn(1, 32, 8, 8)
+    x, wanted = Plane(given), block(given)
+    vae_strips.residual(block, x, 1)
+    assert x.tensor is given
+    torch.testing.assert_close(x.tensor, wanted, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_a_block_that_halves_the_channels_needs_no_other_room(layout: torch.memory_format) -> None:
+    block = network(CONFIGS["widths of SD"]).decoder.up[0].block[0]
+    given = torch.randn(1, 32, 40, 8).contiguous(memory_format=layout)
+    x, wanted = Plane(given), block(given)
+    vae_strips.residual(block, x, 1)
+    assert x.spare is not None
+    assert {x.tensor.data_ptr(), x.spare.data_ptr()} <= {given[:, :16].data_ptr(), given[:, 16:].data_ptr()}
+    torch.testing.assert_close(x.tensor, wanted, atol=1e-5, rtol=1e-5)
 
 
 def test_models_take_strips_for_large_pictures(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,13 +1,14 @@
 """The autoencoder for large pictures, strip by strip: the same pixels as at once, in much less memory.
 
-A layer's result is kept whole, everything between two of them is computed for a few rows at a time. Group norms, whose
-statistics are those of the whole picture, gather them from all strips first: nothing is approximated, and no seam can
-be. Two and a half results of full size are alive at most, where computing at once needs five and more.
+A layer's result is kept whole, everything between two of them is computed for a few rows at a time, each row once.
+Group norms, whose statistics are those of the whole picture, gather them from all strips first: nothing is
+approximated, and no seam can be. Two and a half results of full size are alive at most, where computing at once needs
+five and more.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -21,37 +22,12 @@ FEWEST = 16  # rows of a strip
 SCORES = 1 << 26  # of attention that are alive at once
 
 
-class Plane(Protocol):
-    """A layer's result (b c h w): kept, or made when rows of it are asked for."""
-
-    @property
-    def shape(self) -> tuple[int, ...]: ...
-
-    def rows(self, start: int, stop: int) -> Tensor:
-        """(b c stop-start w)."""
-        ...
-
-
-@dataclass(frozen=True)
-class Kept:
-    """A result that is there."""
+@dataclass
+class Plane:
+    """A layer's result (1 c h w), and room for another of its shape where a former result is no longer needed."""
 
     tensor: Tensor
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return tuple(self.tensor.shape)
-
-    def rows(self, start: int, stop: int) -> Tensor:
-        return self.tensor[..., start:stop, :]
-
-
-@dataclass(frozen=True)
-class Made:
-    """A result whose rows are made again whenever they are asked for."""
-
-    shape: tuple[int, ...]
-    rows: Callable[[int, int], Tensor]
+    spare: Tensor | None = None
 
 
 def may_be_cut(vae: AutoencoderKL) -> bool:
@@ -61,14 +37,18 @@ def may_be_cut(vae: AutoencoderKL) -> bool:
 
 def decode(vae: AutoencoderKL, latents: Tensor, strip: int = STRIP) -> Tensor:
     """As `AutoencoderKL.decode`: latents (b c h w) -> image (b 3 8h 8w). `strip`: places computed at once, about."""
+    return torch.cat([decoded(vae, one, strip) for one in torch.split(latents, 1)])
+
+
+def decoded(vae: AutoencoderKL, latents: Tensor, strip: int) -> Tensor:
     decoder = vae.decoder
-    x: Plane = Kept(decoder.conv_in(vae.post_quant_conv(vae.unscaled(latents))))
-    x = middle(decoder.mid, x, strip)
+    x = Plane(decoder.conv_in(vae.post_quant_conv(vae.unscaled(latents))))
+    middle(decoder.mid, x, strip)
     for level in reversed(decoder.up):
-        x = blocks(cast(Level, level), x, strip)
+        blocks(cast(Level, level), x, strip)
         if hasattr(level, "upsample"):
-            x = upsampled(cast(Upsample, level.upsample), x)
-    return convolved(decoder.conv_out, x, strip, normed(decoder.norm_out, x, strip)).tensor
+            upsampled(cast(Upsample, level.upsample), x, strip)
+    return convolved(decoder.conv_out, x.tensor, strip, normed(decoder.norm_out, x.tensor, strip))
 
 
 def encode(vae: AutoencoderKL, image: Tensor, noise: Tensor | None = None, strip: int = STRIP) -> Tensor:
@@ -78,181 +58,205 @@ def encode(vae: AutoencoderKL, image: Tensor, noise: Tensor | None = None, strip
 
 def moments(vae: AutoencoderKL, image: Tensor, strip: int = STRIP) -> tuple[Tensor, Tensor]:
     """As `AutoencoderKL.moments`: mean and log-variance of the unscaled latents of an image (b 3 8h 8w)."""
-    encoder = vae.encoder
-    x: Plane = convolved(encoder.conv_in, Kept(image), strip)
-    for level in encoder.down:
-        x = blocks(cast(Level, level), x, strip)
-        if hasattr(level, "downsample"):
-            x = downsampled(cast(Downsample, level.downsample), x, strip)
-    x = middle(encoder.mid, x, strip)
-    out = convolved(encoder.conv_out, x, strip, normed(encoder.norm_out, x, strip)).tensor
+    out = torch.cat([encoded(vae, one, strip) for one in torch.split(image, 1)])
     mean, logvar = vae.quant_conv(out).chunk(2, dim=1)
     return mean, logvar.clamp(-30, 20)
 
 
-def middle(module: Middle, x: Plane, strip: int) -> Plane:
-    return residual(module.block_2, attended(module.attn_1, residual(module.block_1, x, strip), strip), strip)
+def encoded(vae: AutoencoderKL, image: Tensor, strip: int) -> Tensor:
+    encoder = vae.encoder
+    x = Plane(convolved(encoder.conv_in, image, strip))
+    for level in encoder.down:
+        blocks(cast(Level, level), x, strip)
+        if hasattr(level, "downsample"):
+            downsampled(cast(Downsample, level.downsample), x, strip)
+    middle(encoder.mid, x, strip)
+    return convolved(encoder.conv_out, x.tensor, strip, normed(encoder.norm_out, x.tensor, strip))
 
 
-def blocks(level: Level, x: Plane, strip: int) -> Plane:
+def middle(module: Middle, x: Plane, strip: int) -> None:
+    residual(module.block_1, x, strip)
+    attended(module.attn_1, x, strip)
+    residual(module.block_2, x, strip)
+
+
+def blocks(level: Level, x: Plane, strip: int) -> None:
     for block in level.block:
-        x = residual(cast(ResnetBlock, block), x, strip)
-    return x
+        residual(cast(ResnetBlock, block), x, strip)
 
 
-def residual(block: ResnetBlock, x: Plane, strip: int) -> Kept:
-    """A residual block. Where it keeps the number of channels, the result takes the place of `x`."""
+def residual(block: ResnetBlock, x: Plane, strip: int) -> None:
+    """A residual block: its result replaces `x`, and takes its room where that is large enough."""
+    given, channels = x.tensor, block.conv1.out_channels
     own = isinstance(block.nin_shortcut, nn.Identity)
-    if own and not isinstance(x, Kept):
-        x = keep(x, strip)
-    out = x if isinstance(x, Kept) and own else empty(x, block.conv1.out_channels)
-    statistics = Statistics(block.norm1)
-    for start, stop in strips(x, strip):
-        rows = x.rows(start, stop)
+    if own:
+        out, h = given, empty(given, channels) if x.spare is None else x.spare
+    elif 2 * channels <= given.shape[1]:
+        out, h = given[:, :channels], given[:, channels : 2 * channels]
+    else:
+        out, h = empty(given, channels), empty(given, channels)
+    norm, statistics = normed(block.norm1, given, strip), Statistics(block.norm2, given)
+    weight, bias = block.conv1.fetch(dense(given[..., :1, :]))
+    for start, stop, rows in windows(given, strip, norm):
+        rows = F.conv2d(rows, weight, bias, padding=(0, 1))
         statistics.add(rows)
         if not own:
-            out.rows(start, stop).copy_(block.nin_shortcut(rows))
-    norm, statistics = statistics.norm(), Statistics(block.norm2)
-    h = empty(x, block.conv1.out_channels)
-    for start, stop in strips(x, strip):
-        rows = convolution(block.conv1, x, start, stop, norm)
-        statistics.add(rows)
-        h.rows(start, stop).copy_(rows)
-    norm = statistics.norm()
-    for start, stop in strips(h, strip):
-        out.rows(start, stop).add_(convolution(block.conv2, h, start, stop, norm))
-    return out
+            out[..., start:stop, :] = block.nin_shortcut(dense(given[..., start:stop, :]))
+        h[..., start:stop, :] = rows
+    x.tensor, x.spare = out, h
+    del given
+    weight, bias = block.conv2.fetch(dense(h[..., :1, :]))
+    for start, stop, rows in windows(h, strip, statistics.norm()):
+        out[..., start:stop, :] += F.conv2d(rows, weight, bias, padding=(0, 1))
 
 
-def attended(block: AttnBlock, x: Plane, strip: int) -> Plane:
+def attended(block: AttnBlock, x: Plane, strip: int) -> None:
     """Self-attention over all places, for some of them at a time."""
-    x = keep(x, strip)
-    height, width = x.shape[2:]
-    norm = normed(block.norm, x, strip, activated=False)
+    tensor = x.tensor
+    height, width = tensor.shape[2:]
+    norm = normed(block.norm, tensor, strip, activated=False)
     key, value = (
-        torch.cat([tokens_from(layer(norm(x.rows(*rows)))) for rows in strips(x, strip)], dim=1)
+        torch.cat([tokens_from(layer(norm(tensor[..., a:b, :]))) for a, b in strips(tensor, strip)], dim=1)
         for layer in (block.k, block.v)
     )
-    for start, stop in strips(x, min(strip, SCORES // (height * width)), fewest=1):
-        rows = x.rows(start, stop)
+    for start, stop in strips(tensor, min(strip, SCORES // (height * width)), fewest=1):
+        rows = tensor[..., start:stop, :]
         queries = tokens_from(block.q(norm(rows)))
-        rows.add_(block.proj_out(image_from(attention(queries, key, value, heads=1), stop - start, width)))
-    return x
+        rows += block.proj_out(image_from(attention(queries, key, value, heads=1), stop - start, width))
 
 
-def upsampled(module: Upsample, x: Plane) -> Made:
-    """Twice as wide and high. It is made again for each use: kept, it would be the largest of all."""
-    batch, _, height, width = x.shape
-
-    def enlarged(start: int, stop: int) -> Tensor:
-        large = F.interpolate(x.rows(start // 2, (stop + 1) // 2), scale_factor=2, mode="nearest")
-        return large[..., start % 2 : start % 2 + stop - start, :]
-
-    large = Made((batch, module.conv.in_channels, 2 * height, 2 * width), enlarged)
-    shape = (batch, module.conv.out_channels, 2 * height, 2 * width)
-    return Made(shape, lambda start, stop: convolution(module.conv, large, start, stop))
+def upsampled(module: Upsample, x: Plane, strip: int) -> None:
+    """Twice as wide and high."""
+    x.spare = None
+    out = empty(x.tensor, module.conv.out_channels, 2.0)
+    weight, bias = module.conv.fetch(dense(x.tensor[..., :1, :]))
+    for start, stop, rows in windows(x.tensor, strip // 4):
+        large = F.interpolate(rows, scale_factor=2, mode="nearest")[..., 1:-1, :]
+        out[..., 2 * start : 2 * stop, :] = F.conv2d(large, weight, bias, padding=(0, 1))
+    x.tensor = out
 
 
-def downsampled(module: Downsample, x: Plane, strip: int) -> Kept:
+def downsampled(module: Downsample, x: Plane, strip: int) -> None:
     """Half as wide and high; the last row and column see zeros beyond the edge."""
-    height = x.shape[2]
-    out = empty(x, module.conv.out_channels, 2)
+    x.spare = None
+    height = x.tensor.shape[2]
+    out = empty(x.tensor, module.conv.out_channels, 0.5)
     for start, stop in strips(out, strip):
-        rows = x.rows(2 * start, min(height, 2 * stop + 1))
-        out.rows(start, stop).copy_(module.conv(F.pad(rows, (0, 1, 0, 2 * (stop - start) + 1 - rows.shape[2]))))
-    return out
+        rows = dense(x.tensor[..., 2 * start : min(height, 2 * stop + 1), :])
+        out[..., start:stop, :] = module.conv(F.pad(rows, (0, 1, 0, 2 * (stop - start) + 1 - rows.shape[2])))
+    x.tensor = out
 
 
-def convolved(conv: Conv2d, x: Plane, strip: int, norm: "Norm | None" = None) -> Kept:
+def convolved(conv: Conv2d, x: Tensor, strip: int, norm: "Norm | None" = None) -> Tensor:
+    """A 3x3 convolution, of `x` or of what a norm makes of it."""
     out = empty(x, conv.out_channels)
-    for start, stop in strips(x, strip):
-        out.rows(start, stop).copy_(convolution(conv, x, start, stop, norm))
+    weight, bias = conv.fetch(dense(x[..., :1, :]))
+    for start, stop, rows in windows(x, strip, norm):
+        out[..., start:stop, :] = F.conv2d(rows, weight, bias, padding=(0, 1))
     return out
 
 
-def convolution(conv: Conv2d, x: Plane, start: int, stop: int, norm: "Norm | None" = None) -> Tensor:
-    """Rows of a 3x3 convolution with zeros around, of `x` or of what a norm and its activation make of it."""
-    first, last = max(0, start - 1), min(x.shape[2], stop + 1)
-    rows = x.rows(first, last)
-    if norm is not None:
-        rows = norm(rows)
-    if first == start or last == stop:  # the picture ends here
-        rows = F.pad(rows, (0, 0, first - start + 1, stop + 1 - last))
-    weight, bias = conv.fetch(rows)
-    return F.conv2d(rows, weight, bias, padding=(0, 1))
+def windows(x: Tensor, strip: int, norm: "Norm | None" = None) -> Iterator[tuple[int, int, Tensor]]:
+    """Strips with a row more above and below, zeros where the picture ends, after `norm`: from, to, (1 c to-from+2 w).
 
-
-def keep(x: Plane, strip: int) -> Kept:
-    if isinstance(x, Kept):
-        return x
-    out = empty(x, x.shape[1])
+    Rows before `to` of `x` are not read again: they may be written over.
+    """
+    height = x.shape[2]
+    zeros = dense(x.new_zeros(()).expand(1, x.shape[1], 1, x.shape[3]), layout(x))
+    above = zeros
     for start, stop in strips(x, strip):
-        out.rows(start, stop).copy_(x.rows(start, stop))
-    return out
+        fresh = dense(x[..., start + bool(start) : stop + 1, :])  # the first of a strip came along with those before
+        if norm is not None and fresh.shape[2]:
+            fresh = norm(fresh)
+        rows = torch.cat((above, fresh, zeros) if stop == height else (above, fresh), dim=2)
+        del fresh
+        above = dense(rows[..., -2:, :].clone())
+        yield start, stop, rows
 
 
-def empty(x: Plane, channels: int, shrink: int = 1) -> Kept:
-    """Room for a result of as many rows and columns as `x`, or fewer, in its dtype, device and layout."""
-    batch, _, height, width = x.shape
-    like = x.rows(0, 1)
-    last = like.is_contiguous(memory_format=torch.channels_last)
-    shape = (batch, channels, height // shrink, width // shrink)
-    layout = torch.channels_last if last else torch.contiguous_format
-    return Kept(torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=layout))
+def layout(x: Tensor) -> torch.memory_format:
+    """Of `x`, or of what it is a part of."""
+    return torch.channels_last if x.stride(1) == 1 else torch.contiguous_format
 
 
-def strips(x: Plane, places: int, fewest: int = FEWEST) -> Iterator[tuple[int, int]]:
+def dense(x: Tensor, wanted: torch.memory_format | None = None) -> Tensor:
+    """The same without gaps in memory; kernels are many times slower on parts of channels."""
+    return x.contiguous(memory_format=wanted or layout(x))
+
+
+def empty(x: Tensor, channels: int, scale: float = 1) -> Tensor:
+    """Room for a result in the dtype and layout of `x`, with `scale` times its rows and columns."""
+    height, width = (int(side * scale) for side in x.shape[2:])
+    return torch.empty((1, channels, height, width), dtype=x.dtype, device=x.device, memory_format=layout(x))
+
+
+def strips(x: Tensor, places: int, fewest: int = FEWEST) -> Iterator[tuple[int, int]]:
     """Rows from and to, which hold about that many places."""
     height, width = x.shape[2:]
-    rows = max(fewest, places // width)
-    return ((start, min(height, start + rows)) for start in range(0, height, rows))
+    count = -(-height // max(fewest, places // width))
+    return ((index * height // count, (index + 1) * height // count) for index in range(count))
 
 
 @dataclass(frozen=True)
 class Norm:
-    """A group norm whose statistics are known: a factor and a shift for each channel, then perhaps SiLU."""
+    """A group norm whose statistics are known, as a norm of each channel, then perhaps SiLU."""
 
-    factor: Tensor  # (b c 1 1) float32
-    shift: Tensor
+    mean: Tensor  # (c) float32
+    variance: Tensor
+    weight: Tensor
+    bias: Tensor
+    eps: float
     activated: bool
 
     def __call__(self, x: Tensor) -> Tensor:
-        normal = torch.addcmul(self.shift, x.float(), self.factor).to(x.dtype)
+        if x.device.type in ("cpu", "meta"):
+            normal = F.batch_norm(x, self.mean, self.variance, self.weight, self.bias, eps=self.eps)
+        else:
+            normal = self.written_out(x)
         return F.silu(normal, inplace=True) if self.activated else normal
+
+    def written_out(self, x: Tensor) -> Tensor:
+        """The same where a device has no kernel for numbers and statistics of two dtypes."""
+        factor = (self.variance + self.eps).rsqrt() * self.weight
+        shift = self.bias - self.mean * factor
+        return torch.addcmul(shift[:, None, None], x.float(), factor[:, None, None]).to(x.dtype)
 
 
 class Statistics:
     """Gathers what a group norm needs to know of a whole picture from its strips: Chan et al. (1979)."""
 
-    def __init__(self, norm: GroupNorm) -> None:
+    def __init__(self, norm: GroupNorm, like: Tensor) -> None:
         self.norm_layer, self.count = norm, 0
-        self.mean = self.deviation = torch.zeros(())  # (b groups) float64; sum of squared differences from the mean
+        self.wide = torch.float32 if like.device.type == "mps" else torch.float64
+        self.mean = torch.zeros(norm.num_groups, dtype=self.wide, device=like.device)
+        self.deviation = torch.zeros_like(self.mean)  # sum of squared differences from the mean
 
     def add(self, x: Tensor) -> None:
-        """More rows (b c h w)."""
-        size = x.shape[1] // self.norm_layer.num_groups
-        channels = x.float().permute(0, 2, 3, 1)  # a view, and innermost where `x` is channels-last
-        groups = channels.reshape(len(x), -1, self.norm_layer.num_groups, size)
-        count = groups.shape[1] * size
-        variance, mean = (t.double() for t in torch.var_mean(groups, dim=(1, 3), correction=0))
+        """More rows (1 c h w), without gaps in memory."""
+        one = torch.ones(x.shape[1], device=x.device)
+        # the kernel for statistics of channels takes a fiftieth of the time that `var_mean` takes over groups
+        _, *found = torch.native_batch_norm(x, one, one - 1, None, None, True, 0.0, 0.0)
+        means, inverse = (t.to(self.wide).view(len(self.mean), -1) for t in found)
+        mean = means.mean(dim=1)
+        variance = (inverse.pow(-2) + (means - mean[:, None]) ** 2).mean(dim=1)
+        count = x.numel() // len(self.mean)
         total = self.count + count
         difference = mean - self.mean
-        self.mean = self.mean + difference * (count / total)
-        self.deviation = self.deviation + variance * count + difference**2 * (self.count * count / total)
+        self.mean += difference * (count / total)
+        self.deviation += variance * count + difference**2 * (self.count * count / total)
         self.count = total
 
     def norm(self, activated: bool = True) -> Norm:
         """The norm, once all rows are in."""
         layer = self.norm_layer
-        weight, bias = (cast(Tensor, part).float() for part in layer.fetch(self.mean.float()))
+        weight, bias = (cast(Tensor, part) for part in layer.fetch(self.mean.float()))
         size = len(weight) // layer.num_groups
-        scale = (self.deviation / self.count + layer.eps).rsqrt().repeat_interleave(size, 1).float() * weight
-        shift = bias - self.mean.repeat_interleave(size, 1).float() * scale
-        return Norm(scale[..., None, None], shift[..., None, None], activated)
+        mean, variance = (t.repeat_interleave(size).float() for t in (self.mean, self.deviation / self.count))
+        return Norm(mean, variance, weight, bias, layer.eps, activated)
 
 
-def normed(layer: GroupNorm, x: Plane, strip: int, activated: bool = True) -> Norm:
-    statistics = Statistics(layer)
+def normed(layer: GroupNorm, x: Tensor, strip: int, activated: bool = True) -> Norm:
+    statistics = Statistics(layer, x)
     for start, stop in strips(x, strip):
-        statistics.add(x.rows(start, stop))
+        statistics.add(dense(x[..., start:stop, :]))
     return statistics.norm(activated)
