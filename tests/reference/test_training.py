@@ -8,16 +8,22 @@ from typing import Any, ClassVar
 import pytest
 import torch
 import transformers
-from diffusers import StableDiffusionPipeline
+from diffusers import ControlNetModel, StableDiffusionPipeline
+from diffusers import T2IAdapter as PeersAdapter
 from diffusers.loaders import TextualInversionLoaderMixin
 
+from fromnoise.checkpoints.control import load_control
 from fromnoise.checkpoints.save import save_checkpoint
 from fromnoise.engine.library import Model
+from fromnoise.nn.t2i_adapter import T2IAdapter, T2IAdapterConfig
 from fromnoise.nn.unet import SD1
 from fromnoise.text.tokenizer import build_vocabulary, read_merges
+from fromnoise.train.control import ControlNetTraining, ControlOptions, T2IAdapterTraining
 from fromnoise.train.embedding import EmbeddingOptions, EmbeddingTraining
+from fromnoise.train.initialise import initialise
 from fromnoise.train.lora import BEGINNINGS, LoRAOptions, LoRATraining
 from tests.engine.models import tiny_model
+from tests.reference import peers
 from tests.reference.test_networks import pair, relative, shrunk
 from tests.train.test_methods import shaken
 
@@ -172,6 +178,54 @@ def test_diffusers_reads_our_words(tmp_path: Path) -> None:
         ids = loader.tokenizer.convert_tokens_to_ids([f"<w{ending[1]}>", f"<w{ending[1]}>_1"])
         found = encoder.get_input_embeddings().weight[ids]
         torch.testing.assert_close(found, training.tensors()["emb_params"], rtol=1e-2, atol=1e-3)
+
+
+def test_diffusers_loads_our_text_encoders_too(tmp_path: Path) -> None:
+    """A LoRA of U-Net and text encoder, through `load_lora_weights`."""
+    on = tiny_model("sd1")
+    training = LoRATraining(on, LoRAOptions.model_validate({"rank": 4, "alpha": 2}), 0)
+    shaken(training.module, 0.1)
+    path = training.write(tmp_path / "it.safetensors", {})
+    theirs = peers.text(on.facts.text[0])
+    theirs.load_state_dict({n.removeprefix("text_model."): t for n, t in on.text[0].state_dict().items()}, strict=False)
+    state, alphas = StableDiffusionPipeline.lora_state_dict(str(path))
+    said = {name for name in state if name.startswith("text_encoder.")}
+    assert len(said) == 2 * sum(site.network == "text0" for site in training.sites) > 0
+    StableDiffusionPipeline.load_lora_into_text_encoder(
+        state, network_alphas=alphas, text_encoder=theirs, prefix="text_encoder", adapter_name="it"
+    )
+    ids = torch.randint(0, 49_000, (2, 77))
+    with torch.no_grad(), training.applied():
+        ours = on.text[0](ids).last
+    assert relative(ours, theirs(ids).last_hidden_state) < 1e-3  # the file is in float16
+    assert relative(on.text[0](ids).last, ours) > 1e-2
+
+
+def test_diffusers_loads_our_controlnet(tmp_path: Path) -> None:
+    on, _ = models()
+    training = ControlNetTraining(on, ControlOptions(), 0)
+    shaken(training.module, 0.02)
+    path = training.write(tmp_path / "it.safetensors", {})
+    peers.controlnet(training.network.config).save_config(str(tmp_path / "config"))
+    theirs = ControlNetModel.from_single_file(str(path), config=str(tmp_path / "config"), local_files_only=True)
+    hint = torch.rand(2, 3, 64, 64)
+    down, middle = theirs(X, T, CONTEXT, controlnet_cond=hint, return_dict=False)
+    ours = training.network(X, T, CONTEXT, training.network.guide([hint]))
+    assert max(relative(a, b) for a, b in zip(ours, (*down, middle), strict=True)) < 1e-2  # the file is in float16
+
+
+@pytest.mark.parametrize("xl", [False, True])
+def test_diffusers_loads_our_adapter(xl: bool, tmp_path: Path) -> None:
+    on, _ = models()
+    training = T2IAdapterTraining(on, ControlOptions(), 0)
+    training.network = T2IAdapter(T2IAdapterConfig(widths=(32, 64, 64, 64), xl=xl))
+    initialise(training.network, 0)
+    path = training.write(tmp_path / "diffusion_pytorch_model.safetensors", {})
+    theirs, hint = PeersAdapter.from_pretrained(str(tmp_path)), torch.rand(2, 3, 64, 64)
+    pairs = list(zip(training.network(hint), theirs(hint), strict=True))
+    assert max(relative(a, b) for a, b in pairs) < 1e-2  # the file is in float16
+    again = load_control(path)
+    assert max(relative(a, b) for a, b in zip(again(hint), training.network(hint), strict=True)) < 1e-2
 
 
 class Loader(TextualInversionLoaderMixin):

@@ -48,10 +48,20 @@ def controlnet_from_diffusers(state: State) -> dict[str, Tensor]:
 
 def adapter_from_diffusers(state: State) -> dict[str, Tensor]:
     """A T2IAdapter's weights under the names of the original files."""
-    per_level = count(state, "body.0.resnets")
     light = "body.0.out_conv.weight" in state
+    return renamed(state, diffusers_adapter(count(state, "body"), count(state, "body.0.resnets"), light=light).inverse)
+
+
+def adapter_to_diffusers(state: State, levels: int, per_level: int) -> dict[str, Tensor]:
+    """Weights of a full adapter, with the original files' names, as diffusers saves them."""
+    theirs = renamed(state, diffusers_adapter(levels, per_level, light=False))
+    return {f"adapter.{name}": tensor for name, tensor in theirs.items()}
+
+
+def diffusers_adapter(levels: int, per_level: int, *, light: bool) -> Renaming:
+    """The original names to diffusers'."""
     blocks = {"conv_in": "conv_in"}
-    for level in range(count(state, "body")):
+    for level in range(levels):
         theirs = f"body.{level}"
         if light:
             blocks |= {f"{theirs}.{end}": f"{theirs}.{end}" for end in ("in_conv", "out_conv")}
@@ -59,7 +69,7 @@ def adapter_from_diffusers(state: State) -> dict[str, Tensor]:
         else:
             blocks[f"body.{level * per_level}.in_conv"] = f"{theirs}.in_conv"
             blocks |= {f"body.{level * per_level + i}": f"{theirs}.resnets.{i}" for i in range(per_level)}
-    return renamed(state, Renaming(blocks, {}).inverse)
+    return Renaming(blocks, {})
 
 
 def renamed(state: State, rename: Renaming) -> dict[str, Tensor]:

@@ -4,7 +4,8 @@ Zhang et al. (2023), "Adding Conditional Control to Text-to-Image Diffusion Mode
 convolutions that begin at zero. Mou et al. (2023), "T2I-Adapter": a small network of its own.
 """
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar, cast
@@ -16,7 +17,9 @@ from torch import Tensor, nn
 from fromnoise.adapters.controlnet import ControlHint
 from fromnoise.adapters.t2i_adapter import AdapterHint
 from fromnoise.checkpoints.control import CONTROL, load_control
+from fromnoise.checkpoints.control_names import adapter_to_diffusers
 from fromnoise.engine.control_networks import check
+from fromnoise.engine.images import write_whole
 from fromnoise.engine.library import Model
 from fromnoise.errors import FileError
 from fromnoise.nn.controlnet import ControlNet, ControlNetConfig
@@ -24,8 +27,9 @@ from fromnoise.nn.ops import Conv2d
 from fromnoise.nn.t2i_adapter import T2IAdapter, T2IAdapterConfig, places
 from fromnoise.nn.unet import UNet
 from fromnoise.train.initialise import initialise
-from fromnoise.train.trainable import SafetensorsFile
+from fromnoise.train.trainable import SafetensorsFile, write_hashed
 
+DIFFUSERS = "diffusion_pytorch_model.safetensors"
 COPIED = ("time_embed", "label_emb", "input_blocks", "middle_block")
 
 
@@ -86,6 +90,19 @@ class T2IAdapterTraining(SafetensorsFile):
 
     def tensors(self) -> dict[str, Tensor]:
         return {name: tensor.detach() for name, tensor in self.network.state_dict().items()}
+
+    def write(self, path: Path, told: Mapping[str, str]) -> Path:
+        """The original file; under the name that diffusers gives its files, one of theirs with its configuration."""
+        if path.name != DIFFUSERS:
+            return super().write(path, told)
+        config = self.network.config
+        settings = {
+            "_class_name": "T2IAdapter", "in_channels": config.hint_channels, "channels": list(config.widths),
+            "num_res_blocks": config.blocks, "downscale_factor": config.unshuffle,
+            "adapter_type": "full_adapter_xl" if config.xl else "full_adapter",
+        }  # fmt: skip
+        write_whole(path.with_name("config.json"), json.dumps(settings, indent=2).encode())
+        return write_hashed(path, adapter_to_diffusers(self.tensors(), len(config.widths), config.blocks), told)
 
 
 N = TypeVar("N", ControlNet, T2IAdapter)
