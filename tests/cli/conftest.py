@@ -1,9 +1,13 @@
 """A place to work in, a tiny model there, and the command line run as a user would."""
 
+import json
 import os
+import shutil
+import socket
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +15,16 @@ import pytest
 import tiny
 
 from fromnoise.cli import main
+from fromnoise.engine.memory import place
+from fromnoise.jobs.database import Database
+from fromnoise.jobs.leases import Leases
+from fromnoise.jobs.queue import Queue
+from fromnoise.jobs.station import SERVING, Station
+from fromnoise.jobs.worker.__main__ import places
+from fromnoise.jobs.worker.easel import Easel
+from fromnoise.jobs.worker.kept import Kept
+from fromnoise.jobs.worker.worker import Worker
+from fromnoise.settings import Settings
 
 
 class Ran(NamedTuple):
@@ -83,6 +97,29 @@ def start(folder: Path) -> Callable[..., Ran]:
         return Ran(done.returncode, done.stdout, done.stderr)
 
     return start
+
+
+@pytest.fixture
+def queue(folder: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Queue]:
+    """Of a server that is at work in the current folder."""
+    (folder / "models/checkpoints").mkdir(parents=True)
+    shutil.copy(checkpoint, folder / "models/checkpoints/tiny.safetensors")
+    data = folder / "data"
+    data.mkdir()
+    monkeypatch.setenv("FROMNOISE_DATA", str(data))
+    (data / SERVING).write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
+    database = Database.open(f"sqlite:///{data / 'fromnoise.db'}")
+    shelved = Settings(any_path=False, data=data)
+    station = Station("", folder / "server/outputs", folder / "kept", settings=shelved)
+    leases = Leases(database)
+    leases.enlist("w", "cpu", places(station))
+    worker = Worker("w", leases, station, Easel(place("cpu", None), shelved, Kept(station.kept)))
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    yield Queue(database)
+    worker.stop()
+    thread.join()
+    database.close()
 
 
 def everything(folder: Path) -> list[Path]:

@@ -1,54 +1,18 @@
 """Pictures by a server that runs on the same folder of data: the same picture, the same place, and what goes wrong."""
 
 import json
-import os
-import shutil
 import socket
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import pytest
 from PIL import Image
 
-from fromnoise.engine.memory import place
-from fromnoise.jobs.database import Database
-from fromnoise.jobs.leases import Leases
 from fromnoise.jobs.queue import Queue
-from fromnoise.jobs.station import SERVING, Station
-from fromnoise.jobs.worker.__main__ import places
-from fromnoise.jobs.worker.easel import Easel
-from fromnoise.jobs.worker.kept import Kept
-from fromnoise.jobs.worker.worker import Worker
-from fromnoise.settings import Settings
+from fromnoise.jobs.station import SERVING
 
 from .conftest import Run
 
 ASKED = ("a red apple", "--model", "tiny", "--steps", 2, "--size", "64", "--seed", 7, "--out")
-
-
-@pytest.fixture
-def queue(folder: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Queue]:
-    """Of a server that is at work in the current folder."""
-    (folder / "models/checkpoints").mkdir(parents=True)
-    shutil.copy(checkpoint, folder / "models/checkpoints/tiny.safetensors")
-    data = folder / "data"
-    data.mkdir()
-    monkeypatch.setenv("FROMNOISE_DATA", str(data))
-    (data / SERVING).write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
-    database = Database.open(f"sqlite:///{data / 'fromnoise.db'}")
-    shelved = Settings(any_path=False, data=data)
-    station = Station("", folder / "server/outputs", folder / "kept", settings=shelved)
-    leases = Leases(database)
-    leases.enlist("w", "cpu", places(station))
-    worker = Worker("w", leases, station, Easel(place("cpu", None), shelved, Kept(station.kept)))
-    thread = threading.Thread(target=worker.run)
-    thread.start()
-    yield Queue(database)
-    worker.stop()
-    thread.join()
-    database.close()
 
 
 def same(first: Path, second: Path) -> bool:

@@ -10,7 +10,19 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from fromnoise import __version__
-from fromnoise.cli import accounts, datasets, failures, more, preprocessing, serving, shelf, upscaling, weights
+from fromnoise.cli import (
+    accounts,
+    datasets,
+    failures,
+    leash,
+    more,
+    preprocessing,
+    serving,
+    shelf,
+    through,
+    upscaling,
+    weights,
+)
 from fromnoise.cli import training as training_lora
 from fromnoise.cli.messages import say
 from fromnoise.cli.options import Batch, Order, Prompt, Watch, ordered
@@ -138,10 +150,12 @@ shelf.add_to(app)
 def run(arguments: Sequence[str]) -> int:
     """Run one command; returns the exit status."""
     command = get_command(app)
+    leash.held()
     status: int | None = 0
     try:
         with remarks():
             for words in spelled_out(arguments):
+                through.WORDS[:] = words
                 status = command(words, prog_name="fromnoise", standalone_mode=False)
     except Exception as error:
         return failures.report(error)

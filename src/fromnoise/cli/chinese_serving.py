@@ -20,6 +20,7 @@ OURS = {
     "a server is running and makes it, seed {seed}; --local works here": (
         "有服务器在运行，由它生成，种子 {seed}；加 --local 则在本进程生成"
     ),
+    "a server is running and does it; --local works here": "有服务器在运行，由它来做；加 --local 则在本进程中做",
     "the server has stopped; --local makes the picture here": "服务器已停止；加 --local 可在本进程生成",
     "Open no browser; the address is printed all the same.": "不打开浏览器；地址仍会打印出来。",
     "Open the studio, a page in the browser; without a command this is it.": (

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from fromnoise.cli.messages import say
+from fromnoise.cli.through import through
 
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help=say("A folder of pictures."))]
 
@@ -22,7 +23,7 @@ class Existing(StrEnum):
 def add_to(app: typer.Typer) -> None:
     """Register the commands of this file."""
     panel = say("Commands")
-    app.command(rich_help_panel=panel, help=say("Write captions beside the pictures of a folder."))(caption)
+    app.command(rich_help_panel=panel, help=say("Write captions beside the pictures of a folder."))(through(caption))
     app.command(rich_help_panel=panel, help=say("Count the tags in a folder's captions, or change them."))(tags)
     app.command(rich_help_panel=panel, help=say("Find broken, small and doubled pictures in a folder."))(clean)
 

@@ -4,14 +4,11 @@ The order is stored as a job of the queue's, its events are followed, and the pi
 line would have written it: the same picture, under the same name.
 """
 
-import json
-import os
 import shutil
-import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +18,7 @@ from fromnoise.cli.messages import say, translated
 from fromnoise.cli.options import Order
 from fromnoise.cli.output import Destination
 from fromnoise.cli.progress import Report, note, progress
+from fromnoise.cli.service import Service, happenings, running
 from fromnoise.engine import library
 from fromnoise.engine.choices import has_choices
 from fromnoise.engine.network_files import SHELVES, network_path
@@ -29,69 +27,24 @@ from fromnoise.engine.recipe import Recipe
 from fromnoise.engine.recipe_files import Weights
 from fromnoise.engine.recipe_networks import named
 from fromnoise.engine.references import ImageRef
-from fromnoise.errors import FileError, FromnoiseError, UserError
-from fromnoise.jobs.job import Job, NotNow, Work, new_id
-from fromnoise.jobs.station import SERVING
+from fromnoise.errors import FileError, UserError
+from fromnoise.jobs.job import Job, NotNow, Result, Work, new_id
 from fromnoise.settings import Settings
 
-LOOK = 0.1  # seconds between looks at what happened
-LIVENESS = 2.0  # seconds between looks for workers
-PATIENCE = 30.0  # seconds without any worker until nobody waits any more
 TOGETHER = 64  # jobs that wait at once
 OWN = ("device", "dtype", "memory")  # options that say how this process would work
 
 
-@dataclass(frozen=True)
-class Service:
-    """A server at work."""
-
-    queue: Any  # jobs.queue.Queue, which takes a while to import
-    outputs: Path
-
-
-def at_work(order: Order, draft: Recipe) -> Service | None:
-    """The server that can make this picture as it would be made here; None where there is none.
+def at_work(order: Order, *drafts: Recipe) -> Service | None:
+    """The server that can make these pictures as they would be made here; None where there is none.
 
     What is asked of this process alone, such as a device, and models that are named by their paths are made here.
     """
     here = settings.read()
     if order.local or order.allow_unmatched or any(getattr(order, name) is not None for name in OWN):
         return None
-    if here.data is None or here.database_url is None or not is_alive(here.data / SERVING):
-        return None
-    from sqlalchemy.exc import SQLAlchemyError
-
-    from fromnoise.jobs.database import Database
-    from fromnoise.jobs.queue import Queue
-
-    try:
-        queue = Queue(Database.open(here.database_url))
-        workers = alive(queue.workers())
-    except (FromnoiseError, SQLAlchemyError):
-        return None
-    shelves = [str(tree.absolute()) for tree in here.models]
-    fitting = [one for one in workers if one.get("shelves") == shelves and one.get("outputs")]
-    if len(fitting) < len(workers) or not fitting or not is_shelved(draft, here):
-        return None
-    return Service(queue, Path(fitting[0]["outputs"]))
-
-
-def is_alive(file: Path) -> bool:
-    """Whether the process that wrote that file runs on this machine."""
-    try:
-        told = json.loads(file.read_text(encoding="utf-8"))
-        if told["host"] != socket.gethostname():
-            return False
-        if os.name != "nt":
-            os.kill(int(told["pid"]), 0)
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-    return True
-
-
-def alive(workers: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """What is known of the workers that answer and take work."""
-    return [one["info"] or {} for one in workers if one["lease"] > time.time() and not one["draining"]]
+    service = running(here)
+    return service if service is not None and all(is_shelved(draft, here) for draft in drafts) else None
 
 
 def is_shelved(recipe: Recipe, here: Settings) -> bool:
@@ -132,6 +85,12 @@ def stopped(written: int, wanted: int) -> str:
 
 def followed(service: Service, recipes: Sequence[Recipe], destination: Destination, report: Report) -> Iterator[Path]:
     """The path of each picture as it is copied."""
+    for number, result in made(service, recipes, report):
+        yield copied(service, result, recipes[number], destination, None if len(recipes) == 1 else number + 1)
+
+
+def made(service: Service, recipes: Sequence[Recipe], report: Report) -> Iterator[tuple[int, Result]]:
+    """The number of each picture, from 0, as it is made, and what the server has of it."""
     group, done = f"cli-{new_id()}", 0
 
     def tell(steps: Mapping[str, tuple[int, int]]) -> None:
@@ -148,8 +107,8 @@ def followed(service: Service, recipes: Sequence[Recipe], destination: Destinati
         numbers = {job.id: start + index for index, job in enumerate(jobs)}
         try:
             for name in ended(service, set(numbers), after, tell):
-                number = None if len(recipes) == 1 else numbers[name] + 1
-                yield copied(service, name, recipes[numbers[name]], destination, number)
+                (result,) = service.queue.results(name)
+                yield numbers[name], result
         except BaseException:
             give_up(service, numbers)
             raise
@@ -161,33 +120,22 @@ def ended(
 ) -> Iterator[str]:
     """The jobs as they are done. UserError where one fails, FromnoiseError where nobody works any more."""
     steps: dict[str, tuple[int, int]] = {}
-    seen = looked = time.monotonic()
-    while waiting:
-        events = service.queue.events(after)
-        after = events[-1].number if events else after
-        for event in (event for event in events if event.job in waiting):
-            if event.kind == "step":
-                steps[event.job] = event.data["step"], event.data["steps"]
-                tell(steps)
-            elif event.kind in ("failed", "cancelled"):
-                why = service.queue.get(event.job).error or "the job was cancelled"
-                raise UserError(translated(why))
-            elif event.kind == "done":
-                waiting.discard(event.job)
-                yield event.job
-        now = time.monotonic()
-        if now - looked > LIVENESS:
-            looked = now
-            seen = now if alive(service.queue.workers()) else seen
-            if now - seen > PATIENCE:
-                raise FromnoiseError(say("the server has stopped; --local makes the picture here"))
-        if not events:
-            time.sleep(LOOK)
+    for event in happenings(service, waiting, after):
+        if event.kind == "step":
+            steps[event.job] = event.data["step"], event.data["steps"]
+            tell(steps)
+        elif event.kind in ("failed", "cancelled"):
+            why = service.queue.get(event.job).error or "the job was cancelled"
+            raise UserError(translated(why))
+        elif event.kind == "done":
+            waiting.discard(event.job)
+            yield event.job
 
 
-def copied(service: Service, job: str, recipe: Recipe, destination: Destination, number: int | None) -> Path:
-    """The picture of a job, where the command line would have written it."""
-    (result,) = service.queue.results(job)
+def copied(
+    service: Service, result: Result, recipe: Recipe, destination: Destination, number: int | None
+) -> Path:  # fmt: skip
+    """A picture, where the command line would have written it."""
     with destination.claimed(destination.stem(recipe.prompt, recipe.seed, number)) as path:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f".{path.name}.part")

@@ -18,7 +18,8 @@ def held() -> bool:
     """Whether a worker waits for this command; from now on it is listened to."""
     if not os.environ.get(LEASH):
         return False
-    threading.Thread(target=listen, daemon=True).start()
+    if not any(thread.name == LEASH for thread in threading.enumerate()):
+        threading.Thread(target=listen, name=LEASH, daemon=True).start()
     return True
 
 

@@ -1,15 +1,20 @@
 """How far a command has come, on stderr: a bar on a terminal, a few plain lines elsewhere."""
 
+import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from fromnoise.cli.leash import LEASH
 from fromnoise.cli.messages import say
 
 Report = Callable[[int, int], None]  # (steps done, steps in all)
 
 PLAIN_LINES = 4  # for a whole run
+TELL_EVERY = 0.2  # seconds
+MOST_STEPS = 1_000_000
 
 
 def note(line: str, quiet: bool = False) -> None:
@@ -21,7 +26,9 @@ def note(line: str, quiet: bool = False) -> None:
 @contextmanager
 def progress(quiet: bool) -> Iterator[Report]:
     """Call the result after every step."""
-    if quiet:
+    if os.environ.get(LEASH):
+        yield Followed()
+    elif quiet:
         yield lambda done, total: None
     elif sys.stderr.isatty():
         with bar() as report:
@@ -76,10 +83,28 @@ class Lines:
         )
 
 
+class Followed:
+    """Lines of JSON on stdout, now and then, for the worker that has started this command."""
+
+    def __init__(self) -> None:
+        self.told = 0.0
+
+    def __call__(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if now - self.told < TELL_EVERY and done < total:
+            return
+        self.told = now
+        if total > MOST_STEPS:  # bytes
+            done, total = done * 1000 // total, 1000
+        print(json.dumps({"step": done, "steps": total}), flush=True)
+
+
 @contextmanager
 def transfer(quiet: bool) -> Iterator[Report]:
     """Call the result with bytes done and bytes in all."""
-    if quiet:
+    if os.environ.get(LEASH):
+        yield Followed()
+    elif quiet:
         yield lambda done, total: None
     elif sys.stderr.isatty():
         with transfer_bar() as report:

@@ -9,16 +9,18 @@ import torch
 from PIL import Image
 
 from fromnoise.cli.drafting import drafted
+from fromnoise.cli.elsewhere import at_work, copied, made
 from fromnoise.cli.make import Observer
 from fromnoise.cli.messages import say
 from fromnoise.cli.models import Models, names
 from fromnoise.cli.options import Order
 from fromnoise.cli.output import Destination
-from fromnoise.cli.progress import note, progress
+from fromnoise.cli.progress import Report, note, progress
+from fromnoise.cli.service import Service
 from fromnoise.cli.wording import chosen
 from fromnoise.engine.fitting import fitted
 from fromnoise.engine.generate import Generated, generate
-from fromnoise.engine.images import save_png
+from fromnoise.engine.images import open_image, save_png
 from fromnoise.engine.metadata.carrier import PARAMETERS_KEY, SOFTWARE_KEY
 from fromnoise.engine.metadata.infotext import parameters, quoted
 from fromnoise.engine.metadata.own import texts
@@ -105,21 +107,30 @@ def draw(order: Order, plan: Plan, sheet: Sheet) -> None:
     """Make the pictures of a plan, write the sheet, and print the paths, that of the sheet last."""
     draft, destination = drafted(order), Destination.of(order.out)
     destination.check()
-    plan(draft)  # mistakes show before a model is loaded
-    models = Models.of_order(order)
-    base = fitted(draft, models.of(draft)[0].defaults)
-    grid = plan(base)
+    grid = plan(draft)  # mistakes show before a model is loaded
+    service, base, models = at_work(order, draft, *grid.cells), draft, None
+    if service is None:
+        models = Models.of_order(order)
+        base = fitted(draft, models.of(draft)[0].defaults)
+        grid = plan(base)
     grid = replace(grid, cells=tuple(chosen(grid.cells, order)))
     warn_of_letters(grid, sheet.font, order.quiet)
     note(say("{count} pictures", count=len(grid.cells)), order.quiet)
+    if service is not None:
+        note(say("a server is running and does it; --local works here"), order.quiet)
     images: dict[int, Image.Image] = {}
     written: dict[int, Path] = {}
     try:
         with progress(order.quiet) as report:
-            observer = Observer(report, len(grid.cells), keep=False)
-            for made, path in make_all(grid, models, observer, sheet, destination):
-                images[made.index] = made.image
-                written |= {made.index: path} if path else {}
+            if models is not None:
+                cells = make_all(grid, models, Observer(report, len(grid.cells), keep=False), sheet, destination)
+            elif service is not None:
+                cells = make_there(grid, service, report, sheet, destination)
+            for cell in cells:
+                images[cell.index] = cell.image
+                written |= {cell.index: cell.path} if cell.path else {}
+                if service is not None:
+                    base = base.but(**{name: getattr(cell.recipe, name) for name in grid.cells[cell.index].unsaid})
         whole = draw_grid(grid, [images[i] for i in range(len(images))], font=sheet.font)
         with destination.claimed(destination.stem(base.prompt, base.seed, None)) as path:
             save_png(whole, path, sheet_texts(base, sheet.script))
@@ -129,9 +140,41 @@ def draw(order: Order, plan: Plan, sheet: Sheet) -> None:
             print(written[i], flush=True)
 
 
+@dataclass(frozen=True)
+class Cell:
+    """A picture of a sheet."""
+
+    index: int
+    image: Image.Image
+    path: Path | None  # where it is written by itself
+    recipe: Recipe  # as it was made
+
+
+def make_there(
+    grid: Grid, service: Service, report: Report, sheet: Sheet, destination: Destination
+) -> Iterator[Cell]:  # fmt: skip
+    """All pictures, by a server's workers."""
+    previous: Path | None = None
+    order, count = grid.by_model(), len(grid.cells)
+    for before, together in enumerate([[index] for index in range(count)] if sheet.in_turn else [order]):
+        recipes = [grid.cells[index] for index in together]
+        if previous is not None:
+            recipes = [following(recipes[0], previous)]
+
+        def tell(done: int, total: int, before: int = before, share: int = count // len(together)) -> None:
+            report(before * total + done, total * share)
+
+        for number, result in made(service, recipes, tell):
+            index, recipe = together[number], recipes[number]
+            path = copied(service, result, recipe, destination, index + 1) if sheet.each else None
+            previous = path if sheet.in_turn else None
+            image = open_image(service.outputs / str(result.path))
+            yield Cell(index, image, path, Recipe.from_table(result.data["recipe"]))
+
+
 def make_all(
     grid: Grid, models: Models, observer: Observer, sheet: Sheet, destination: Destination
-) -> Iterator[tuple[Generated, Path | None]]:
+) -> Iterator[Cell]:  # fmt: skip
     """All pictures, model by model, a few side by side, each with its file where they are written by themselves."""
     previous: Path | None = None
     for together in chunks(grid, 1 if sheet.in_turn else TOGETHER):
@@ -139,11 +182,11 @@ def make_all(
         if previous is not None:
             recipes = [following(recipes[0], previous)]
         model, refiner = models.of(recipes[0])
-        for made in generate(model, recipes, refiner=refiner, watch=observer):
-            index = together[made.index]
-            path = write(made, index, model.placement.device, destination) if sheet.each else None
+        for done in generate(model, recipes, refiner=refiner, watch=observer):
+            index = together[done.index]
+            path = write(done, index, model.placement.device, destination) if sheet.each else None
             previous = path if sheet.in_turn else None
-            yield replace(made, index=index), path
+            yield Cell(index, done.image, path, done.recipe)
 
 
 def chunks(grid: Grid, size: int) -> list[list[int]]:

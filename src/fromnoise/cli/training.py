@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from fromnoise.cli.messages import say
+from fromnoise.cli.through import through
 from fromnoise.cli.training_table import ALWAYS, Flag, flags
 
 HELP = {
@@ -31,7 +32,7 @@ Data = Annotated[
 def add_to(training: typer.Typer) -> None:
     """Register a command for each method among those of `train`."""
     for method, text in HELP.items():
-        training.command(method, help=text, context_settings=EITHER)(command(method))
+        training.command(method, help=text, context_settings=EITHER)(through(command(method)))
 
 
 def command(method: str) -> Callable[..., None]:

@@ -8,6 +8,7 @@ import typer
 
 from fromnoise.cli.messages import say
 from fromnoise.cli.options import HOW, MACHINE, WHERE, option
+from fromnoise.cli.through import through
 
 ANEW = say("Painted anew")
 
@@ -22,7 +23,9 @@ class FaceNetwork(StrEnum):
 def add_to(app: typer.Typer) -> None:
     """Register the commands of this file."""
     panel = say("Commands")
-    app.command(rich_help_panel=panel, help=say("Enlarge pictures that are finished."))(upscale)
+    app.command(rich_help_panel=panel, help=say("Enlarge pictures that are finished."))(
+        through(upscale, alone=("device",))
+    )
     app.command(rich_help_panel=panel, help=say("List the upscalers and what each is good for."))(upscalers)
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from fromnoise.cli.messages import say
+from fromnoise.cli.through import through
 
 
 def add_to(app: typer.Typer) -> None:
@@ -14,9 +15,15 @@ def add_to(app: typer.Typer) -> None:
     app.command("hash", rich_help_panel=panel, help=say("Print the hashes of files, as every tool computes them."))(
         print_hashes
     )
-    app.command("convert", rich_help_panel=panel, help=say("Write a model in another layout or dtype."))(convert)
-    app.command("merge", rich_help_panel=panel, help=say("Mix models, and put LoRAs or a VAE into one."))(merge)
-    app.command("prune", rich_help_panel=panel, help=say("Write a checkpoint without what no picture needs."))(prune)
+    app.command("convert", rich_help_panel=panel, help=say("Write a model in another layout or dtype."))(
+        through(convert)
+    )
+    app.command("merge", rich_help_panel=panel, help=say("Mix models, and put LoRAs or a VAE into one."))(
+        through(merge)
+    )
+    app.command("prune", rich_help_panel=panel, help=say("Write a checkpoint without what no picture needs."))(
+        through(prune)
+    )
 
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help=say("A model: a file, a folder, or its name."))]

@@ -32,6 +32,8 @@ EventKind = Literal[
 
 LOCAL = "local"  # the owner where nobody has an account
 PICTURE = "picture"
+COMMAND = "command"  # typed at the command line; its words and what it says are for who typed it alone
+SPOKEN = ("out", "said")  # figures of a command's steps
 SHEET = "sheet"  # begins when its group has no other job left to do
 
 

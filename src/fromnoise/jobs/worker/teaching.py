@@ -10,13 +10,8 @@ with what it has learnt so far.
 import hashlib
 import io
 import json
-import os
-import queue
-import signal
-import subprocess
 import sys
-import threading
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,14 +24,12 @@ from fromnoise.engine import shelves
 from fromnoise.engine.picture_io import write_whole
 from fromnoise.errors import FromnoiseError, UserError
 from fromnoise.jobs.job import Result
+from fromnoise.jobs.worker.held import Child, environment, name_of
 from fromnoise.jobs.worker.tasks import Desk, Moment, Skipped, Task, task
-from fromnoise.settings import as_environment
 from fromnoise.train.data import sets
 from fromnoise.train.schema import TrainingMethod, TrainingSchema, as_toml
 
 TRAINING = "training"  # the folder below the outputs
-LOOK = 1.0  # seconds after which one that says nothing is looked after
-PATIENCE = 90.0  # seconds for the step under way and its state, when it is told to stop
 TRIES = 3  # processes that may be killed without a new state in between
 PREVIEW = 512  # pixels of a sample's longer side
 SHOWN = ("loss.png", "log.jsonl")
@@ -123,11 +116,11 @@ def taught(order: Ordered, desk: Desk) -> Generator[Moment, None, Moment]:
             raise FromnoiseError(f"training was ended by {name_of(-child.status)} {deaths} times at the same place")
 
 
-def followed(child: "Child", order: Ordered, moment: Moment) -> Generator[Moment, None, Moment]:
+def followed(child: Child, order: Ordered, moment: Moment) -> Generator[Moment, None, Moment]:
     """What a process says, until it ends."""
     known, kept = seen(order.shown), stamp(order.state)
     yield moment
-    for line in child.lines():
+    for line in (line.text for line in child.lines()):
         step, steps, figures = moment.step, moment.steps, moment.figures
         told = table(line)
         if "steps" in told:
@@ -145,72 +138,6 @@ def followed(child: "Child", order: Ordered, moment: Moment) -> Generator[Moment
     return Moment(moment.step, moment.steps, moment.figures)
 
 
-class Child:
-    """A process of `fromnoise train`, and what it says."""
-
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            encoding="utf-8", errors="replace", env=dict(environment), start_new_session=True,
-            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
-        )  # fmt: skip  # Ctrl-C in a terminal is not for it: it is told to stop
-        self.told: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        self.problems: list[str] = []
-        said: tuple[tuple[Any, list[str]], ...] = ((self.process.stdout, []), (self.process.stderr, self.problems))
-        self.threads = [threading.Thread(target=self.listen, args=pair, daemon=True) for pair in said]
-        for thread in self.threads:
-            thread.start()
-
-    def listen(self, stream: Any, kept: list[str]) -> None:
-        for line in stream:
-            self.told.put(line.strip())
-            kept[:] = [*kept[-20:], line.strip()]
-        self.told.put(None)
-
-    def lines(self) -> Generator[str]:
-        """What it says, line by line, and "" where it has said nothing for a while; until it ends."""
-        open_streams = len(self.threads)
-        while open_streams:
-            try:
-                line = self.told.get(timeout=LOOK)
-            except queue.Empty:
-                yield ""
-                continue
-            if line is None:
-                open_streams -= 1
-            else:
-                yield line
-        self.process.wait()
-
-    def stop(self) -> None:
-        """Let it save and end; nothing where it has ended."""
-        if self.process.poll() is None:
-            with suppress(OSError):
-                assert self.process.stdin is not None
-                self.process.stdin.write("stop\n")
-                self.process.stdin.flush()
-            with suppress(subprocess.TimeoutExpired):
-                self.process.wait(PATIENCE)
-            self.process.kill()
-            self.process.wait()
-        for thread in self.threads:
-            thread.join(LOOK)
-        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
-            with suppress(OSError):
-                if stream is not None:
-                    stream.close()
-
-    @property
-    def status(self) -> int:
-        return self.process.returncode
-
-    @property
-    def why(self) -> str:
-        """What it said last."""
-        said = [line.removeprefix("fromnoise: ") for line in self.problems if line.startswith("fromnoise: ")]
-        return said[-1] if said else f"training ended with status {self.status}"
-
-
 def command(order: Ordered, more: Mapping[str, Any]) -> list[str]:
     """How it is started; `more` takes the place of what was asked for."""
     settings = {name: value for name, value in order.settings.items() if not (more and name == "epochs")}
@@ -220,17 +147,6 @@ def command(order: Ordered, more: Mapping[str, Any]) -> list[str]:
         sys.executable, "-m", "fromnoise", "train", order.method.name, str(order.data), "--config", str(config),
         "--name", order.name, "--model", order.model, "--out", str(order.output), "--folder", str(order.run),
     ]  # fmt: skip
-
-
-def environment(desk: Desk) -> dict[str, str]:
-    """Of the process: the same places and the same device."""
-    device, given = desk.placement.device, dict(os.environ)
-    there = given.get("CUDA_VISIBLE_DEVICES", "").split(",") if given.get("CUDA_VISIBLE_DEVICES") else []
-    if device.type == "cpu":
-        given["CUDA_VISIBLE_DEVICES"] = ""
-    elif device.type == "cuda" and device.index is not None:
-        given["CUDA_VISIBLE_DEVICES"] = there[device.index] if device.index < len(there) else str(device.index)
-    return given | as_environment(desk.settings) | {"FROMNOISE_LANG": "en", "FROMNOISE_LEASH": "1"}
 
 
 def table(line: str) -> dict[str, Any]:
@@ -294,10 +210,3 @@ def results(order: Ordered, desk: Desk) -> list[Result]:
         place = path.relative_to(desk.outputs).as_posix()
         found.append(Result(place, hashlib.sha256(path.read_bytes()).hexdigest(), "image/png", data))
     return found
-
-
-def name_of(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

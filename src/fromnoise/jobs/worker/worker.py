@@ -29,6 +29,7 @@ from fromnoise.jobs.logs import log
 from fromnoise.jobs.naming import Named, free_name, name
 from fromnoise.jobs.picture import New
 from fromnoise.jobs.station import Station
+from fromnoise.jobs.worker import commands as commands
 from fromnoise.jobs.worker import examining as examining
 from fromnoise.jobs.worker import finishing as finishing  # registers its tasks
 from fromnoise.jobs.worker import importing as importing

@@ -13,7 +13,7 @@ from fastapi.responses import StreamingResponse
 from starlette.websockets import WebSocketDisconnect
 
 from fromnoise.errors import without_folders
-from fromnoise.jobs.job import FINISHED, Event
+from fromnoise.jobs.job import FINISHED, SPOKEN, Event
 from fromnoise.server.context import Context, Here, Who, context
 from fromnoise.server.errors import ApiError
 from fromnoise.server.guard import POLICY_VIOLATION
@@ -70,7 +70,9 @@ class Stream:
 
 
 def as_told(event: Event) -> Told:
-    data = {key: without_folders(value) if key in REASONS else value for key, value in event.data.items()}
+    data: Told = {key: without_folders(value) if key in REASONS else value for key, value in event.data.items()}
+    if "figures" in data:
+        data["figures"] = {name: value for name, value in data["figures"].items() if name not in SPOKEN}
     return {"event": event.kind, "number": event.number, "job": event.job, "time": event.time, **data}
 
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from fromnoise.engine.recipe import UNSAID, ImageRef
 from fromnoise.errors import without_folders
-from fromnoise.jobs.job import Job, Result, State
+from fromnoise.jobs.job import COMMAND, Job, Result, State
 
 EXACT = 2**53 - 1  # the largest whole number that a double holds with all smaller ones
 PART = 4  # characters of a picture's hash that its addresses carry, times 2: another content has another address
@@ -44,7 +44,7 @@ class JobView(BaseModel):
             priority=job.work.priority, group=job.work.group, created=job.created, started=job.started,
             finished=job.finished, step=job.step, steps=job.steps, progress=job.progress,
             error=None if job.error is None else without_folders(job.error),
-            trace=job.work.trace, body=shown(said(job.work.body)),
+            trace=job.work.trace, body=typed(job) if job.work.kind == COMMAND else shown(said(job.work.body)),
         )  # fmt: skip
 
 
@@ -67,6 +67,12 @@ class ResultView(BaseModel):
             number=number, media=result.media, sha256=result.sha256, picture=picture, url=url, thumb=thumb,
             data=shown(result.data),
         )  # fmt: skip
+
+
+def typed(job: Job) -> dict[str, Any]:
+    """Which command it is: all else that was typed may name files of the machine."""
+    words = job.work.body.get("words")
+    return {"command": str(words[0])} if isinstance(words, list) and words else {}
 
 
 def version(sha256: str | None) -> str:
