@@ -157,17 +157,23 @@ def test_progress_is_told_and_ends_the_work() -> None:
         applied(network, picture(100, 60), Work(tile=40, overlap=8, progress=stop))
 
 
-def test_a_network_sees_a_tile_at_a_time_and_less_where_memory_is_short() -> None:
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError(), MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
+)
+def test_a_network_sees_a_tile_at_a_time_and_less_where_memory_is_short(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
     sizes: list[tuple[int, ...]] = []
     network = described(compact())
 
     def run(x: Tensor) -> Tensor:
         if x.shape[-1] > 64 or x.shape[-2] > 64:
-            raise torch.OutOfMemoryError
+            raise error
         sizes.append(tuple(x.shape[-2:]))
         return network.module(x)  # type: ignore[no-any-return]
 
     whole = applied(network, picture(200, 100), Work(tile=0))
     made = applied(Network("test", network.module, run, 2, reach=4), picture(200, 100), Work(tile=0))
     assert max(max(size) for size in sizes) <= 50
+    assert set(caplog.messages) == {"out of memory: the upscaler goes on in smaller tiles, more slowly"}
     assert same(made, whole)

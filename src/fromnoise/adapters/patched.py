@@ -47,6 +47,11 @@ class Copies:
         self.kept.move_to_end(key)
         return self.kept[key]
 
+    def do_without(self) -> None:
+        """Drop all copies, and make no others."""
+        self.room = False
+        self.kept.clear()
+
     def make_room(self, size: int) -> None:
         """Drop what was used longest ago, until there is room for `size` more bytes."""
         while self.kept and self.size + size > self.times * self.largest:

@@ -182,7 +182,7 @@ class Encoder:
     def encode(self, *stages: Pieces) -> list[Encoded]:
         """The states of some texts; where weights are restored over stages, together."""
         if stages not in self.known:
-            self.known[stages] = self._encode(stages)
+            self.known[stages] = self.model.enduring(lambda: self._encode(stages))
         return self.known[stages]
 
     def fitted(self, states: list[Encoded]) -> list[Encoded]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +22,7 @@ from fromnoise.engine import shelves
 from fromnoise.engine.blame import all_finite, blamed
 from fromnoise.engine.footprint import demand
 from fromnoise.engine.kept import Kept
-from fromnoise.engine.memory import Placement, Plan, free, planned
+from fromnoise.engine.memory import Placement, Plan, free, planned, release
 from fromnoise.engine.network_files import NetworkFiles
 from fromnoise.engine.picture_files import PictureFiles
 from fromnoise.engine.recipe import Recipe
@@ -41,6 +42,8 @@ from fromnoise.sampling.parametrization import Scalings, edm_scalings, eps_scali
 from fromnoise.sampling.samplers import SAMPLERS
 from fromnoise.sampling.schedules import ContinuousTable, NoiseTable
 from fromnoise.settings import Settings
+
+T = TypeVar("T")
 
 LOG = logging.getLogger(__name__)
 DEFAULTS = Settings()
@@ -143,27 +146,34 @@ class Model:
                 encode = vae_strips.encode if self._large(image.shape[-2:]) else AutoencoderKL.encode
                 return encode(self.vae, pixels, drawn).float().cpu()
 
-        return self._finite(image, work)
+        return self._finite(image, lambda dtype: self.enduring(lambda: work(dtype)))
 
     def decode(self, latents: Tensor) -> Tensor:
         """Pictures (b 3 8h 8w), about [-1, 1], of latents (b c h w)."""
-        if self.residence is not None:
-            self.residence.for_decoding()
         if self.made_of is not None and self.path != builtin() and self.kept.remark():
             self._remark_family()
-        return self._finite(latents, lambda dtype: self._decoded(self._image(latents, dtype)))
-
-    def _decoded(self, latents: Tensor) -> Tensor:
         sides = [side * self.vae.config.downscale for side in latents.shape[-2:]]
-        with self._changed_vae():
-            decode = vae_strips.decode if self._large(sides) else AutoencoderKL.decode
+
+        def work(dtype: torch.dtype) -> Tensor:
+            if self.residence is not None:
+                self.residence.for_decoding()
+            with self._changed_vae():
+                decode = vae_strips.decode if self._large(sides) else AutoencoderKL.decode
+                return decode(self.vae, self._image(latents, dtype)).float()
+
+        return self._finite(latents, lambda dtype: self.enduring(lambda: work(dtype)))
+
+    def enduring(self, work: Callable[[], T]) -> T:
+        """What `work` gives; where memory does not suffice, it begins anew with tighter plans, as long as there are."""
+        while True:
             try:
-                return decode(self.vae, latents).float()
+                return work()
             except (RuntimeError, MemoryError) as error:
-                if decode is vae_strips.decode or not is_out_of_memory(error) or not vae_strips.may_be_cut(self.vae):
+                if not is_out_of_memory(error):
                     raise
-            self.tighten(calls=1)
-            return vae_strips.decode(self.vae, latents).float()
+                reason = error.with_traceback(None)  # which would hold what was made so far
+            if not self.tighten(calls=1):
+                raise reason
 
     def _finite(self, given: Tensor, work: Callable[[torch.dtype], Tensor]) -> Tensor:
         """What the autoencoder makes of `given`; where float16 overflows, as SDXL's does, once more in float32.
@@ -221,6 +231,7 @@ class Model:
         """Make do with less memory than what just was too much, with `calls` network calls at once; False: can't."""
         plan = None if self.residence is None else self.residence.tighten(calls)
         if plan is not None:
+            self.kept.copies.do_without()
             LOG.warning("out of memory: the picture goes on with less at once, more slowly")
         return plan is not None
 
@@ -357,7 +368,14 @@ def assemble(
         raise WrongFamily(f"{checkpoint.path}: {fault}")
     residence = Residence(checkpoint.unet, checkpoint.text, vae, placement)
     budget = budget or scarce(residence)
-    residence.settle(Plan() if budget is None else WAITING)
+    try:
+        residence.settle(Plan() if budget is None else WAITING)
+    except (RuntimeError, MemoryError) as error:
+        if budget is not None or not is_out_of_memory(error):
+            raise
+        residence.settle(WAITING)
+        release(placement.device)
+        budget = free(placement.device)
     return Model(
         name=name,
         path=checkpoint.path,

@@ -1,5 +1,6 @@
 """Upscalers that are networks in files."""
 
+import logging
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -11,13 +12,14 @@ from torch import Tensor
 
 from fromnoise.checkpoints.load import convert
 from fromnoise.checkpoints.upscale_models import UpscalingNetwork, upscaler_of, upscaler_state
-from fromnoise.errors import FileError
+from fromnoise.errors import FileError, is_out_of_memory
 from fromnoise.nn.rrdb import RRDBNet
 from fromnoise.upscalers.foreign import foreign
 from fromnoise.upscalers.network import Network
 from fromnoise.upscalers.tiles import SMALLEST, tiled
 from fromnoise.upscalers.work import CPU, Work
 
+LOG = logging.getLogger(__name__)
 MOST_TIMES = 3  # that a network is applied to its own result: as in AUTOMATIC1111
 KEPT = 2  # networks that stay in memory
 
@@ -96,9 +98,10 @@ def applied(network: Network, image: Image.Image, work: Work) -> Image.Image:
                 progress=work.progress, multiple=network.multiple,
             )  # fmt: skip
             break
-        except torch.OutOfMemoryError:
+        except (RuntimeError, MemoryError) as error:
             tile = (tile or max(image.size)) // 2
-            if tile < SMALLEST or not network.tiles:
+            if not is_out_of_memory(error) or tile < SMALLEST or not network.tiles:
                 raise
+        LOG.warning("out of memory: the upscaler goes on in smaller tiles, more slowly")
     enlarged = Image.fromarray(result.numpy())
     return enlarged.convert("L") if image.mode == "L" else enlarged
