@@ -22,7 +22,7 @@ def test_the_machine_tells_how_it_is(served: Served) -> None:
 
 def test_settings_have_sentences_and_limits(served: Served) -> None:
     found = {one["name"]: one for one in served.client.get("/api/v1/settings").json()["settings"]}
-    assert found["together"]["explanation_zh"]
+    assert all(one["title"] and one["title_zh"] and one["explanation_zh"] for one in found.values())
     assert (found["together"]["kind"], found["together"]["minimum"], found["together"]["default"]) == ("whole", 1, 4)
     changed = served.client.put("/api/v1/settings", json={"values": {"together": 2}}).json()
     assert next(one for one in changed["settings"] if one["name"] == "together")["value"] == 2

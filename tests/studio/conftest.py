@@ -41,6 +41,8 @@ def visit(request: pytest.FixtureRequest, chromium: "Browser") -> Iterator[Open]
 
     `at` is the address of another server than the one for all tests, which is not started then.
     """
+    from studio.waiting import PATIENCE
+
     contexts = []
     errors: list[str] = []
 
@@ -50,7 +52,7 @@ def visit(request: pytest.FixtureRequest, chromium: "Browser") -> Iterator[Open]
         context = chromium.new_context(
             viewport={"width": size[0], "height": size[1]}, reduced_motion="reduce", locale="en-US"
         )
-        context.set_default_timeout(60_000)  # on a machine that is busy with other things
+        context.set_default_timeout(PATIENCE * 1000)
         contexts.append(context)
         preferences = json.dumps({"language": language, "theme": theme})
         context.add_init_script(

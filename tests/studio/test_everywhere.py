@@ -5,10 +5,12 @@ import json
 from pathlib import Path
 
 import pytest
+from studio.waiting import expect, settled, until
 
 pytestmark = pytest.mark.studio
 
 FIRST_LOAD = 350_000  # bytes of compressed script
+INTERACTIVE = 1500  # milliseconds
 STATIC = Path("src/fromnoise/server/static")
 
 
@@ -29,10 +31,10 @@ def test_an_area_is_accessible_and_fits(
 ) -> None:
     page = visit(area, language=language, theme=theme, size=size)
     page.wait_for_selector("main h1, main h2")
-    page.wait_for_timeout(300)
+    settled(page)
     assert axe(page) == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    assert page.locator("html").get_attribute("lang") == ("zh-Hans" if language == "zh" else "en")
+    expect(page.locator("html")).to_have_attribute("lang", ("zh-Hans" if language == "zh" else "en"))
 
 
 def test_the_language_and_the_theme_change_at_once_and_are_kept(visit) -> None:
@@ -41,14 +43,14 @@ def test_the_language_and_the_theme_change_at_once_and_are_kept(visit) -> None:
     page.get_by_text("中文", exact=True).click()
     page.get_by_text("深色", exact=True).click()
     page.keyboard.press("Escape")
-    assert page.get_by_role("link", name="创作").is_visible()
+    expect(page.get_by_role("link", name="创作")).to_be_visible()
     page.reload()
-    assert page.get_by_role("link", name="创作").is_visible()
-    assert page.locator("html").get_attribute("data-theme") == "dark"
+    expect(page.get_by_role("link", name="创作")).to_be_visible()
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
 
 
 def test_an_address_that_leads_nowhere_says_so(visit) -> None:
-    assert visit("nonsense").get_by_text("There is nothing here").is_visible()
+    expect(visit("nonsense").get_by_text("There is nothing here")).to_be_visible()
 
 
 def test_the_first_load_is_small(visit, root: Path) -> None:
@@ -61,9 +63,26 @@ def test_the_first_load_is_small(visit, root: Path) -> None:
     assert sum(sizes.values()) < FIRST_LOAD, json.dumps(sizes)
 
 
+READY = """
+    const looks = new MutationObserver(() => {
+        if (!document.querySelector('main textarea, main input')) return
+        looks.disconnect()
+        setTimeout(() => requestIdleCallback(() => (window.ready = performance.now())))
+    })
+    looks.observe(document, { childList: true, subtree: true })
+"""
+
+
 def test_the_page_is_ready_soon(visit) -> None:
-    """Time of the browser's own clock from the first byte of the page to its first content."""
+    """Until there is something to type in and the page's thread is idle, by the browser's own clock.
+
+    The least of some visits counts: what else the machine does makes one longer, and none shorter.
+    """
     page = visit("create")
-    page.wait_for_selector("main h1")
-    painted = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
-    assert painted < 1500
+    page.context.add_init_script(READY)
+    took = []
+    for _ in range(5):
+        page.reload()
+        until(page, lambda: page.evaluate("window.ready"))
+        took.append(page.evaluate("window.ready"))
+    assert min(took) < INTERACTIVE, took

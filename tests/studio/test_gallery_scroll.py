@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import uvicorn
 from PIL import Image
+from studio.waiting import expect
 
 from fromnoise.jobs import thumbnails
 from fromnoise.jobs.database import Database
@@ -29,8 +30,10 @@ pytestmark = [pytest.mark.studio, pytest.mark.slow]
 ROWS = 20_000
 KINDS = 40  # of pictures that differ
 FRAME = 16.7  # milliseconds at 60 frames a second
+MAY_BE_LATE = 0.01  # of the frames: when the browser tidies its memory
 FAR = 60_000  # pixels that are scrolled, through about 700 rows ...
 SPEED = 6_000  # ... at so many a second
+TASKS = ("RunTask", "ThreadControllerImpl::RunTask")
 FRAMES = "disabled-by-default-devtools.timeline.frame"
 
 
@@ -90,21 +93,27 @@ def frames(events: Sequence[dict[str, Any]]) -> list[float]:
     mains = {
         (e["pid"], e["tid"]) for e in events if e.get("name") == "thread_name" and e["args"]["name"] == "CrRendererMain"
     }
-    tasks = [
-        e for e in events if (e["pid"], e["tid"]) in mains and e["name"] in ("RunTask", "ThreadControllerImpl::RunTask")
-    ]
     begins = [e for e in events if e["name"] == "BeginMainThreadFrame" and (e["pid"], e["tid"]) in mains]
     thread = max(mains, key=lambda one: sum((e["pid"], e["tid"]) == one for e in begins))  # that of the page
     starts = sorted(e["ts"] for e in begins if (e["pid"], e["tid"]) == thread)
-    work = sorted((e["ts"], e.get("tdur", 0) / 1000) for e in tasks if (e["pid"], e["tid"]) == thread)
+    work = outermost([e for e in events if (e["pid"], e["tid"]) == thread and e["name"] in TASKS and "tdur" in e])
     spent = [0.0] * len(starts)
     at = -1
-    for ts, took in work:
-        while at + 1 < len(starts) and starts[at + 1] <= ts + 1:
+    for task in work:
+        while at + 1 < len(starts) and starts[at + 1] <= task["ts"] + 1:
             at += 1
         if at >= 0:
-            spent[at] += took
+            spent[at] += task["tdur"] / 1000
     return spent
+
+
+def outermost(tasks: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without those inside of others: the browser tells a task by several names."""
+    found: list[dict[str, Any]] = []
+    for task in sorted(tasks, key=lambda e: (e["ts"], -e["dur"])):
+        if not found or task["ts"] >= found[-1]["ts"] + found[-1]["dur"]:
+            found.append(task)
+    return found
 
 
 def traced(page: "Page", session: "CDPSession", distance: int) -> list[float]:
@@ -119,14 +128,13 @@ def traced(page: "Page", session: "CDPSession", distance: int) -> list[float]:
 
 def test_scrolling_leaves_time_for_sixty_frames_a_second(visit, full: str) -> None:
     page = visit("gallery", at=full, size=(1440, 900))
-    page.set_default_timeout(60_000)
     page.locator(".picture").nth(20).wait_for()
-    assert page.get_by_text("20000 pictures").is_visible()
+    expect(page.get_by_text("20000 pictures")).to_be_visible()
     session = page.context.new_cdp_session(page)
     scroll(session, -3000)  # what is compiled once is compiled
 
     down = traced(page, session, -FAR)  # more is loaded on the way
-    assert page.locator(".wall").evaluate("wall => wall.scrollTop") > FAR
+    assert page.locator(".wall").evaluate("wall => wall.scrollTop") > 0.9 * FAR
     up = traced(page, session, FAR)
     assert page.locator("li:has(.picture)").count() < 150  # only what is on the screen is there
     for way, spent in (("down", down), ("up", up)):
@@ -136,12 +144,11 @@ def test_scrolling_leaves_time_for_sixty_frames_a_second(visit, full: str) -> No
             f"{way}: {len(spent)} frames, mean {sum(spent) / len(spent):.1f} ms, worst {worst}, over {FRAME} ms: {late}"
         )
         assert len(spent) > 60
-        assert late == 0, f"{way}: {late} of {len(spent)} frames took more: {worst}"
+        assert late <= MAY_BE_LATE * len(spent), f"{way}: {late} of {len(spent)} frames took more: {worst}"
 
 
 def test_the_last_of_them_is_reached(visit, full: str) -> None:
     page = visit("gallery", at=full, size=(1440, 900))
-    page.set_default_timeout(60_000)
     page.locator(".picture").nth(20).wait_for()
     page.evaluate(
         """async () => {
@@ -153,5 +160,5 @@ def test_the_last_of_them_is_reached(visit, full: str) -> None:
             }
         }"""
     )
-    assert page.locator("[data-index='19999']").is_visible()
-    assert page.locator("[data-index='19999']").get_attribute("title") == "picture number 0"
+    expect(page.locator("[data-index='19999']")).to_be_visible()
+    expect(page.locator("[data-index='19999']")).to_have_attribute("title", "picture number 0")

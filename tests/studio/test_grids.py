@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
+from studio.waiting import expect, settled, width
 
-expect = pytest.importorskip("playwright.sync_api").expect
 pytestmark = pytest.mark.studio
 
 INERT = "<img src=x onerror=\"document.title='broken'\">"
@@ -46,12 +46,11 @@ def test_an_x_y_z_plot_fills_and_ends_in_a_sheet(visit, language: str) -> None:
     page.get_by_text(re.compile(say["count"])).first.wait_for()
     page.get_by_role("button", name=say["go"]).click()
     expect(page.locator("button.cell")).to_have_count(4, timeout=PATIENCE)
-    heads = page.locator("thead th").all_inner_texts()
-    assert heads == ["Steps: 2", "Steps: 4"]
-    assert page.locator("tbody th").all_inner_texts() == ["Sampler: Euler a", "Sampler: LCM"]
+    expect(page.locator("thead th")).to_have_text(["Steps: 2", "Steps: 4"])
+    expect(page.locator("tbody th")).to_have_text(["Sampler: Euler a", "Sampler: LCM"])
     sheet = page.locator("figure img")
     sheet.wait_for(timeout=PATIENCE)
-    assert sheet.evaluate("one => one.decode().then(() => one.naturalWidth)") > 2 * 64
+    assert width(sheet) > 2 * 64
     page.locator("button.cell").nth(3).click()
     expect(page.get_by_role("dialog").get_by_text("lcm")).to_be_visible()
     page.keyboard.press("Escape")
@@ -91,8 +90,9 @@ def test_prompts_are_read_from_a_file_and_are_inert(visit, tmp_path: Path) -> No
     page.get_by_text(re.compile("2 pictures")).first.wait_for()
     page.get_by_role("button", name="Make the grid").click()
     page.locator("thead th", has_text="a second line").wait_for()
-    assert page.locator("main img[src=x]").count() == 0
+    expect(page.locator("main img[src=x]")).to_have_count(0)
     expect(page.locator("button.cell")).to_have_count(2, timeout=PATIENCE)
+    settled(page)
     assert page.title() != "broken"
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from studio.waiting import expect, until
 
 if TYPE_CHECKING:
     from tools.browser import Studio
 
-expect = pytest.importorskip("playwright.sync_api").expect
 pytestmark = pytest.mark.studio
 
 PATIENCE = 120_000  # milliseconds
@@ -71,7 +71,7 @@ def test_a_model_is_checked_described_shown_and_removed(visit, server: "Studio",
     sheet.get_by_role("button", name=say["preview"]).click()
     sheet.get_by_role("button", name="a picture for a preview").first.click()
     expect(sheet.locator(".detail > img")).to_have_count(1)
-    assert (server.models / "checkpoints" / f"{name}.preview.webp").is_file()
+    until(page, (server.models / "checkpoints" / f"{name}.preview.webp").is_file)
 
     sheet.get_by_role("button", name=say["bin"]).click()
     sheet.get_by_role("button", name=say["move"]).click()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from studio.waiting import expect, place, width
 
 if TYPE_CHECKING:
     from tools.browser import Studio
@@ -38,9 +39,9 @@ def ask(page, prompts: list[str], steps: int = 4) -> None:
     )
 
 
-def words(page, title: str) -> list[str]:
-    """The prompts below a heading."""
-    return page.locator("section", has=page.get_by_role("heading", name=title)).locator(".words").all_inner_texts()
+def told(page, title: str, prompts: list[str]) -> None:
+    """Wait until these are the prompts below a heading."""
+    expect(section(page, title).locator(".words")).to_have_text(prompts)
 
 
 def section(page, title: str):
@@ -63,13 +64,13 @@ def test_what_waits_is_moved_paused_and_goes_on(visit, language: str, names: tup
     page.get_by_role("button", name=hold, exact=True).click()
     ask(page, [f"{language} one", f"{language} two", f"{language} three"])
     section(page, waiting).get_by_text(f"{language} three").wait_for()
-    assert words(page, waiting) == [f"{language} one", f"{language} two", f"{language} three"]
+    told(page, waiting, [f"{language} one", f"{language} two", f"{language} three"])
 
     row = section(page, waiting).locator("li", has_text=f"{language} three")
     row.get_by_role("button", name=more).click()
     page.get_by_role("menuitem", name=earlier).click()
     section(page, waiting).locator("li").nth(1).get_by_text(f"{language} three").wait_for()
-    assert words(page, waiting) == [f"{language} one", f"{language} three", f"{language} two"]
+    told(page, waiting, [f"{language} one", f"{language} three", f"{language} two"])
 
     section(page, waiting).locator("li", has_text=f"{language} one").get_by_role("button", name=more).click()
     page.get_by_role("menuitem", name=pause).click()
@@ -78,7 +79,7 @@ def test_what_waits_is_moved_paused_and_goes_on(visit, language: str, names: tup
     page.locator(".held").get_by_role("button", name=go).click()
     for name in ("one", "two", "three"):
         job = page.locator("li", has_text=f"{language} {name}")
-        job.locator("img").wait_for(timeout=60_000)
+        job.locator("img").wait_for()
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
@@ -91,18 +92,18 @@ def test_what_waits_is_dragged_and_moved_by_the_keyboard(visit, language: str) -
     rows = section(page, waiting).locator("li")
     rows.filter(has_text=names[2]).wait_for()
     grip = rows.filter(has_text=names[2]).locator(".grip")
-    start, end = grip.bounding_box(), rows.filter(has_text=names[0]).bounding_box()
+    start, end = place(page, grip), place(page, rows.filter(has_text=names[0]))
     page.mouse.move(start["x"] + 5, start["y"] + 20)
     page.mouse.down()
     page.mouse.move(start["x"] + 5, end["y"] + 30, steps=4)
     page.mouse.move(start["x"] + 5, end["y"] + 4, steps=2)
     page.mouse.up()
     rows.nth(0).get_by_text(names[2]).wait_for()
-    assert words(page, waiting) == [names[2], names[0], names[1]]
+    told(page, waiting, [names[2], names[0], names[1]])
     rows.nth(0).locator(".grip").press("ArrowDown")
     rows.nth(1).get_by_text(names[2]).wait_for()
-    assert words(page, waiting) == [names[0], names[2], names[1]]
-    assert page.evaluate("document.activeElement.closest('li')?.innerText").startswith(names[2])
+    told(page, waiting, [names[0], names[2], names[1]])
+    expect(rows.nth(1).locator(".grip")).to_be_focused()
     page.get_by_role("button", name={"en": "Cancel all that waits", "zh": "取消所有等待的任务"}[language]).click()
 
 
@@ -130,11 +131,11 @@ def test_a_server_that_is_killed_in_the_middle_of_a_job_loses_nothing(visit, mor
     page.get_by_label("Prompt", exact=True).fill("a tall tree")
     page.get_by_role("spinbutton", name="Steps", exact=True).fill("60")
     page.get_by_role("button", name="Generate", exact=True).click()
-    page.locator(".stage img.early").wait_for(timeout=60_000)
+    page.locator(".stage img.early").wait_for()
     mortal.stop(kill=True)
-    page.get_by_text("The server does not answer").wait_for(timeout=30_000)
+    page.get_by_text("The server does not answer").wait_for()
     mortal.start()
-    page.get_by_text("The server does not answer").wait_for(state="hidden", timeout=60_000)
+    page.get_by_text("The server does not answer").wait_for(state="hidden")
     picture = page.locator(".stage img:not(.early)[alt*='a tall tree']")
     picture.wait_for(timeout=90_000)
-    assert picture.evaluate("one => one.decode().then(() => one.naturalWidth)") == 128
+    assert width(picture) == 128

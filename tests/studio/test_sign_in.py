@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from studio.waiting import expect, until
 
 pytestmark = pytest.mark.studio
 
@@ -44,13 +45,13 @@ def test_signing_in_and_out(visit, axe, guarded, language: str) -> None:
     sign_in(page, words, "ann", "wrong horse")
     page.get_by_role("alert").get_by_text("wrong").wait_for()
     assert axe(page) == []
-    assert page.get_by_label(words["password"], exact=True).input_value() == ""
+    expect(page.get_by_label(words["password"], exact=True)).to_have_value("")
     page.get_by_label(words["password"], exact=True).fill("correct horse")
     page.get_by_role("button", name=words["in"], exact=True).click()
     page.get_by_label(words["prompt"], exact=True).wait_for()
     page.reload()
     page.get_by_label(words["prompt"], exact=True).wait_for()
-    assert page.get_by_role("link", name=words["settings"]).count() == 1
+    expect(page.get_by_role("link", name=words["settings"])).to_have_count(1)
     page.locator("nav .appearance").click()
     page.get_by_text(words["admin"], exact=True).wait_for()
     assert axe(page) == []
@@ -66,14 +67,14 @@ def test_a_user_is_not_offered_what_administrators_do(visit, guarded) -> None:
     sign_in(page, words, "bob", "battery staple")
     page.get_by_label("Prompt", exact=True).wait_for()
     for name in ("Settings", "Machine"):
-        assert page.get_by_role("link", name=name).count() == 0
+        expect(page.get_by_role("link", name=name)).to_have_count(0)
     page.get_by_role("button", name="Styles").click()
     page.get_by_text("Named texts").wait_for()
-    assert page.get_by_label("Keep the prompts of now as a style").count() == 0
+    expect(page.get_by_label("Keep the prompts of now as a style")).to_have_count(0)
     page.keyboard.press("Escape")
     page.get_by_role("link", name="Queue").click()
     page.get_by_role("heading", name="Queue").wait_for()
-    assert page.get_by_role("button", name="Hold").count() == 0
+    expect(page.get_by_role("button", name="Hold")).to_have_count(0)
     page.locator("nav .appearance").click()
     page.get_by_text("user", exact=True).wait_for()
 
@@ -85,14 +86,14 @@ def test_a_session_that_ends_loses_nothing_that_was_typed(visit, guarded, langua
     sign_in(page, words, "bob", "battery staple")
     page.get_by_label(words["prompt"], exact=True).fill("a quiet lake")
     database = next(Path(guarded.folder, "data").glob("*.db"), None) or next(Path(guarded.folder).rglob("*.sqlite*"))
-    with sqlite3.connect(database) as connection:
+    with sqlite3.connect(database, timeout=60) as connection:
         connection.execute("UPDATE tokens SET expires = 1 WHERE session")
     page.get_by_label(words["prompt"], exact=True).press("Control+Enter")
     page.get_by_text(words["expired"]).wait_for()
-    assert page.get_by_label(words["name"], exact=True).input_value() == "bob"
+    expect(page.get_by_label(words["name"], exact=True)).to_have_value("bob")
     sign_in(page, words, "bob", "battery staple")
     page.get_by_label(words["prompt"], exact=True).press("Control+Enter")
-    page.locator(".stage img:not(.early)[alt*='a quiet lake']").wait_for(timeout=60_000)
+    page.locator(".stage img:not(.early)[alt*='a quiet lake']").wait_for()
 
 
 def test_a_link_with_a_token_signs_in_and_is_not_kept(visit, guarded) -> None:
@@ -100,7 +101,7 @@ def test_a_link_with_a_token_signs_in_and_is_not_kept(visit, guarded) -> None:
     page.get_by_role("button", name="Sign in", exact=True).wait_for()
     page.goto(f"{guarded.address}/#token={TOKEN}")  # in a page that is open
     page.get_by_label("Prompt", exact=True).wait_for()
-    assert TOKEN not in page.url
+    until(page, lambda: TOKEN not in page.url)
     told = page.evaluate("async () => JSON.stringify(await (await fetch('/api/v1/session')).json())")
     assert json.loads(told) == {"name": "token-1", "role": "admin", "accounts": True}
     page.context.clear_cookies()

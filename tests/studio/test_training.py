@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from studio.waiting import expect
 
-expect = pytest.importorskip("playwright.sync_api").expect
 pytestmark = pytest.mark.studio
 
 PATIENCE = 180_000  # milliseconds
@@ -48,7 +48,7 @@ def test_from_pictures_to_a_lora_in_the_prompt(visit, tmp_path: Path, language: 
     caption.fill(f"dot, red, {INERT}")
     caption.press("Tab")
     page.locator(".tags button", has_text="onerror").wait_for()
-    assert page.locator("main img[src=x]").count() == 0
+    expect(page.locator("main img[src=x]")).to_have_count(0)
 
     page.get_by_label(say["this"], exact=True).fill("red")
     page.get_by_label(say["becomes"], exact=True).fill("crimson")
@@ -78,4 +78,4 @@ def test_every_setting_is_there_with_its_sentence_and_found_by_kohyas_name(visit
     page.get_by_text("Everything else").click()
     page.get_by_role("searchbox").fill("reg_data_dir")
     page.get_by_text("Pictures of the class in general, to keep them.").wait_for()
-    assert page.locator("details details .field, details details .switch").count() == 1
+    expect(page.locator("details details .field, details details .switch")).to_have_count(1)
