@@ -23,11 +23,16 @@ export function grid(count: number, width: number, wanted: number): Grid {
   return { columns, cell, height: Math.ceil(count / columns) * cell }
 }
 
-/** What is seen of it by a view of `height` that is `scrolled` beyond the grid's top. */
+/** What is seen of it by a view of `height` that is `scrolled` beyond the grid's top: as many cells wherever it is, but for the end. */
 export function seen({ columns, cell }: Grid, count: number, scrolled: number, height: number): Window {
   const from = Math.max(0, Math.floor(scrolled / cell) - AROUND)
-  const to = Math.ceil((scrolled + height) / cell) + AROUND
-  return { first: Math.min(count, from * columns), end: Math.min(count, Math.max(0, to) * columns) }
+  const rows = Math.ceil(height / cell) + 1 + 2 * AROUND
+  return { first: Math.min(count, from * columns), end: Math.min(count, (from + rows) * columns) }
+}
+
+/** The cells that are on the screen, with those that are so in part. */
+export function screen({ columns, cell }: Grid, scrolled: number, height: number): Window {
+  return { first: Math.floor(scrolled / cell) * columns, end: Math.ceil((scrolled + height) / cell) * columns }
 }
 
 /** Where a picture's cell begins, in pixels from the left and from the top. */
