@@ -19,6 +19,8 @@ class SettingView(BaseModel):
     """A setting of the service."""
 
     name: str
+    title: str
+    title_zh: str
     explanation: str
     explanation_zh: str
     kind: Literal["text", "whole", "number"]
@@ -26,6 +28,7 @@ class SettingView(BaseModel):
     default: str | int | float
     minimum: float | None
     maximum: float | None
+    longest: int | None = Field(description="Characters of a text.")
 
 
 class SettingsView(BaseModel):
@@ -69,9 +72,10 @@ def view(options: Options) -> SettingsView:
     return SettingsView(
         settings=[
             SettingView(
-                name=name, explanation=told["description"], explanation_zh=told["zh"], kind=kinds[told["type"]],
+                name=name, title=told["title"], title_zh=told["title_zh"],
+                explanation=told["description"], explanation_zh=told["zh"], kind=kinds[told["type"]],
                 value=getattr(options, name), default=told["default"],
-                minimum=told.get("minimum"), maximum=told.get("maximum"),
+                minimum=told.get("minimum"), maximum=told.get("maximum"), longest=told.get("maxLength"),
             )
             for name, told in Options.model_json_schema()["properties"].items()
         ]

@@ -57,3 +57,12 @@ export const DTYPES = [
   { value: 'fp8', label: 'fp8' },
 ]
 export const GGUF = ['f16', 'q8_0', 'q5_1', 'q5_0', 'q4_1', 'q4_0'].map((value) => ({ value, label: value }))
+
+/** How a model that is made is to be written. */
+export interface Written {
+  out: string
+  dtype: string
+  ema: boolean
+  replace: boolean
+}
+export const written = (): Written => ({ out: '', dtype: 'fp16', ema: false, replace: false })

@@ -1,0 +1,36 @@
+// How a picture is enlarged, as the page has it and as the server is asked for it.
+import type { Schemas } from '@/api/client'
+
+export interface Enlargement {
+  by: 'scale' | 'size'
+  scale: number
+  width: number
+  height: number
+  crop: boolean
+  upscaler: string
+  /** Empty is none. */
+  upscaler2: string
+  visibility2: number
+  /** How much of it is seen; 0 is none of it. */
+  gfpgan: number
+  codeformer: number
+  weight: number
+}
+
+export const enlargement = (): Enlargement => ({
+  by: 'scale', scale: 2, width: 1024, height: 1024, crop: true, upscaler: 'R-ESRGAN AnimeVideo', upscaler2: '', visibility2: 0.5,
+  gfpgan: 0, codeformer: 0, weight: 0.5,
+})
+
+export function settings(wanted: Enlargement): Schemas['Postprocess'] {
+  const { by, scale, width, height, crop, upscaler, upscaler2, visibility2, gfpgan, codeformer, weight } = wanted
+  return {
+    upscaler,
+    ...(by === 'scale' ? { scale } : { size: [width, height], crop }),
+    ...(upscaler2 ? { upscaler2, visibility2 } : {}),
+    faces: [
+      ...(gfpgan ? [{ by: 'gfpgan', visibility: gfpgan }] : []),
+      ...(codeformer ? [{ by: 'codeformer', visibility: codeformer, weight }] : []),
+    ],
+  } as Schemas['Postprocess']
+}
