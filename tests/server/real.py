@@ -33,6 +33,7 @@ def models_in(folder: Path) -> Settings:
     """A folder of models."""
     (folder / "checkpoints").mkdir(parents=True)
     path = tiny.checkpoint(folder / "checkpoints" / "tiny.safetensors", "sd1")
+    tiny.checkpoint(folder / "checkpoints" / "second.safetensors", "sd1", seed=5)
     (folder / "controlnet").mkdir()
     unet = load(str(path), place("cpu", "float32")).unet
     tiny_control.written(folder / "controlnet" / "control_tiny_canny.safetensors", tiny_control.controlnet(unet))

@@ -118,6 +118,18 @@ def test_hires_fix(real: Served) -> None:
     assert images(old)[0].size == (128, 96)
 
 
+def test_another_model_makes_the_second_pass(real: Served) -> None:
+    body = {"enable_hr": True, "hr_scale": 1.5, "denoising_strength": 0.6}
+    found = post(real, "txt2img", hr_checkpoint_name="second.safetensors [0123456789]", **body)
+    told = json.loads(found["info"])
+    assert told["extra_generation_params"]["Hires checkpoint"].startswith("second")
+    plain = post(real, "txt2img", hr_checkpoint_name="Use same checkpoint", **body)
+    assert pixels(images(found)[0]) != pixels(images(plain)[0])
+    again = post(real, "txt2img", infotext=told["infotexts"][0])
+    assert pixels(images(again)[0]) == pixels(images(found)[0])
+    assert "none-such" in refused(real, "txt2img", hr_checkpoint_name="none-such", **body)
+
+
 def test_refiner_and_soft_inpainting(real: Served) -> None:
     found = post(real, "txt2img", refiner_checkpoint="tiny", refiner_switch_at=0.5)
     assert "Refiner" in json.loads(found["info"])["extra_generation_params"]

@@ -51,7 +51,7 @@ def is_shelved(recipe: Recipe, here: Settings) -> bool:
     """Whether all models are named as a server finds them."""
     shelved = replace(here, any_path=False)
     try:
-        for wanted in [Weights.of(recipe), *([Weights(recipe.refiner.model)] if recipe.refiner else [])]:
+        for wanted in [Weights.of(recipe), *Weights.others(recipe)]:
             library.Found.of(wanted, shelved)
         prompt = "" if has_choices(recipe) else recipe.prompt
         for use in named(recipe.networks, prompt, PROFILES[recipe.profile].dialect, recipe.steps):

@@ -20,7 +20,7 @@ from fromnoise.engine.sizes import parsed
 
 def names(recipe: Recipe) -> list[Weights]:
     """Of the models that make a picture, in the order in which they take part."""
-    return [Weights.of(recipe), *([Weights(recipe.refiner.model)] if recipe.refiner else [])]
+    return [Weights.of(recipe), *Weights.others(recipe)]
 
 
 @dataclass

@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from fromnoise.engine.enlarge import check_upscaler
+from fromnoise.engine.enlarge import check_upscaler, latent_upscaler
 from fromnoise.engine.face_restoring import check_faces
 from fromnoise.engine.library import Model
 from fromnoise.engine.profiles import PROFILES
 from fromnoise.engine.recipe import Recipe
 from fromnoise.engine.recipe_files import Weights, named_files
 from fromnoise.engine.recipe_guidance import GuidanceOptions
+from fromnoise.engine.recipe_parts import Hires
+from fromnoise.engine.vae_family import SPACES
 from fromnoise.engine.vae_pairing import settled
 from fromnoise.errors import UserError
 from fromnoise.nn.hooks import transformer_blocks
@@ -37,6 +39,8 @@ def check(model: Model, recipe: Recipe, refiner: Model | None = None) -> None:
         check_faces(recipe.restore_faces, model.settings)
     if recipe.hires is not None:
         check_upscaler(recipe.hires.upscaler, model.settings)
+        if recipe.hires.model is not None:
+            check_second(model, recipe.hires, refiner)
     if recipe.refiner is None:
         return
     if refiner is None:
@@ -44,6 +48,16 @@ def check(model: Model, recipe: Recipe, refiner: Model | None = None) -> None:
     check_hash(refiner, recipe.refiner.model, recipe.refiner.model_hash)
     if refiner.vae.config.latent_channels != model.vae.config.latent_channels:
         raise UserError(f"{recipe.refiner.model} can't finish what {recipe.model} begins: their latents differ")
+
+
+def check_second(model: Model, hires: Hires, second: Model | None) -> None:
+    """UserError where another model can't make the second pass."""
+    if second is None:
+        raise UserError(f"the second pass is made by the model {hires.model}: load it, too")
+    check_hash(second, str(hires.model), hires.model_hash)
+    spaces = [(SPACES[one.facts.family], one.vae.config.latent_channels) for one in (model, second)]
+    if latent_upscaler(hires.upscaler) and spaces[0] != spaces[1]:
+        raise UserError(f"{hires.model} has other latents than the first pass: choose an upscaler of pictures")
 
 
 def check_guidance(model: Model, recipe: Recipe) -> None:

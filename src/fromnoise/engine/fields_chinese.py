@@ -251,6 +251,8 @@ CHINESE = {
     "hires.prompt": "第二遍的提示词。",
     "hires.negative": "第二遍的负面提示词。",
     "hires.seed": "第二遍噪声的种子；默认用图片的种子。",
+    "hires.model": "第二遍所用的模型；默认用第一遍的。",
+    "hires.model_hash": "该模型的 SHA-256；生成时自动填写。",
     "restore_faces": "在完成的图片上修复人脸。",
     "restore_faces.by": "重画人脸的网络。",
     "restore_faces.weight": "CodeFormer：对原貌的忠实程度；0 时改动最大。",

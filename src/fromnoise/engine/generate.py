@@ -79,8 +79,8 @@ def generate(
 ) -> Iterator[Generated]:
     """Make the pictures side by side; each is yielded as it is finished.
 
-    `refiner` is the second model of recipes that name one. `watch` is told of every evaluation. `recordings`, one a
-    recipe, make pictures that can be stopped and resumed.
+    `refiner` is the second model of recipes that name one: a refiner's, or that of their second pass. `watch` is told
+    of every evaluation. `recordings`, one a recipe, make pictures that can be stopped and resumed.
     """
     for network in filter(None, (model, refiner)):
         network.make_room(recipes)
@@ -114,6 +114,11 @@ class Job:
             self.recipe = self.recipe.but(
                 refiner=recipe.refiner.model_copy(update={"model_hash": refiner.sha256}).model_dump()
             )
+        hires = self.recipe.hires
+        self.last = model  # decodes the result
+        if refiner is not None and hires is not None and hires.model is not None:
+            self.last = replace(refiner, vae_changes=(*refiner.vae_changes, *seamless(recipe)))
+            self.recipe = self.recipe.but(hires={**hires.model_dump(), "model_hash": refiner.sha256})
         self.recipe = with_hashes(model, self.recipe)
         self.redrawn: Image.Image | None = None  # the picture of a redraw, when it is finished
         self.start: Start | None = None
@@ -156,7 +161,7 @@ class Job:
         """Decode; where the mask is black, the start picture's own pixels come back."""
         if self.redrawn is not None:
             return finished(self._with_faces(self.redrawn), self.model, self.recipe, None)
-        image = finished(self._with_faces(self._decoded(latents)), self.model, self.recipe, self.start)
+        image = finished(self._with_faces(self._decoded(latents, self.last)), self.model, self.recipe, self.start)
         return image if self.start is None else self.start.finished(image, self.recipe, latents)
 
     def _with_faces(self, image: Image.Image) -> Image.Image:
@@ -189,12 +194,12 @@ class Job:
         if by := latent_upscaler(hires.upscaler):
             return enlarged_latents(latents, height // factor, width // factor, by)
         through = upscaler(hires.upscaler, self.model.settings)
-        image = enlarged_image(self._decoded(latents), height, width, through, work(self.model.placement))
-        preparation = Preparation(self.model, self.recipe)
-        return preparation.encoded(to_tensor(image), orders(self.recipe)[1].words)
+        image = enlarged_image(self._decoded(latents, self.model), height, width, through, work(self.model.placement))
+        second = orders(self.recipe)[1]
+        return Preparation(self.model, self.recipe, self.refiner).of(second).encoded(to_tensor(image), second.words)
 
-    def _decoded(self, latents: Tensor) -> Image.Image:
-        return to_image(self.model.decode(latents), down=not PROFILES[self.recipe.profile].round_pixels)
+    def _decoded(self, latents: Tensor, by: Model) -> Image.Image:
+        return to_image(by.decode(latents), down=not PROFILES[self.recipe.profile].round_pixels)
 
     def _inpaint_channels(self) -> Tensor:
         """(1 c+1 h w): what an inpainting model is shown besides the noisy latents."""

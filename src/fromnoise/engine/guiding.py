@@ -2,6 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -41,6 +42,22 @@ def handed_over(base: Guidance, refiner: Guidance, table: NoiseTable, switch_at:
         return (yield from (refiner if done > switch_at else base)(ask))
 
     return guide
+
+
+def of_second_model(guide: Guidance) -> Guidance:
+    """`guide`, whose questions are for the executor's second model."""
+
+    def asking(ask: Evaluate) -> Guiding:
+        guiding, answers = guide(ask), None
+        try:
+            while True:
+                calls = next(guiding) if answers is None else guiding.send(answers)
+                answers = yield [call._replace(cond=replace(call.cond, refiner=True)) for call in calls]
+        except StopIteration as stop:
+            denoised: Tensor = stop.value
+            return denoised
+
+    return asking
 
 
 def shown_clean(guide: Guidance, latents: Tensor, mask: Tensor) -> Guidance:

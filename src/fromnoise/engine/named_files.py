@@ -113,6 +113,8 @@ def networks(recipe: Recipe) -> Iterator[NamedNetwork]:
     """Every file of weights besides the checkpoint, and those that prompts name as far as the recipe notes them."""
     if recipe.refiner is not None:
         yield NamedNetwork("refiner", "checkpoints", recipe.refiner.model, recipe.refiner.model_hash)
+    if recipe.hires is not None and recipe.hires.model is not None:
+        yield NamedNetwork("hires", "checkpoints", recipe.hires.model, recipe.hires.model_hash)
     for index, use in enumerate(recipe.networks):
         yield NamedNetwork(f"networks.{index}", SHELVES[use.kind], use.name, use.hash)
     for index, control in enumerate(recipe.controls):

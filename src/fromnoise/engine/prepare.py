@@ -11,7 +11,7 @@ from fromnoise.engine.conditioning import Words
 from fromnoise.engine.control import Controlling
 from fromnoise.engine.depth import depth_channel
 from fromnoise.engine.guides import Guides
-from fromnoise.engine.guiding import StepOf, changing, handed_over, shown_clean, step_by_level
+from fromnoise.engine.guiding import StepOf, changing, handed_over, of_second_model, shown_clean, step_by_level
 from fromnoise.engine.image_prompts import steerings
 from fromnoise.engine.image_vectors import image_noise
 from fromnoise.engine.images import to_tensor
@@ -45,6 +45,14 @@ class Preparation:
     recipe: Recipe
     refiner: Model | None = None
     progress: Progress = field(default_factory=Progress)
+    second: bool = False  # `model` is the executor's second
+
+    def of(self, order: Order) -> "Preparation":
+        """That of a pass: another model may make the second."""
+        hires = self.recipe.hires
+        if not order.second or hires is None or hires.model is None or self.refiner is None:
+            return self
+        return replace(self, model=self.refiner, refiner=None, second=True)
 
     @property
     def profile(self) -> Profile:
@@ -111,6 +119,8 @@ class Preparation:
             guide = self._masked(guide, plan, spec, seeding.kept(spec.name, starting), start.latents, start.mask)
             if profile.mask == "clean" and self.inpaint.soft is None:
                 kept = start.latents, start.mask
+        if self.second:
+            guide = of_second_model(guide)
         return Pass(
             plan,
             spec,
@@ -236,6 +246,6 @@ def in_order(orders: Sequence[Order], preparation: Preparation, start: Start | N
     """The passes of a recipe; a refiner takes part in the last of them."""
     last = len(orders) - 1
     return [
-        preparation.prepared(order, start if index == 0 else None, refined=index == last)
+        preparation.of(order).prepared(order, start if index == 0 else None, refined=index == last)
         for index, order in enumerate(orders)
     ]

@@ -165,6 +165,8 @@ class Recipe(BaseModel):
             raise ValueError("a mask needs a start picture: give one with --init")
         if self.hires and self.init:
             raise ValueError("a second pass follows pictures made from noise: leave out the start picture or hires")
+        if self.hires and self.hires.model and self.refiner and self.hires.model != self.refiner.model:
+            raise ValueError("a refiner and a second pass by another model exclude each other: leave out one of them")
         if self.redraw and (part := next((name for name in NOT_REDRAWN if getattr(self, name)), None)):
             raise ValueError(f"redraw paints all of the start picture anew: leave out {part}")
         if self.boxes and not self.gligen:

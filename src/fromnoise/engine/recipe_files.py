@@ -51,6 +51,18 @@ class Weights:
             recipe.vae is None and recipe.model_hash is None,
         )
 
+    @classmethod
+    def others(cls, recipe: "Recipe") -> list[Self]:
+        """Of the model that takes part besides: the refiner, or that of the second pass, which shares the autoencoder.
+
+        None or one of them.
+        """
+        hires = recipe.hires
+        if hires is not None and hires.model is not None:
+            vae = recipe.vae.name if recipe.vae and recipe.vae.name != OWN else None
+            return [cls(hires.model, vae=vae, automatic=recipe.vae is None and hires.model_hash is None)]
+        return [cls(recipe.refiner.model)] if recipe.refiner else []
+
     @property
     def elsewhere(self) -> tuple[str, ...]:
         """The names of the networks that are not the checkpoint's, in one order."""

@@ -76,6 +76,10 @@ class Hires(Part):
     prompt: Text | None = Field(default=None, description="Of the second pass.")
     negative: Text | None = Field(default=None, description="Of the second pass.")
     seed: Seed | None = Field(default=None, description="Of the second pass's noise; by default the picture's.")
+    model: str | None = Field(default=None, description="Name or path of the checkpoint of the second pass.")
+    model_hash: str | None = Field(
+        default=None, description="SHA-256 of that checkpoint; filled in when the picture is made."
+    )
 
     _eights = field_validator("width", "height")(lambda side: side if side is None else in_eights(side))
 

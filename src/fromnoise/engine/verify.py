@@ -146,6 +146,9 @@ def without_hash(recipe: Recipe) -> Recipe:
 
 def refiner_of(recipe: Recipe, load: Load) -> Model | None:
     """The model that takes over, if the recipe names one; `generate` checks its hash."""
+    if recipe.hires is not None and recipe.hires.model is not None:
+        hires, vae = recipe.hires, None if recipe.vae is None else recipe.vae.model_dump()
+        return load(Recipe.make(model=hires.model, model_hash=hires.model_hash, vae=vae, dtype=recipe.dtype))
     if recipe.refiner is None:
         return None
     refiner = recipe.refiner

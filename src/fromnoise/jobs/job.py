@@ -67,7 +67,7 @@ class Work:
         """A picture to be made. It runs beside others of the same model."""
         size = recipe.width * recipe.height * recipe.steps / (512 * 512 * 20)
         weights = Weights.of(recipe)
-        names = [recipe.model, recipe.refiner.model if recipe.refiner else ""]
+        names = [recipe.model, next((one.model for one in Weights.others(recipe)), "")]
         names += [] if weights == Weights(recipe.model) else [repr(weights)]
         return cls(
             PICTURE, recipe.to_table(), owner, priority, key, group, "\n".join(names), max(size, 0.01), folder, trace

@@ -36,12 +36,12 @@ def take_later(draft: Draft, graph: Graph, first: Node, later: Node) -> bool:
         for node in chain(graph, later, name):
             if node.id == first.id:
                 refined = not way and later.kind == first.kind == ADVANCED and take_refiner(draft, graph, first, later)
-                return refined or (bool(way) and take_hires(draft, graph, later, way))
+                return refined or (bool(way) and take_hires(draft, graph, first, later, way))
             way.append(node)
     return False
 
 
-def take_hires(draft: Draft, graph: Graph, later: Node, way: list[Node]) -> bool:
+def take_hires(draft: Draft, graph: Graph, first: Node, later: Node, way: list[Node]) -> bool:
     """A second pass on enlarged latents or on the enlarged picture."""
     if "denoise" not in later.values and "denoise" not in later.links:
         return False
@@ -71,7 +71,18 @@ def take_hires(draft: Draft, graph: Graph, later: Node, way: list[Node]) -> bool
     if "width" not in found:
         found["scale"] = factor
     found |= settings(draft, graph, later)
+    own, checkpoint = loaded(graph, later)
+    if checkpoint and own != loaded(graph, first)[0]:
+        found["model"] = file_name(checkpoint)
     return draft.set("hires", found, f"{later.kind} {later.id}")
+
+
+def loaded(graph: Graph, sampler: Node) -> tuple[str | None, str | None]:
+    """The node that a sampler's checkpoint comes from, and the checkpoint's name."""
+    for node in chain(graph, sampler, "model"):
+        if name := graph.text(node, "ckpt_name"):
+            return node.id, name
+    return None, None
 
 
 def own_factor(name: str) -> int:
@@ -144,8 +155,12 @@ def shares(sampler: str, schedule: object, steps: object) -> list[float]:
     return [(highest - float(table.timestep(sigma, "interpolate"))) / (highest + 1) for sigma in sigmas if sigma > 0]
 
 
-def hires_nodes(recipe: Recipe, hires: Hires, sampler: dict[str, object], vae: Link, add: Add) -> Link:
-    """Write a second pass behind node 3, whose inputs are `sampler`; its output."""
+def hires_nodes(
+    recipe: Recipe, hires: Hires, sampler: dict[str, object], vae: Link, add: Add
+) -> tuple[Link, str | None, Link]:
+    """Write a second pass behind node 3, whose inputs are `sampler`: its output, its own loader, its autoencoder."""
+    other_model = add("CheckpointLoaderSimple", ckpt_name=file_of(hires.model, ".safetensors")) if hires.model else None
+    own_vae: Link = vae if other_model is None or recipe.vae else [other_model, 2]
     width, height = hires.size(recipe.width, recipe.height)
     size: dict[str, object] = {"width": width, "height": height, "crop": "center"}
     if hires.upscaler in LATENT_UPSCALERS:
@@ -159,7 +174,7 @@ def hires_nodes(recipe: Recipe, hires: Hires, sampler: dict[str, object], vae: L
             loader: Link = [add("UpscaleModelLoader", model_name=file_of(hires.upscaler, ".pth")), 0]
             image = [add("ImageUpscaleWithModel", upscale_model=loader, image=image), 0]
         image = [add("ImageScale", image=image, upscale_method=plain.get(hires.upscaler, "lanczos"), **size), 0]
-        latents = [add("VAEEncode", pixels=image, vae=vae), 0]
+        latents = [add("VAEEncode", pixels=image, vae=own_vae), 0]
     other = SAMPLERS[hires.sampler or recipe.sampler]
     schedule = hires.schedule or (other.default_schedule if hires.sampler else sampler["scheduler"])
     again = {
@@ -172,7 +187,9 @@ def hires_nodes(recipe: Recipe, hires: Hires, sampler: dict[str, object], vae: L
         "latent_image": latents,
         "denoise": hires.strength,
     }
-    return [add("KSampler", **again), 0]
+    if other_model is not None:
+        again["model"] = [other_model, 0]
+    return [add("KSampler", **again), 0], other_model, own_vae
 
 
 def refiner_nodes(recipe: Recipe, sampler: dict[str, object], add: Add) -> tuple[dict[str, object], Link]:

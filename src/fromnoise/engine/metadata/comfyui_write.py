@@ -47,7 +47,7 @@ def graph(recipe: Recipe) -> dict[str, Node]:
         "latent_image": ["5", 0],
         "denoise": recipe.strength if recipe.init else 1.0,
     }
-    sampling, done = passes(recipe, sampler, links["vae"])
+    sampling, done, vae = passes(recipe, sampler, links["vae"])
     return {
         **loading,
         **sampling,
@@ -57,13 +57,13 @@ def graph(recipe: Recipe) -> dict[str, Node]:
         **steering,
         **pictures,
         **latents(recipe),
-        "8": node("VAEDecode", samples=done, vae=links["vae"]),
+        "8": node("VAEDecode", samples=done, vae=vae),
         "9": node("SaveImage", images=["8", 0], filename_prefix="fromnoise"),
     }
 
 
-def passes(recipe: Recipe, sampler: dict[str, object], vae: Link) -> tuple[dict[str, Node], Link]:
-    """Node 3, what comes behind it of a second pass or a refiner, and the output of the last."""
+def passes(recipe: Recipe, sampler: dict[str, object], vae: Link) -> tuple[dict[str, Node], Link, Link]:
+    """Node 3, what comes behind it of a second pass or a refiner, the output of the last, and what decodes it."""
     nodes: dict[str, Node] = {}
     free = count(PASSES)
 
@@ -73,21 +73,27 @@ def passes(recipe: Recipe, sampler: dict[str, object], vae: Link) -> tuple[dict[
         return number
 
     if recipe.hires is not None:
-        done = hires_nodes(recipe, recipe.hires, sampler, vae, add)
+        done, loader, vae = hires_nodes(recipe, recipe.hires, sampler, vae, add)
         words = {"positive": recipe.hires.prompt, "negative": recipe.hires.negative}
+        if loader is not None:  # which has text encoders of its own
+            usual = {"positive": recipe.prompt, "negative": recipe.negative}
+            words = {side: usual[side] if text is None else text for side, text in words.items()}
         again = nodes[str(done[0])]["inputs"]
         assert isinstance(again, dict)
         again |= {
-            side: [add("CLIPTextEncode", text=without_tags(recipe, text), clip=clip_of(recipe)), 0]
+            side: [
+                add("CLIPTextEncode", text=without_tags(recipe, text), clip=[loader, 1] if loader else clip_of(recipe)),
+                0,
+            ]
             for side, text in words.items()
             if text is not None
         }
     elif recipe.refiner is not None:
         first, done = refiner_nodes(recipe, sampler, add)
-        return {"3": {"class_type": ADVANCED, "inputs": first}, **nodes}, done
+        return {"3": {"class_type": ADVANCED, "inputs": first}, **nodes}, done, vae
     else:
         done = ["3", 0]
-    return {"3": {"class_type": "KSampler", "inputs": sampler}, **nodes}, done
+    return {"3": {"class_type": "KSampler", "inputs": sampler}, **nodes}, done, vae
 
 
 def picture_prompts(

@@ -161,6 +161,9 @@ def hires_fields(hires: Hires) -> Iterator[tuple[str, str]]:
         yield "Hires negative prompt", hires.negative
     if hires.seed is not None:
         yield "Hires seed", str(hires.seed)  # ours
+    if hires.model:
+        digest = hires.model_hash
+        yield "Hires checkpoint", model_name(hires.model) + (f" [{digest[:HASH_LENGTH]}]" if digest else "")
 
 
 def model_name(model: str) -> str:

@@ -196,6 +196,7 @@ def take_hires(draft: Draft, fields: dict[str, str]) -> None:
         name = fields.pop("Hires upscaler")
         draft.part("hires", "upscaler", "latent" if name == "Latent" else name, "Hires upscaler")
     take_hires_sampler(draft, fields)
+    take_hires_model(draft, fields)
 
 
 def take_hires_sampler(draft: Draft, fields: dict[str, str]) -> None:
@@ -210,6 +211,16 @@ def take_hires_sampler(draft: Draft, fields: dict[str, str]) -> None:
             draft.part("hires", name, value, f"Hires {name}")
     draft.not_understood |= second.not_understood
     draft.warnings += second.warnings
+
+
+def take_hires_model(draft: Draft, fields: dict[str, str]) -> None:
+    """The checkpoint of the second pass, written as "name [hash]"."""
+    found = NAMED.fullmatch(fields.get("Hires checkpoint", ""))
+    if found is None or not found[1]:
+        return
+    key = f"Hires checkpoint {fields.pop('Hires checkpoint')}"[:MAX_SHOWN]
+    if draft.part("hires", "model", re.split(r"[/\\]", found[1])[-1], key) and found[2]:
+        draft.part("hires", "model_hash", found[2], key)
 
 
 def take_refiner(draft: Draft, fields: dict[str, str]) -> None:

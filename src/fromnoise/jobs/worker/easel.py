@@ -106,7 +106,7 @@ class Easel:
         """The models of a recipe; those of another affinity are let go first."""
         if self.models is None or self.affinity != job.work.affinity:
             self.models = self.previewer = self.executor = None
-            named = [Weights.of(recipe), *([Weights(recipe.refiner.model)] if recipe.refiner else [])]
+            named = [Weights.of(recipe), *Weights.others(recipe)]
             model, *more = (
                 library.load(name, self.placement, settings=self.settings, budget=self.budget) for name in named
             )

@@ -136,7 +136,8 @@ def in_turn(recipes: Sequence[Recipe], desk: Desk, tell: Progress) -> list[Resul
     made: list[Result] = []
     first = recipes[0]
     model = library.load(Weights.of(first), desk.placement, settings=desk.settings)
-    refiner = library.load(first.refiner.model, desk.placement, settings=desk.settings) if first.refiner else None
+    others = (library.load(one, desk.placement, settings=desk.settings) for one in Weights.others(first))
+    refiner = next(others, None)
     previous: ImageRef | None = first.init
     for number, recipe in enumerate(recipes):
         file = desk.outputs / folder(desk, "") / f"loopback-{desk.job.id}-{number + 1:03}.png"

@@ -186,7 +186,8 @@ class Translator:
         if chosen := schedule(body.hr_scheduler, self.catalogue):
             found["schedule"] = chosen
         if body.hr_checkpoint_name not in options.NOTHING:
-            raise UserError("hr_checkpoint_name: the second pass is made with the model of the first")
+            second = self.checkpoint(body.hr_checkpoint_name)
+            found |= {} if second == fields["model"] else {"model": second}
         prompts = self.styled(body.hr_prompt or "", body.hr_negative_prompt or "", body.styles or [])
         given = (body.hr_prompt, body.hr_negative_prompt)
         own = zip(("prompt", "negative"), prompts, given, strict=True)
