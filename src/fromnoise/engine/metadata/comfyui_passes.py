@@ -13,6 +13,7 @@ from fromnoise.engine.metadata.draft import Draft
 from fromnoise.engine.metadata.networks import file_name
 from fromnoise.engine.recipe import Recipe
 from fromnoise.engine.recipe_parts import Hires
+from fromnoise.errors import UserError
 from fromnoise.sampling.samplers import SAMPLERS
 from fromnoise.sampling.schedules import SCHEDULES, NoiseTable, sigmas_for
 from fromnoise.upscalers import LATENT_UPSCALERS
@@ -145,12 +146,15 @@ def share_at(sampler: str, schedule: object, steps: object, at: int) -> float | 
 
 
 def shares(sampler: str, schedule: object, steps: object) -> list[float]:
-    """Which share of the timesteps is done when each step begins."""
+    """Which share of the timesteps is done when each step begins; none where the schedule has not so many steps."""
     if sampler not in SAMPLERS or not isinstance(steps, int):
         return []
     spec, table = SAMPLERS[sampler], NoiseTable.ldm()
     name = schedule if isinstance(schedule, str) and schedule in SCHEDULES else spec.default_schedule
-    sigmas = sigmas_for(name, table, steps, drop_penultimate=spec.drop_penultimate)
+    try:
+        sigmas = sigmas_for(name, table, steps, drop_penultimate=spec.drop_penultimate)
+    except UserError:
+        return []
     highest = len(table.sigmas) - 1
     return [(highest - float(table.timestep(sigma, "interpolate"))) / (highest + 1) for sigma in sigmas if sigma > 0]
 
