@@ -5,7 +5,8 @@ what came out is measured. Prints a table and one JSON line.
 learnt: of pictures of the new object, in all styles and on backgrounds that were and were not trained on, the share
 whose nearest neighbour among all pictures of the vocabulary and of the new object, by `bench.features`, shows it.
 kept: the share of the base vocabulary's pictures that come out right with what was learnt in place and the new word
-not said, in relation to the same share before. edges: of a ControlNet, how many edges of the hint are in the picture
+not said, in relation to the same share before; lost and won are the pictures that are right only before, or only
+afterwards. edges: of a ControlNet, how many edges of the hint are in the picture
 (F1 within a pixel), with it and without.
 """
 
@@ -87,10 +88,10 @@ class Judge:
         self.cases = [Case(p, COLOURS[i % len(COLOURS)], "en", 1000 + i) for i, p in enumerate(chosen)]
 
     @cache  # noqa: B019
-    def base(self, count: int) -> tuple[float, float]:
-        """Both shares of the model as it was."""
+    def base(self, count: int) -> tuple[float, NDArray[np.bool_]]:
+        """Of the model as it was: how often it draws the new object, and what of its vocabulary it draws right."""
         model = library.load("builtin", place())
-        return self.learnt(model, "", count)[0], self.kept(model, "")[0]
+        return self.learnt(model, "", count)[0], self.right(model, "")[0]
 
     def nearest(self, picture: Pixels) -> int:
         return int(self.objects[int(np.argmax(self.features @ describe(picture)))])
@@ -106,11 +107,11 @@ class Judge:
         pictures = drawn(model, prompts, 5000)
         return float(np.mean([self.nearest(p) == wanted for p in pictures])), pictures
 
-    def kept(self, model: Model, before: str) -> tuple[float, list[Pixels]]:
-        """The share of the base's pictures that show what was asked for."""
+    def right(self, model: Model, before: str) -> tuple[NDArray[np.bool_], list[Pixels]]:
+        """Which of the vocabulary's pictures show what was asked for."""
         pictures = drawn(model, [before + case.prompt(self.data) for case in self.cases], 1000)
         wanted = [self.data.pictures[case.picture].object for case in self.cases]
-        return float(np.mean([self.nearest(p) == w for p, w in zip(pictures, wanted, strict=True)])), pictures
+        return np.array([self.nearest(p) == w for p, w in zip(pictures, wanted, strict=True)]), pictures
 
 
 def vocabulary(data: EmojiSet, folder: Path) -> Path:
@@ -202,8 +203,10 @@ def measure(name: str, judge: Judge, out: Path, count: int, *, train: bool) -> d
     model = placed(lesson, out)
     figures["learnt_before"], was = judge.base(count)
     figures["learnt"], new = judge.learnt(model, lesson.before, count)
-    now, old = judge.kept(model, lesson.before)
-    figures |= {"base_before": was, "base_after": now, "kept": now / max(was, 1e-9)}
+    now, old = judge.right(model, lesson.before)
+    figures |= {"base_before": float(was.mean()), "base_after": float(now.mean()),
+                "kept": float(now.mean() / max(was.mean(), 1e-9)), "lost": int((was & ~now).sum()),
+                "won": int((now & ~was).sum())}  # fmt: skip
     sheet([*new, *old], out / f"{name}.png")
     return figures
 
@@ -214,7 +217,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("data/emoji"))
     parser.add_argument("--out", type=Path, default=Path("outputs/bench-train"))
     parser.add_argument("--count", type=int, default=40, help="pictures of the new object")
-    parser.add_argument("--base", type=int, default=64, help="objects of the vocabulary that are drawn again")
+    parser.add_argument("--base", type=int, default=10_000, help="at most so many objects of the vocabulary")
     parser.add_argument("--no-train", action="store_true", help="measure what is in --out")
     options = parser.parse_args()
     if unknown := [name for name in options.methods if name not in LESSONS]:

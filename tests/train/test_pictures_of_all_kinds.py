@@ -49,6 +49,7 @@ def test_all_modes_and_sizes_are_learnt_from(folder: Path, capsys: pytest.Captur
     told = capsys.readouterr().err
     assert all(name in told for name in ("half.png", "header.jpg", "none.png"))
     assert "3 pictures can't be read and are left out" in told
+    assert "10 of 11 pictures have no caption" in told
     metadata = read(folder / "it.safetensors").metadata
     counted = int(metadata["ss_num_train_images"]), int(metadata["ss_num_validation_images"])
     assert sum(counted) == len(MODES)
