@@ -298,6 +298,18 @@ def test_sentences_around_a_word() -> None:
     assert "newword" in style.said("", Random(1))
 
 
+def test_of_a_picture_whose_caption_is_dropped_nothing_is_said(folder: Path) -> None:
+    """Not even a sentence around the word."""
+    data = Dataset(subsets=(Subset(image_dir=folder, caption_dropout_rate=0.5),), batch_size=3, resolution=64)
+    lesson = Lesson(Schedule((gathered(data),), seed=0), 20, Objective(), Noising())
+    training = EmbeddingTraining(model(), EmbeddingOptions(token="other"), 0)
+    one = FineTuneTask(training.model, training, lesson)
+    _, items = lesson.schedule.at(0)
+    said = [caption for step in range(20) for caption in one.captions(items, step, 1)]
+    assert all(caption == "" or "other" in caption for caption in said)
+    assert 15 < said.count("") < 45
+
+
 def test_the_start_token_does_not_learn_in_custom_diffusion(folder: Path) -> None:
     one = task("custom", folder)
     with one.applied():

@@ -26,7 +26,7 @@ from fromnoise.text.encode import Encoded, match_chunks
 from fromnoise.text.prompt_weights import Piece
 from fromnoise.text.tokenizer import Tokenizer
 from fromnoise.train.data.batches import Item, Schedule
-from fromnoise.train.data.captions import Moment, spoken
+from fromnoise.train.data.captions import Moment, dropped, spoken
 from fromnoise.train.data.openers import Openers
 from fromnoise.train.data.pictures import Cut
 from fromnoise.train.emoji import philox
@@ -238,9 +238,11 @@ class FineTuneTask:
         now, lesson = Moment(step, self.lesson.steps, epoch), self.lesson
         found = []
         for i, item in enumerate(items):
-            random = Random(f"{lesson.seed}/say/{step}/{i}")
-            caption = spoken(item.example.caption, item.example.subset, random, now)
-            found.append(caption if item.example.regular else self.trainable.said(caption, random))
+            key, rules = f"{lesson.seed}/say/{step}/{i}", item.example.subset
+            random = Random(key)
+            caption = spoken(item.example.caption, rules, random, now)
+            silent = item.example.regular or dropped(rules, Random(key), now)  # the first that is drawn
+            found.append(caption if silent else self.trainable.said(caption, random))
         return found
 
     def drawn(self, pictures: Sequence[EncodedPicture], step: int) -> Tensor:

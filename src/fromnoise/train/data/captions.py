@@ -84,13 +84,12 @@ def spoken(
     if rules.caption_suffix:
         caption = f"{caption} {rules.caption_suffix}"
     if dropped(rules, random, now):
-        caption = ""
-    else:
-        caption = chosen(caption, random) if rules.enable_wildcard else caption.split("\n")[0]
-        if rules.shuffle_caption or rules.token_warmup_step or rules.caption_tag_dropout_rate:
-            caption = ", ".join(varied(caption, rules, random, now))
-        if rules.secondary_separator:
-            caption = caption.replace(rules.secondary_separator, rules.caption_separator)
+        return ""
+    caption = chosen(caption, random) if rules.enable_wildcard else caption.split("\n")[0]
+    if rules.shuffle_caption or rules.token_warmup_step or rules.caption_tag_dropout_rate:
+        caption = ", ".join(varied(caption, rules, random, now))
+    if rules.secondary_separator:
+        caption = caption.replace(rules.secondary_separator, rules.caption_separator)
     return replacements.applied(caption, random)
 
 
