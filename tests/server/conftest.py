@@ -38,6 +38,10 @@ class Few:
     def any(self) -> bool:
         return bool(self.users or self.tokens)
 
+    @property
+    def changes(self) -> int:
+        return hash((*self.users.items(), *self.tokens.items()))
+
 
 @dataclass
 class Served:

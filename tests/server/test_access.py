@@ -8,7 +8,7 @@ from argon2 import PasswordHasher
 from starlette.requests import HTTPConnection
 
 from fromnoise.errors import UserError
-from fromnoise.server.access import COOKIE, LOCAL, Access, Account, Identity, digest, hashed, new_token
+from fromnoise.server.access import COOKIE, LOCAL, REMEMBERED, Access, Account, Identity, digest, hashed, new_token
 from fromnoise.server.errors import ApiError
 from fromnoise.server.limits import Limiter, Rate
 
@@ -30,6 +30,10 @@ class Few:
 
     def any(self) -> bool:
         return bool(self.users or self.tokens)
+
+    @property
+    def changes(self) -> int:
+        return hash((*self.users.items(), *self.tokens.items()))
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +63,22 @@ def test_with_accounts_this_machine_must_say_who_it_is(few: Few) -> None:
     with pytest.raises(ApiError, match="say who you are") as refused:
         Access.to(few).who(connection("127.0.0.1"))
     assert refused.value.status == 401
+
+
+def test_who_called_a_moment_ago_is_known_until_something_changes() -> None:
+    now, few = [100.0], Few({}, {digest(TOKEN): Identity("bob")})
+    access = Access.to(few)
+    access.clock = lambda: now[0]
+    bob, nobody = connection(authorization=f"Bearer {TOKEN}"), connection(authorization="Bearer other")
+    assert access.known(bob) is None, "nobody has looked yet"
+    assert access.who(bob) == access.known(bob) == Identity("bob")
+    assert access.known(nobody) is None
+    assert access.known(connection("10.0.0.8", authorization=f"Bearer {TOKEN}")) is None
+    now[0] += REMEMBERED + 0.1
+    assert access.known(bob) is None, "another process may have changed something"
+    access.who(bob)
+    few.tokens.clear()
+    assert access.known(bob) is None, "his token is no token any more"
 
 
 def test_a_token_a_session_and_a_password(few: Few) -> None:

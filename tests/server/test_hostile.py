@@ -428,6 +428,13 @@ def test_sockets_that_flood(address: tuple[str, int]) -> None:
         one.close()
 
 
+def test_sockets_outlast_the_time_for_heads(address: tuple[str, int]) -> None:
+    with connect(f"ws://{address[0]}:{address[1]}/api/v1/ws") as talking:
+        assert json.loads(talking.recv(timeout=20))["event"] == "here"
+        with pytest.raises(TimeoutError):  # it is silent, and stays open
+            talking.recv(timeout=3 * patience.HEAD)
+
+
 def test_bodies_that_do_not_come_are_not_waited_for(address: tuple[str, int]) -> None:
     lines = (
         "POST /sdapi/v1/txt2img HTTP/1.1",

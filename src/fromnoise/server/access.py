@@ -12,7 +12,9 @@ import hmac
 import ipaddress
 import secrets
 import threading
+import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Literal, Protocol
@@ -34,6 +36,8 @@ HASHER = PasswordHasher()  # argon2id with the parameters of RFC 9106's second r
 SHORTEST_PASSWORD = 8
 TOGETHER = 2  # passwords that are checked at once
 MOST_PROVEN = 1000  # that need not be checked again: clients of AUTOMATIC1111 send theirs with every call
+REMEMBERED = 1.0  # seconds that who called is known without a look; what other processes change counts after them
+MOST_REMEMBERED = 1000
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,11 @@ class Accounts(Protocol):
         """Whether there is a user or a token at all."""
         ...
 
+    @property
+    def changes(self) -> int:
+        """How often this process has changed something."""
+        ...
+
 
 @cache
 def nobodys() -> str:
@@ -96,6 +105,25 @@ def hashed(password: str) -> str:
     return HASHER.hash(password)
 
 
+Shown = tuple[str, bytes]  # an address, and the digest of what was shown from there
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Somebody who called a moment ago."""
+
+    who: Identity
+    until: float
+    changes: int  # of the accounts, when they were looked at
+
+
+def shown(connection: HTTPConnection) -> Shown:
+    """What tells who calls; no secret is kept."""
+    headers = connection.headers
+    told = f"{headers.get('authorization', '')}\0{headers.get('cookie', '')}"
+    return connection.client.host if connection.client else "", hashlib.sha256(told.encode("utf-8", "replace")).digest()
+
+
 @dataclass
 class Access:
     """Tells who calls. Without accounts only this machine may, and is the administrator."""
@@ -105,12 +133,30 @@ class Access:
     proven: OrderedDict[bytes, None] = field(default_factory=OrderedDict)  # passwords that were right, by `mark`
     key: bytes = field(default_factory=secrets.token_bytes)  # of `mark`, known to nobody
     turns: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(TOGETHER))
+    recent: OrderedDict[Shown, Seen] = field(default_factory=OrderedDict)
+    clock: Callable[[], float] = time.monotonic
 
     @classmethod
     def to(cls, accounts: Accounts) -> "Access":
         return cls(accounts, Limiter(FAILURES))
 
+    def known(self, connection: HTTPConnection) -> Identity | None:
+        """Who calls, if the same was shown a moment ago; waits for nothing."""
+        seen = self.recent.get(shown(connection))
+        if seen is None or seen.until < self.clock() or seen.changes != self.accounts.changes:
+            return None
+        return seen.who
+
     def who(self, connection: HTTPConnection) -> Identity:
+        """ApiError 401 for whoever can't say, 429 for whoever guesses."""
+        changes = self.accounts.changes
+        found = self.looked_up(connection)
+        self.recent[shown(connection)] = Seen(found, self.clock() + REMEMBERED, changes)
+        while len(self.recent) > MOST_REMEMBERED:
+            self.recent.popitem(last=False)
+        return found
+
+    def looked_up(self, connection: HTTPConnection) -> Identity:
         """ApiError 401 for whoever can't say, 429 for whoever guesses."""
         address = connection.client.host if connection.client else ""
         scheme, _, given = connection.headers.get("authorization", "").partition(" ")

@@ -1,8 +1,10 @@
 """Users and their tokens in the database: who may call a server that others can reach."""
 
 import re
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,13 +44,23 @@ class Token:
     expires: float | None
 
 
-@dataclass(frozen=True)
+@dataclass
 class Users:
     """The tables `users` and `tokens`, and tokens of the command line."""
 
     database: Database
     known: dict[str, Identity] = field(default_factory=dict)  # by digest
     clock: Callable[[], float] = field(default=time.time)
+    changes: int = 0  # that this process has made
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @contextmanager
+    def changing(self) -> Iterator[Connection]:
+        """A transaction, after which nobody is believed to be who they were."""
+        with self.database.writing() as connection:
+            yield connection
+        with self.lock:
+            self.changes += 1
 
     # what `Access` asks
 
@@ -95,7 +107,7 @@ class Users:
         user = User(name, role, self.clock(), pictures_a_day, size)
         row = {"name": name, "role": role, "password": hashed(password), "created": user.created,
                "pictures_a_day": pictures_a_day, "bytes": size}  # fmt: skip
-        with self.database.writing() as connection:
+        with self.changing() as connection:
             if connection.execute(select(USERS.c.name).where(USERS.c.name == name)).first():
                 raise UserError(f"there is a user {name!r} already")
             connection.execute(insert(USERS).values(row))
@@ -104,13 +116,13 @@ class Users:
     def remove(self, name: str) -> None:
         """Forget a user and their tokens; their pictures stay. UserError."""
         self.get(name)
-        with self.database.writing() as connection:
+        with self.changing() as connection:
             connection.execute(delete(USERS).where(USERS.c.name == name))
 
     def set_password(self, name: str, password: str) -> None:
         """Change a password; who is logged in is logged out, tokens of programs stay. UserError."""
         self.get(name)
-        with self.database.writing() as connection:
+        with self.changing() as connection:
             connection.execute(update(USERS).where(USERS.c.name == name).values(password=hashed(password)))
             connection.execute(delete(TOKENS).where(TOKENS.c.user == name, TOKENS.c.session))
 
@@ -118,7 +130,7 @@ class Users:
         """UserError."""
         self.get(name)
         values = {"role": role, "pictures_a_day": pictures_a_day, "bytes": size}
-        with self.database.writing() as connection:
+        with self.changing() as connection:
             connection.execute(update(USERS).where(USERS.c.name == name).values(values))
         return self.get(name)
 
@@ -131,7 +143,7 @@ class Users:
         span = SESSION if session else None if days is None else days * DAY
         row = {"digest": digest(token), "user": name, "label": label[:200].replace("\0", ""), "session": session,
                "created": now, "expires": None if span is None else now + span}  # fmt: skip
-        with self.database.writing() as connection:
+        with self.changing() as connection:
             connection.execute(delete(TOKENS).where(TOKENS.c.expires < now))
             count = select(func.count()).select_from(TOKENS).where(TOKENS.c.user == name)
             if connection.execute(count).scalar_one() >= MOST_TOKENS:
@@ -149,13 +161,13 @@ class Users:
         """Forget a token of a user's by its id; whether there was one."""
         if len(token) != 16 or not token.isalnum():
             return False
-        with self.database.writing() as connection:
+        with self.changing() as connection:
             found = (TOKENS.c.user == name, TOKENS.c.digest.startswith(token, autoescape=True))
             return connection.execute(delete(TOKENS).where(*found)).rowcount > 0
 
     def end_session(self, token: str) -> None:
         """Forget the token that a browser shows."""
-        with self.database.writing() as connection:
+        with self.changing() as connection:
             connection.execute(delete(TOKENS).where(TOKENS.c.digest == digest(token), TOKENS.c.session))
 
     # how much somebody may have

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, cast
 
 from fastapi import Depends, Request
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 
 from fromnoise.engine import shelves
@@ -119,19 +120,26 @@ def context(connection: HTTPConnection) -> Context:
     return cast(Context, connection.app.state.context)
 
 
-def identity(request: Request) -> Identity:
+async def here(request: Request) -> Context:
+    """The same for routes; a coroutine, as FastAPI would look it up in a thread otherwise."""
+    return context(request)
+
+
+async def identity(connection: HTTPConnection) -> Identity:
     """Who calls. ApiError 401."""
-    return context(request).access.who(request)
+    access = context(connection).access
+    known = access.known(connection)
+    return known if known is not None else await run_in_threadpool(access.who, connection)
 
 
-def administrator(request: Request) -> Identity:
+async def administrator(request: Request) -> Identity:
     """Who calls, and is an administrator. ApiError 403."""
-    who = identity(request)
+    who = await identity(request)
     if not who.is_admin:
         raise ApiError(403, "forbidden", "only an administrator may do that")
     return who
 
 
-Here = Annotated[Context, Depends(context)]
+Here = Annotated[Context, Depends(here)]
 Who = Annotated[Identity, Depends(identity)]
 Admin = Annotated[Identity, Depends(administrator)]

@@ -86,7 +86,8 @@ class Guard:
         if scope["type"] == "websocket":
             await self.app(scope, receive, send)
             return
-        limited = Limited(receive, self.policy.body_limit)
+        expected = "content-length" in headers or "transfer-encoding" in headers  # RFC 9112, section 6.3
+        limited = Limited(receive, self.policy.body_limit, expected=expected)
         try:
             await self.app(scope, limited, with_headers(send, limited, scope))
         except (TooLarge, TooSlow) as error:
@@ -98,6 +99,8 @@ class Guard:
     def refusal(self, scope: Scope, headers: Headers) -> tuple[int, str, str] | None:
         """Status, kind and words; None for a call that may go on."""
         host = headers.get("host", "")
+        if len(headers.getlist("host")) > 1:  # RFC 9112, section 3.2
+            return 400, "host", "one Host header, please"
         if not self.policy.host_allowed(host):
             return 403, "host", "this server does not answer to that name; start it with --host-name NAME to allow it"
         changes = scope["type"] == "websocket" or scope["method"] not in SAFE
@@ -133,14 +136,14 @@ class TooSlow(ApiError):
 class Limited:
     """`receive`, counting what has come and how long it takes."""
 
-    def __init__(self, receive: Receive, limit: int) -> None:
+    def __init__(self, receive: Receive, limit: int, *, expected: bool) -> None:
         self.receive, self.limit, self.left = receive, limit, limit
-        self.answered, self.more = False, True
+        self.answered, self.more = False, expected
         self.until = time.monotonic() + LONGEST
         self.error: ApiError | None = None
 
     async def __call__(self) -> Message:
-        if not self.more:  # what comes now is that the client has gone
+        if not self.more:  # what comes now is that there is no body, or that the client has gone
             return await self.receive()
         try:
             message = await asyncio.wait_for(self.receive(), min(PATIENCE, self.until - time.monotonic()))

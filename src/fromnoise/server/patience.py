@@ -14,6 +14,7 @@ HEAD = 20.0  # seconds for the first line and the headers of a request
 KEPT_ALIVE = 30.0  # seconds between requests of one connection
 CONNECTIONS = 2000  # and tasks, at once; more are answered with 503
 MESSAGE = 1 << 16  # bytes of a message of a WebSocket
+LONGEST_HEAD = 1 << 16  # bytes of the first line and the headers
 
 
 class PatientProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # chosen when uvicorn is imported
@@ -22,14 +23,20 @@ class PatientProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # ch
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self.alarm: asyncio.TimerHandle | None = self.loop.call_later(HEAD, self.tired)
+        self.head = 0  # bytes that came of a request of which there is no cycle yet
 
     def data_received(self, data: bytes) -> None:
         before = self.cycle
         super().data_received(data)
         if self.cycle is not before:
+            self.head = 0
             self.calm()
-        elif self.alarm is None and (before is None or before.response_complete):
-            self.alarm = self.loop.call_later(HEAD, self.tired)
+        elif self.transport.get_protocol() is self and (before is None or before.response_complete):
+            self.head += len(data)
+            if self.head > LONGEST_HEAD:  # httptools takes any number of headers
+                self.tired()
+            elif self.alarm is None:
+                self.alarm = self.loop.call_later(HEAD, self.tired)
 
     def handle_websocket_upgrade(self, *event: Any) -> None:
         self.calm()
@@ -54,5 +61,5 @@ def configured(app: ASGIApp, host: str, port: int, *, grace: int | None = None) 
     return uvicorn.Config(
         app, host=host, port=port, log_level="warning", server_header=False, http=PatientProtocol,
         limit_concurrency=CONNECTIONS, timeout_keep_alive=round(KEPT_ALIVE), ws_max_size=MESSAGE,
-        h11_max_incomplete_event_size=1 << 16, timeout_graceful_shutdown=grace,
+        h11_max_incomplete_event_size=LONGEST_HEAD, timeout_graceful_shutdown=grace,
     )  # fmt: skip

@@ -14,7 +14,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from fromnoise.errors import without_folders
 from fromnoise.jobs.job import FINISHED, SPOKEN, Event
-from fromnoise.server.context import Context, Here, Who, context
+from fromnoise.server.context import Context, Here, Who, context, identity
 from fromnoise.server.errors import ApiError
 from fromnoise.server.guard import POLICY_VIOLATION
 from fromnoise.server.strict import StrictRoute
@@ -123,7 +123,7 @@ async def follow_socket(
     """The same as messages of a WebSocket: JSON with `event`, `number` (but for previews and `here`), `job`, ..."""
     here = context(socket)
     try:
-        who = await asyncio.to_thread(here.access.who, socket)
+        who = await identity(socket)
     except ApiError as error:
         await socket.close(POLICY_VIOLATION, str(error)[:120])
         return

@@ -105,7 +105,7 @@ def fields(picture: Picture) -> dict[str, Any]:
     return own | more | {"name": picture.path, "tags": list(picture.tags), "loras": list(picture.loras)}
 
 
-def wanted(
+async def wanted(
     here: Here,
     who: Who,
     words: Annotated[str, Query(max_length=2000, description='All of them; "in a row", -without, begin*')] = "",
