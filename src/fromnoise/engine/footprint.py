@@ -32,6 +32,7 @@ TOKENS = 77
 def demand(facts: ModelFacts, placement: Placement, width: int, height: int) -> Demand:
     """What a model takes for pictures of that size (pixels), in its numbers; takes about a second the first time."""
     size, decoding = placement.dtype.itemsize, vae_dtype(placement.dtype).itemsize
+    on_device = placement.device.type in ("cuda", "xpu")  # where the next part is on its way while one is used
     with torch.device("meta"):
         unet, vae = UNet(facts.unet), AutoencoderKL(facts.vae or SD_VAE)
         encoders = [CLIPText(config) for config in facts.text]
@@ -44,7 +45,7 @@ def demand(facts: ModelFacts, placement: Placement, width: int, height: int) -> 
             unet=numbers(unet) * size,
             text=sum(numbers(encoder) for encoder in encoders) * size,
             vae=numbers(vae) * decoding,
-            largest=max(parameter.numel() for parameter in unet.parameters()) * size,
+            largest=max(parameter.numel() for parameter in unet.parameters()) * size * (1 + on_device),
             call=peak(lambda: unet(x, time, context, y)) * size,
             whole=peak(lambda: vae.decode(latents)) * decoding,
             strips=peak(lambda: vae_strips.decode(vae, latents)) * decoding,

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from fromnoise.checkpoints.load import convert_layer
 from fromnoise.engine.memory import Placement, Plan, release, tighter
+from fromnoise.engine.streaming import Ahead, carrier
 from fromnoise.nn.ops import Embedding, Fetching
 from fromnoise.nn.quantized import Quantized
 
@@ -24,6 +25,7 @@ class Residence:
     placement: Placement
     plan: Plan = field(default_factory=Plan)
     alone: bool = False  # the U-Net's weights are away, for the autoencoder
+    ahead: Ahead | None = None  # brings the U-Net's that wait
 
     def __post_init__(self) -> None:
         networks = (self.unet, *self.text, self.vae)
@@ -47,7 +49,11 @@ class Residence:
         self.alone = False
         dtype = self.placement.dtype
         size = sum(ready_size(parameter.data, dtype) for parameter in self.unet.parameters())
+        if self.ahead is not None:
+            self.ahead.close()
         self.keep(self.unet, dtype, share * size, self.placement.channels_last)
+        most = max((parameter.numel() for parameter in self.unet.parameters()), default=0)
+        self.ahead = Ahead(self.unet, self.waiting, carrier(self.placement.device), most) if share < 1 else None
 
     def for_drawing(self) -> None:
         """The U-Net is about to work."""
@@ -86,13 +92,29 @@ class Residence:
             if isinstance(layer, Embedding):
                 layer.ready = dtype
             for name, parameter in list(layer.named_parameters(recurse=False)):
-                if parameter.data_ptr() != self.stored[layer, name].data_ptr():
+                if not same(parameter.data, self.stored[layer, name]):
                     layer.register_parameter(name, nn.Parameter(self.stored[layer, name], requires_grad=False))
+
+    def waiting(self, layer: Fetching) -> list[str]:
+        """The parameters of a layer that are still in its file and can be brought from there."""
+        here = self.placement.device.type == "cpu"
+        return [
+            name
+            for name, parameter in layer.named_parameters(recurse=False)
+            if same(parameter.data, self.stored[layer, name]) and (here or type(parameter.data) is Tensor)
+        ]
 
     def may_wait(self, layer: nn.Module) -> bool:
         """Whether a layer fetches its weights at each use; embeddings do where all is in the same memory."""
         here = self.placement.device.type == "cpu"
         return isinstance(layer, Fetching) or (here and isinstance(layer, Embedding))
+
+
+def same(one: Tensor, other: Tensor) -> bool:
+    """Whether two tensors are in the same place in memory."""
+    if isinstance(one, Quantized) and isinstance(other, Quantized):
+        return all(a.data_ptr() == b.data_ptr() for a, b in zip(one.stored, other.stored, strict=True))
+    return one.device == other.device and one.data_ptr() == other.data_ptr()
 
 
 def ready_size(tensor: Tensor, dtype: torch.dtype) -> int:
