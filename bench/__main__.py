@@ -5,7 +5,7 @@
 
 Prints medians, ratios, the share of the measured matrix peak, memory, and one JSON line; `--keep` adds the line to
 `bench/results.jsonl` and makes `bench/RESULTS.md` anew. `python -m bench.builtin` measures the built-in model,
-`python -m bench serve` a server under load.
+`python -m bench serve` a server under load, `python -m bench doctor` what is foretold beside what it takes.
 """
 
 import argparse
@@ -28,6 +28,10 @@ def main() -> int:
         from bench import serving
 
         return serving.main(sys.argv[2:])
+    if sys.argv[1:2] == ["doctor"]:
+        from bench import foretelling
+
+        return foretelling.main(sys.argv[2:])
     options = arguments()
     names = [options.ours, *filter(None, options.against.split(","))]
     unknown = [name for name in names if name not in CONTENDERS]

@@ -56,9 +56,9 @@ class Speeds:
     unet: dict[str, float]
     decoder: float
 
-    def seconds(self, cost: Cost) -> float:
-        """For one picture of STEPS steps."""
-        return STEPS * CALLS * cost.unet / self.unet[cost.pieces] + cost.decoder / self.decoder
+    def seconds(self, cost: Cost, steps: int = STEPS) -> float:
+        """For one picture."""
+        return steps * CALLS * cost.unet / self.unet[cost.pieces] + cost.decoder / self.decoder
 
 
 @dataclass(frozen=True)
