@@ -35,6 +35,10 @@ CONTENDERS = {
     contender.name: contender
     for contender in (
         Contender("fromnoise", "as it comes from launch.py", "ours:prepare", environment=KEEP_MEMORY),
+        Contender(
+            "fromnoise-reuse", "all of the network at every third step alone (picture, with its PSNR)",
+            "ours:prepare", {"reuse": True}, KEEP_MEMORY,
+        ),
         Contender("fromnoise-float32", "the same in float32", "ours:prepare", {"dtype": "float32"}, KEEP_MEMORY),
         Contender("fromnoise-strips", "decode strip by strip", "ours:prepare", {"strips": True}, KEEP_MEMORY),
         Contender("diffusers", "bfloat16, channels-last", "peer_diffusers:prepare", {"channels_last": True}),

@@ -4,12 +4,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from bench.contenders import Work
 from bench.work import SIZES, Job, Size, randomise
@@ -23,6 +24,7 @@ from fromnoise.engine.generate import generate
 from fromnoise.engine.library import Model
 from fromnoise.engine.memory import DTYPES, Placement, Plan, vae_dtype
 from fromnoise.engine.recipe import Recipe
+from fromnoise.engine.recipe_guidance import StepReuse
 from fromnoise.engine.residence import Residence
 from fromnoise.nn import kernels, ops
 from fromnoise.nn.clip import CLIPText
@@ -31,10 +33,11 @@ from fromnoise.nn.vae import AutoencoderKL
 from fromnoise.sampling.guidance import Cond, NetworkCall
 from fromnoise.sampling.parametrization import eps_scalings
 from fromnoise.sampling.schedules import NoiseTable
+from fromnoise.train.autoencoder import psnr
 
 
-def prepare(job: Job, *, dtype: str | None = None, strips: bool = False) -> Work:
-    """The job with networks in `dtype`, by default the job's."""
+def prepare(job: Job, *, dtype: str | None = None, strips: bool = False, reuse: bool = False) -> Work:
+    """The job with networks in `dtype`, by default the job's; decoding in strips, or pictures with step reuse."""
     from bench.contenders import rewriting, switching
 
     job = replace(job, dtype=dtype or job.dtype)
@@ -45,6 +48,10 @@ def prepare(job: Job, *, dtype: str | None = None, strips: bool = False) -> Work
     if strips and job.task == "decode":
         return decode(job, strips=True)
     kernels.keep_in(settings.read().kernels or Path(tempfile.gettempdir()) / "kernels")
+    if reuse:
+        if job.task != "picture":
+            raise ValueError(f"step reuse is of whole pictures, not of {job.task}")
+        return picture(job, StepReuse())
     return {
         "step": step, "batch": step, "attention": attention, "decode": decode, "picture": picture, "text": text,
         "load": load, "memory": memory, "train": train,
@@ -129,7 +136,8 @@ def text(job: Job) -> Work:
     return work
 
 
-def picture(job: Job) -> Work:
+def picture(job: Job, reuse: StepReuse | None = None) -> Work:
+    """With step reuse each also tells how near it is to the one without, in decibels."""
     size = SIZES[job.size]
     model = random_model(size, DTYPES[job.dtype])
     recipe = Recipe.make(
@@ -137,11 +145,20 @@ def picture(job: Job) -> Work:
         sampler="euler",
     )  # fmt: skip
     recipes = [recipe.but(seed=seed) for seed in range(job.batch)]
+    exact = None if reuse is None else pixels(model, recipes)
+    asked = recipes if reuse is None else [one.but(step_reuse=reuse.model_dump()) for one in recipes]
 
-    def work() -> None:
-        list(generate(model, recipes))
+    def work() -> Mapping[str, float]:
+        made = pixels(model, asked)
+        return {} if exact is None else {"PSNR in dB": psnr(made, exact)}
 
     return work
+
+
+def pixels(model: Model, recipes: Sequence[Recipe]) -> Tensor:
+    """The pictures of recipes (b h w 3) in [-1, 1]."""
+    made = {one.index: np.array(one.image) for one in generate(model, recipes)}
+    return torch.from_numpy(np.stack([made[index] for index in range(len(recipes))])).float() / 127.5 - 1
 
 
 def memory(job: Job) -> Work:

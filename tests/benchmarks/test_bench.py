@@ -18,6 +18,12 @@ def test_our_side_of_each_job_runs(task: work.Task) -> None:
     ours.prepare(Job(task, "tiny", "float32", steps=2, batch=2))()
 
 
+def test_step_reuse_tells_how_near_its_pictures_are() -> None:
+    notes = ours.prepare(Job("picture", "tiny", "float32", steps=4, batch=2), reuse=True)()
+    assert notes is not None
+    assert 5 < notes["PSNR in dB"] < 80
+
+
 def line(**changes: object) -> dict[str, object]:
     entries = [
         Entry("fromnoise", 1.0, [2.0, 1.0, 3.0], peak=10**9, private=5 * 10**8),

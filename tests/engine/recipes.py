@@ -89,6 +89,8 @@ def parts(model: type[BaseModel], **given: st.SearchStrategy[Any]) -> st.SearchS
 
 
 def valid(model: type[BaseModel], chosen: dict[str, Any]) -> BaseModel:
+    if chosen.get("step_reuse"):
+        chosen = {**chosen, "controls": (), "guidance": None}  # some of which do not go with it
     try:
         return model(**chosen)
     except ValidationError:

@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from fromnoise.nn import hooks, token_merging
+from fromnoise.nn import hooks, step_reuse, token_merging
 from fromnoise.sampling import (
     guidance_attention,
     guidance_inversion,
@@ -29,9 +29,10 @@ FUNCTIONS: dict[ModuleType, tuple[str, ...]] = {  # that a caller chooses from; 
     guidance_rules: ("rescaled", "projected", "zero_star", "zero_init"),
     guidance_threshold: ("thresholded",),
     hooks: (),
+    step_reuse: (),
     token_merging: (),
 }
-INNER = ("Matching", "Site")
+INNER = ("Kept", "Matching", "Remembered", "Site")
 
 
 @pytest.fixture(scope="module")

@@ -144,6 +144,9 @@ OURS = {
     'FreeU, b1, b2, s1, s2: on, or "1.3, 1.4, 0.9, 0.2".': (
         'FreeU 的 b1、 b2、 s1、 s2： on， 或 "1.3, 1.4, 0.9, 0.2"。'
     ),
+    'Step reuse (DeepCache), for speed: all of the network at every third step alone: on, or "3, blocks=2".': (
+        '步间复用（DeepCache）， 加快生成： 每三步 才 完整运行网络： on， 或 "3, blocks=2"。'
+    ),
     "Token merging, for speed: the share of tokens done without, 0.5.": (
         "Token 合并， 加快生成： 省去的比例， 如 0.5。"
     ),

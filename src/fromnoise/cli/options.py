@@ -383,6 +383,16 @@ class Order:
         str | None,
         option(GUIDING, say("Token merging, for speed: the share of tokens done without, 0.5."), metavar="SETTINGS"),
     ] = None
+    step_reuse: Annotated[
+        str | None,
+        option(
+            GUIDING,
+            say(
+                'Step reuse (DeepCache), for speed: all of the network at every third step alone: on, or "3, blocks=2".'
+            ),
+            metavar="SETTINGS",
+        ),
+    ] = None
     seamless: Annotated[
         str | None,
         option(GUIDING, say("Pictures that tile: on, or y=off for left and right alone."), metavar="SETTINGS"),

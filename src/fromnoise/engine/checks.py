@@ -15,6 +15,7 @@ from fromnoise.engine.vae_family import SPACES
 from fromnoise.engine.vae_pairing import settled
 from fromnoise.errors import UserError
 from fromnoise.nn.hooks import transformer_blocks
+from fromnoise.nn.step_reuse import most_blocks
 from fromnoise.text.prompt_source import read_source
 
 OF_TWO_ANSWERS = ("rescale", "projected", "thresholding", "zero_star", "perp_neg", "skip")
@@ -31,6 +32,7 @@ def check(model: Model, recipe: Recipe, refiner: Model | None = None) -> None:
     check_start(recipe)
     check_guidance(model, recipe)
     check_regions(recipe)
+    check_reuse(recipe, *filter(None, (model, refiner)))
     if recipe.init_upscaler is not None:
         check_upscaler(recipe.init_upscaler, model.settings, latent=False)
     if recipe.enlarge is not None and model.facts.task != "upscale":
@@ -106,6 +108,14 @@ def check_regions(recipe: Recipe) -> None:
                 f"<{tag.kind}:{tag.name}> is in a region's prompt: a network acts on the whole picture, so write it in "
                 "the prompt"
             )
+
+
+def check_reuse(recipe: Recipe, *models: Model) -> None:
+    """UserError where a network has not as many blocks as are to run at each step."""
+    for model in models if recipe.step_reuse else ():
+        most = most_blocks(model.unet.config)
+        if recipe.step_reuse and recipe.step_reuse.blocks > most:
+            raise UserError(f"step_reuse: {model.name} has {most + 1} blocks: let at most {most} run at each step")
 
 
 def check_attention(model: Model, name: str, layers: Sequence[str]) -> None:

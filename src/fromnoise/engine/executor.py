@@ -5,7 +5,7 @@ Pictures at different steps, with different samplers and guidance, share a batch
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 import torch
@@ -15,6 +15,7 @@ from fromnoise.engine.blame import all_finite, blamed
 from fromnoise.engine.company import Round, Seat
 from fromnoise.engine.library import Model
 from fromnoise.errors import is_out_of_memory
+from fromnoise.nn.step_reuse import StepReuse
 from fromnoise.nn.unet import guidance_embedding
 from fromnoise.sampling.guidance import NetworkCall, Picture
 from fromnoise.sampling.parametrization import network_input, to_denoised
@@ -90,7 +91,7 @@ class Executor(Generic[Name]):
         for call, (place, size) in zip(calls, seats, strict=True):
             table, taken = batches[-1] if batches else ([], [])
             if not taken or table[0].key != call.key or len(table) != size or place <= taken[-1]:
-                table, taken = [call] * size, []
+                table, taken = [copied(call)] * size, []
                 batches.append((table, taken))
             table[place] = call
             taken.append(place)
@@ -156,3 +157,9 @@ class Executor(Generic[Name]):
             weights = [model.stored(one) for one in ((model.unet,) if told else model.text)]
             raise blamed(model.name, "U-Net" if told else "text encoder", weights, place.dtype)
         return answers
+
+
+def copied(call: NetworkCall) -> NetworkCall:
+    """A copy of `call` that is answered besides it, and keeps nothing of what the network makes there."""
+    attached = tuple(one.copied() if isinstance(one, StepReuse) else one for one in call.cond.attached)
+    return call._replace(cond=replace(call.cond, attached=attached)) if attached else call

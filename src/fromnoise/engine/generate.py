@@ -38,6 +38,7 @@ from fromnoise.engine.profiles import PROFILES
 from fromnoise.engine.recipe import Recipe
 from fromnoise.engine.redraw import Redrawing, with_size
 from fromnoise.engine.start import Start, begun
+from fromnoise.engine.step_reuse import reusing, whole_until
 from fromnoise.sampling.guidance import Picture, drive
 from fromnoise.sampling.resume import Recording, resumable
 from fromnoise.sampling.samplers import Sampler
@@ -147,9 +148,10 @@ class Job:
         if recording is not None:
             if has_momentum(self.recipe):  # which is not recorded: the picture begins anew
                 recording.clear()
+            recording.shorten(whole_until(self.recipe, len(recording.answers)))
             answered = len(recording.answers)
             sampler = resumable(sampler, recording)
-        guide = preparation.progress.guide
+        guide = reusing(preparation.progress.guide, self.recipe, preparation.progress)
 
         def observe(index: int, x: Tensor, sigma: Tensor, denoised: Tensor) -> None:
             if watch is not None:

@@ -18,6 +18,7 @@ from fromnoise.engine.recipe_guidance import (
     Outpaint,
     Regional,
     Seamless,
+    StepReuse,
     TokenMerging,
 )
 from fromnoise.engine.recipe_networks import MAX_NETWORKS, NetworkUse
@@ -125,6 +126,7 @@ class Recipe(BaseModel):
     regional: Regional | None = Field(None, description="Prompts for parts of the picture.")
     free_u: FreeU | None = Field(None, description="More of the network's backbone, less of its skip connections.")
     token_merging: TokenMerging | None = Field(None, description="Self-attention on fewer tokens, for speed.")
+    step_reuse: StepReuse | None = Field(None, description="Most of the network runs at some steps alone, for speed.")
     seamless: Seamless | None = Field(None, description="Pictures that tile.")
     tiles: TiledDiffusion | None = Field(None, description="Large pictures in tiles that are averaged at each step.")
 
@@ -169,6 +171,10 @@ class Recipe(BaseModel):
             raise ValueError("a refiner and a second pass by another model exclude each other: leave out one of them")
         if self.redraw and (part := next((name for name in NOT_REDRAWN if getattr(self, name)), None)):
             raise ValueError(f"redraw paints all of the start picture anew: leave out {part}")
+        if self.step_reuse and self.controls:
+            raise ValueError("step_reuse leaves out blocks that controls act on: choose one")
+        if self.step_reuse and self.guidance and self.guidance.self_attention:
+            raise ValueError("step_reuse leaves out the block that self_attention reads: choose one")
         if self.boxes and not self.gligen:
             raise ValueError("boxes need a GLIGEN model: give one with --gligen")
         if self.noise and self.noise.index >= self.noise.batch:

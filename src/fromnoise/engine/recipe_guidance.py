@@ -147,6 +147,15 @@ class TokenMerging(Part):
     )
 
 
+class StepReuse(Part):
+    """Step reuse (DeepCache): most of the network runs at some steps alone, for speed."""
+
+    every: int = Field(default=3, ge=2, le=100, description="Of so many evaluations of the network one runs all of it.")
+    blocks: int = Field(
+        default=2, ge=1, le=32, description="How many of its outermost blocks, on either side, run at all of them."
+    )
+
+
 class Seamless(Part):
     """Pictures that tile: opposite edges meet."""
 

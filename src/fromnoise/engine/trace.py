@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from fromnoise.assets.vocabulary import END_OF_WORD
+from fromnoise.engine.executor import copied
 from fromnoise.engine.generate import Step
 from fromnoise.engine.images import to_image
 from fromnoise.engine.library import Model
@@ -80,7 +81,7 @@ class Tracer:
         for call in calls:
             if not call.cond.negative and call.place is None:
                 self.probe = AttentionProbe()
-                return [call._replace(variants=(*call.variants, self.probe))]
+                return [copied(call)._replace(variants=(*call.variants, self.probe))]
         return []
 
     def watch(self, step: Step) -> None:

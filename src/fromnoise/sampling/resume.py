@@ -27,8 +27,11 @@ class Recording:
 
     def clear(self) -> None:
         """Forget them: the picture begins anew."""
-        self.sigmas.clear()
-        self.answers.clear()
+        self.shorten(0)
+
+    def shorten(self, count: int) -> None:
+        """Forget all but the first `count` answers: the picture goes on from there."""
+        del self.sigmas[count:], self.answers[count:]
 
     def tensors(self) -> dict[str, Tensor]:
         """As named tensors, for a safetensors file."""

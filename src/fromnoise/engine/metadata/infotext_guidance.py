@@ -30,6 +30,7 @@ PATHS = (  # parts that are written here
     "regional",
     "free_u",
     "token_merging",
+    "step_reuse",
     "seamless",
     "outpaint",
     "inversion",
