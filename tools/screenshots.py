@@ -3,12 +3,14 @@
     python -m tools.screenshots                 into screenshots/AREA-LANGUAGE-WIDTH-THEME.png
     python -m tools.screenshots create queue    these areas alone
 
-An area that needs something to show makes it with the functions in SCENES. Needs the page built and chromium with CJK
-fonts (Debian: chromium, fonts-noto-cjk).
+An area that needs something to show makes it with the functions in SCENES, each of which is a picture of its own.
+Needs the page built and chromium with CJK fonts (Debian: chromium,
+fonts-noto-cjk).
 """
 
 import argparse
 import json
+import re
 import sys
 import tempfile
 import time
@@ -54,7 +56,7 @@ def send(server: Studio, method: str, path: str, body: object = None) -> dict[st
 
 def areas(page: Page) -> list[str]:
     """The names of all areas, from the navigation."""
-    links = page.locator("nav .link").evaluate_all("all => all.map(one => one.getAttribute('href'))")
+    links = page.locator("nav a.link").evaluate_all("all => all.map(one => one.getAttribute('href'))")
     return [str(link).rpartition("/")[2] for link in links]
 
 
@@ -72,26 +74,65 @@ def take(started: Browser, server: Studio, wanted: list[str], folder: Path) -> l
         page.wait_for_selector("nav .link")
         for area in wanted or areas(page):
             page.goto(f"{server.address}/#/{area}")
-            page.wait_for_load_state("load")
-            page.wait_for_timeout(600)  # pictures come in
-            if area in SCENES:
-                SCENES[area](page)
-            path = folder / f"{area}-{language}-{'wide' if width > 500 else 'phone'}-{theme}.png"
-            page.screenshot(path=path, full_page=width < 500)
-            made.append(path)
+            page.locator(f"nav a.link.router-link-active[href$='/{area}']").wait_for(state="attached")
+            page.locator("main h1, main h2").first.wait_for()
+            look = f"{language}-{'wide' if width > 500 else 'phone'}-{theme}"
+            for name, scene in SCENES.get(area, {area: nothing}).items():
+                scene(page)
+                settled(page)
+                path = folder / f"{name}-{look}.png"
+                page.screenshot(path=path, full_page=width < 500 and page.get_by_role("dialog").count() == 0)
+                made.append(path)
         context.close()
     return made
 
 
+def settled(page: Page) -> None:
+    """Wait until the pictures in sight have come, as far as they come at all."""
+    page.wait_for_timeout(400)
+    for _ in range(20):
+        if page.evaluate("[...document.images].every(one => one.complete || one.loading === 'lazy')"):
+            return
+        page.wait_for_timeout(100)
+
+
+def nothing(page: Page) -> None:
+    """An area as it is."""
+
+
 def create(page: Page) -> None:
-    """With a prompt of every colour, and a control, an image prompt and a region in the lists."""
+    """With a prompt of every colour."""
     page.locator("textarea").first.fill("a (red:1.2) apple, [fog|mist], <lora:ink:0.8>, backlighting")
+
+
+def lists(page: Page) -> None:
+    """A control, an image prompt and a region in Create's lists."""
     sections = page.locator("form.draft details.section")
     for i in range(sections.count() - 1):
         sections.nth(i).locator("summary").first.click()
         if i:
-            sections.nth(i).locator(".body > .row > button").last.click()
-    page.wait_for_timeout(900)
+            sections.nth(i).locator(".body > .stack > .row > button").last.click()
+
+
+def mask(page: Page) -> None:
+    """A mask that is painted on a start picture."""
+    page.get_by_role("button", name=re.compile("Sketch|涂鸦")).first.click()
+    page.locator("canvas.sketch").wait_for()
+
+
+def steps(page: Page) -> None:
+    """A picture with its steps."""
+    page.locator("textarea").first.fill("a red apple")
+    page.locator("textarea").first.press("Control+Enter")
+    page.locator(".time").wait_for(timeout=120_000)
+    page.locator("nav .count").wait_for(state="detached", timeout=120_000)  # nothing is under way any more
+
+
+def more(page: Page) -> None:
+    """What a phone has behind its bar."""
+    button = page.locator("nav .more")
+    if button.is_visible():
+        button.click()
 
 
 def queue(page: Page) -> None:
@@ -127,8 +168,14 @@ def grids(page: Page) -> None:
     page.wait_for_timeout(400)
 
 
-# What an area shows besides its first sight: dialogs to open, texts to type, ...
-SCENES: dict[str, Callable[[Page], None]] = {"create": create, "queue": queue, "grids": grids}
+# What is done in an area before a picture of it is taken, one after the other: dialogs to open, texts to type, ...
+SCENES: dict[str, dict[str, Callable[[Page], None]]] = {
+    "create": {"create": create, "create-lists": lists, "create-sketch": mask},
+    "how": {"how": steps},
+    "queue": {"queue": queue},
+    "grids": {"grids": grids},
+    "accounts": {"accounts": nothing, "more": more},
+}
 
 
 def main(arguments: list[str]) -> int:

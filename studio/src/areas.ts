@@ -9,6 +9,8 @@ export interface Area {
   /** Its place in the navigation, from 1. */
   order: number
   load: () => Promise<{ default: Component }>
+  /** Whether it is in the bar of a phone; all others are behind More. */
+  main?: boolean
   /** Whether only administrators have it. */
   admin?: boolean
   /** Further addresses below its own, such as '/gallery/:picture', shown by the same component. */

@@ -16,3 +16,15 @@ export const router = createRouter({
     { path: '/:rest(.*)*', component: () => import('./Nowhere.vue') },
   ],
 })
+
+// vue-router hears of other addresses only once the first area has come: one that is asked for before that is gone to then
+let asked: string | null = null
+const heard = (): void => void (asked = location.hash.slice(1))
+addEventListener('popstate', heard)
+void router
+  .isReady()
+  .catch(() => undefined) // onError tells
+  .then(() => {
+    removeEventListener('popstate', heard)
+    if (asked !== null) return router.replace(asked || '/')
+  })

@@ -1,6 +1,7 @@
 """Work other than pictures: larger ones, hints, checks, captions; with progress, stopped when asked."""
 
 import hashlib
+import io
 import threading
 from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
@@ -23,7 +24,9 @@ from fromnoise.jobs.queue import Queue
 from fromnoise.jobs.station import Station
 from fromnoise.jobs.worker.easel import Easel
 from fromnoise.jobs.worker.kept import Kept
+from fromnoise.jobs.worker.sheets import with_pictures
 from fromnoise.jobs.worker.stepping import Progress, in_steps
+from fromnoise.jobs.worker.tasks import Moment
 from fromnoise.jobs.worker.worker import Worker
 from fromnoise.settings import Settings
 
@@ -182,3 +185,23 @@ def test_the_machine_is_examined_by_a_process_of_its_own(
     program.write_text("#!/bin/sh\nexit 3\n")
     job, _ = done(worker, "doctor", {})
     assert (job.state, "fromnoise doctor on the command line" in str(job.error)) == ("failed", True)
+
+
+def test_a_loopbacks_pictures_are_shown_as_they_come(tmp_path: Path) -> None:
+    files = [tmp_path / "1.png", tmp_path / "2.png"]
+
+    def steps() -> Generator[tuple[int, int], None, list[Result]]:
+        yield 1, 4
+        Image.new("RGB", (8, 6)).save(files[0])
+        yield 2, 4
+        yield 3, 4
+        Image.new("RGB", (8, 6)).save(files[1])
+        yield 4, 4
+        return []
+
+    told = list(with_pictures(steps(), files))
+    assert [one.preview is not None if isinstance(one, Moment) else False for one in told] == [False, True, False, True]
+    last = told[3]
+    assert isinstance(last, Moment)
+    assert last.preview is not None
+    assert Image.open(io.BytesIO(last.preview)).size == (8, 6)

@@ -49,6 +49,9 @@ def test_a_data_set_is_made_filled_described_and_changed(here: Served) -> None:
     found = client.get(f"{API}/datasets/cats/pictures", params={"show": "undescribed"}).json()
     assert [one["name"] for one in found["pictures"]] == ["tom-2.png", "10_cat/tom.png"]
     assert (found["pictures"][0]["width"], found["pictures"][0]["height"]) == (32, 24)
+    small = client.get(f"{API}/datasets/cats/pictures/10_cat/tom.png", params={"small": True})
+    assert small.headers["content-type"] == "image/webp"
+    assert Image.open(io.BytesIO(small.content)).size == (32, 24)
     told = client.put(f"{API}/datasets/cats/pictures/10_cat/tom.png", json={"caption": "cat, white"}).json()
     assert told["tags"] == ["cat", "white"]
     assert Image.open(io.BytesIO(client.get(told["url"]).content)).size == (32, 24)

@@ -32,6 +32,22 @@ def chromium() -> "Iterator[Browser]":
         yield started
 
 
+TOKEN = "a-token-that-nobody-guesses-0123456789"
+
+
+@pytest.fixture(scope="session")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Studio]":
+    """A server with a token, an administrator, ann, and a user, bob."""
+    from tools.browser import Studio
+
+    server = Studio(tmp_path_factory.mktemp("guarded"), options=("--token", TOKEN))
+    server.add_user("ann", "correct horse", "--admin")
+    server.add_user("bob", "battery staple")
+    server.start()
+    yield server
+    server.stop()
+
+
 Open = Callable[..., "Page"]
 
 
@@ -39,7 +55,8 @@ Open = Callable[..., "Page"]
 def visit(request: pytest.FixtureRequest, chromium: "Browser") -> Iterator[Open]:
     """visit("create", language="zh"): a page of that area for a new visitor; errors in its console fail the test.
 
-    `at` is the address of another server than the one for all tests, which is not started then.
+    `at` is the address of another server than the one for all tests, which is not started then; with `touch` it is a
+    screen that fingers touch.
     """
     from studio.waiting import PATIENCE
 
@@ -47,10 +64,20 @@ def visit(request: pytest.FixtureRequest, chromium: "Browser") -> Iterator[Open]
     errors: list[str] = []
 
     def visit(
-        area: str = "", *, language: str = "en", theme: str = "light", size: tuple[int, int] = (1280, 800), at: str = ""
+        area: str = "",
+        *,
+        language: str = "en",
+        theme: str = "light",
+        size: tuple[int, int] = (1280, 800),
+        touch: bool = False,
+        at: str = "",
     ) -> "Page":
         context = chromium.new_context(
-            viewport={"width": size[0], "height": size[1]}, reduced_motion="reduce", locale="en-US"
+            viewport={"width": size[0], "height": size[1]},
+            reduced_motion="reduce",
+            locale="en-US",
+            has_touch=touch,
+            is_mobile=touch,
         )
         context.set_default_timeout(PATIENCE * 1000)
         contexts.append(context)

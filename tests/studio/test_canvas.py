@@ -128,3 +128,92 @@ def test_a_frame_pulled_outwards_keeps_the_old_picture(visit, language: str, wor
     assert ImageChops.difference(made.crop(kept), old.crop(kept)).getbbox() is None
     new = made.crop((128, 0, 192, 128))
     assert new.getcolors(2) is None  # it was painted
+
+
+PEN = """([x0, y0, x1, y1, pressure]) => {
+    const canvas = document.querySelector('canvas.mask')
+    const box = canvas.getBoundingClientRect()
+    canvas.setPointerCapture = () => undefined // a pointer that is made up can't be captured
+    const send = (kind, x, y, buttons) => canvas.dispatchEvent(new PointerEvent(kind, {
+        pointerId: 7, pointerType: 'pen', pressure: buttons ? pressure : 0, button: kind === 'pointermove' ? -1 : 0,
+        buttons, bubbles: true, cancelable: true, clientX: box.left + x * box.width, clientY: box.top + y * box.height,
+    }))
+    send('pointerdown', x0, y0, 1)
+    for (let i = 1; i <= 4; i++) send('pointermove', x0 + (x1 - x0) * i / 4, y0 + (y1 - y0) * i / 4, 1)
+    send('pointerup', x1, y1, 0)
+}"""
+
+
+def test_a_pen_that_is_pressed_harder_paints_broader(visit) -> None:
+    page = visit("create")
+    open_mask(page)
+    page.evaluate(PEN, [0.2, 0.3, 0.8, 0.3, 0.1])
+    light = page.evaluate(COUNT)
+    page.get_by_role("button", name="Undo").click()
+    assert page.evaluate(COUNT) == 0
+    page.evaluate(PEN, [0.2, 0.3, 0.8, 0.3, 1.0])
+    assert page.evaluate(COUNT) > 2 * light > 0
+
+
+class Fingers:
+    """Fingers on the screen, as Chromium's own input has them."""
+
+    def __init__(self, page) -> None:
+        self.session = page.context.new_cdp_session(page)
+
+    def send(self, kind: str, *points: tuple[float, float]) -> None:
+        touches = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(points)]
+        self.session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touches})
+
+
+def test_one_finger_paints_and_two_go_closer_and_move(visit) -> None:
+    page = visit("create", size=(390, 844), touch=True)
+    open_mask(page)
+    canvas = page.locator("canvas.mask")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    at = lambda x, y: (box["x"] + box["width"] * x, box["y"] + box["height"] * y)  # noqa: E731
+    fingers = Fingers(page)
+    fingers.send("touchStart", at(0.3, 0.3))
+    for i in range(1, 5):
+        fingers.send("touchMove", at(0.3 + 0.1 * i, 0.3))
+    fingers.send("touchEnd")
+    painted = page.evaluate(COUNT)
+    assert painted > 0.02
+
+    fingers.send("touchStart", at(0.4, 0.5))
+    fingers.send("touchStart", at(0.4, 0.5), at(0.6, 0.5))
+    for i in range(1, 6):
+        fingers.send("touchMove", at(0.4 - 0.04 * i, 0.5), at(0.6 + 0.04 * i, 0.5))
+    until(page, lambda: canvas.bounding_box()["width"] > 2 * box["width"])
+    closer = canvas.bounding_box()
+    for i in range(1, 6):
+        fingers.send("touchMove", at(0.2 - 0.02 * i, 0.5), at(0.8 - 0.02 * i, 0.5))
+    until(page, lambda: canvas.bounding_box()["x"] < closer["x"] - 0.05 * box["width"])
+    fingers.send("touchEnd")
+    assert page.evaluate(COUNT) == painted  # the first of two fingers has painted nothing
+    page.get_by_role("button", name="All of it").tap()
+    assert canvas.bounding_box()["width"] == pytest.approx(box["width"], abs=1)
+
+
+def test_a_finger_draws_a_region_and_pulls_its_corner(visit) -> None:
+    page = visit("create", size=(390, 844), touch=True)
+    page.locator("summary", has_text="Regions").tap()
+    board = page.get_by_role("group", name="The picture; drag to draw a region")
+    board.scroll_into_view_if_needed()
+    box = board.bounding_box()
+    fingers = Fingers(page)
+
+    def drag(start: tuple[float, float], end: tuple[float, float]) -> None:
+        fingers.send("touchStart", start)
+        for i in range(1, 5):
+            fingers.send("touchMove", tuple(a + (b - a) * i / 4 for a, b in zip(start, end, strict=True)))
+        fingers.send("touchEnd")
+
+    at = lambda x, y: (box["x"] + box["width"] * x, box["y"] + box["height"] * y)  # noqa: E731
+    drag(at(0.2, 0.2), at(0.5, 0.5))
+    rect = page.locator(".board .rect")
+    expect(rect).to_have_count(1)
+    before = rect.bounding_box()
+    drag(at(0.5, 0.5), at(0.8, 0.7))
+    until(page, lambda: rect.bounding_box()["width"] > before["width"] + 0.2 * box["width"])

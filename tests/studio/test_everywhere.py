@@ -49,6 +49,19 @@ def test_the_language_and_the_theme_change_at_once_and_are_kept(visit) -> None:
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
 
 
+def test_an_address_that_is_asked_for_before_the_first_area_has_come_is_gone_to(visit, server) -> None:
+    page = visit("create")
+    held = []
+    page.route("**/assets/Create-*.js", lambda route: held.append(route))
+    page.goto(f"{server.address}/?anew#/create", wait_until="commit")
+    page.locator("nav a.link").first.wait_for()
+    page.evaluate("location.hash = '#/gallery'")
+    until(page, lambda: held)
+    held[0].continue_()
+    page.locator("nav a.router-link-active[href='#/gallery']").wait_for()
+    page.locator("main h1", has_text="Gallery").wait_for()
+
+
 def test_an_address_that_leads_nowhere_says_so(visit) -> None:
     expect(visit("nonsense").get_by_text("There is nothing here")).to_be_visible()
 

@@ -2,34 +2,21 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from studio.conftest import TOKEN
 from studio.waiting import expect, until
 
 pytestmark = pytest.mark.studio
 
-TOKEN = "a-token-that-nobody-guesses-0123456789"
 WORDS = {
     "en": {"name": "Name", "password": "Password", "in": "Sign in", "out": "Sign out", "prompt": "Prompt",
-           "admin": "administrator", "user": "user", "settings": "Settings", "expired": "has ended"},
+           "admin": "administrator", "user": "user", "settings": "Settings", "expired": "has ended",
+           "steps": "Steps"},
     "zh": {"name": "用户名", "password": "密码", "in": "登录", "out": "退出登录", "prompt": "提示词",
-           "admin": "管理员", "user": "普通用户", "settings": "设置", "expired": "已过期"},
+           "admin": "管理员", "user": "普通用户", "settings": "设置", "expired": "已过期", "steps": "步数"},
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator:
-    """A server with an administrator, ann, and a user, bob."""
-    from tools.browser import Studio
-
-    server = Studio(tmp_path_factory.mktemp("guarded"), options=("--token", TOKEN))
-    server.add_user("ann", "correct horse", "--admin")
-    server.add_user("bob", "battery staple")
-    server.start()
-    yield server
-    server.stop()
 
 
 def sign_in(page, words: dict[str, str], name: str, password: str) -> None:
@@ -85,6 +72,7 @@ def test_a_session_that_ends_loses_nothing_that_was_typed(visit, guarded, langua
     page = visit("create", at=guarded.address, language=language)
     sign_in(page, words, "bob", "battery staple")
     page.get_by_label(words["prompt"], exact=True).fill("a quiet lake")
+    page.get_by_role("spinbutton", name=words["steps"], exact=True).fill("1")
     database = next(Path(guarded.folder, "data").glob("*.db"), None) or next(Path(guarded.folder).rglob("*.sqlite*"))
     with sqlite3.connect(database, timeout=60) as connection:
         connection.execute("UPDATE tokens SET expires = 1 WHERE session")
@@ -96,17 +84,19 @@ def test_a_session_that_ends_loses_nothing_that_was_typed(visit, guarded, langua
     page.locator(".stage img:not(.early)[alt*='a quiet lake']").wait_for()
 
 
-def test_a_link_with_a_token_signs_in_and_is_not_kept(visit, guarded) -> None:
-    page = visit("create", at=guarded.address)
-    page.get_by_role("button", name="Sign in", exact=True).wait_for()
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_link_with_a_token_signs_in_and_is_not_kept(visit, guarded, language: str) -> None:
+    words = WORDS[language]
+    page = visit("create", at=guarded.address, language=language)
+    page.get_by_role("button", name=words["in"], exact=True).wait_for()
     page.goto(f"{guarded.address}/#token={TOKEN}")  # in a page that is open
-    page.get_by_label("Prompt", exact=True).wait_for()
+    page.get_by_label(words["prompt"], exact=True).wait_for()
     until(page, lambda: TOKEN not in page.url)
     told = page.evaluate("async () => JSON.stringify(await (await fetch('/api/v1/session')).json())")
     assert json.loads(told) == {"name": "token-1", "role": "admin", "accounts": True}
     page.context.clear_cookies()
     page.goto(f"{guarded.address}/?another#token=stolen-and-revoked")
-    page.get_by_role("button", name="Sign in", exact=True).wait_for()
+    page.get_by_role("button", name=words["in"], exact=True).wait_for()
 
 
 def test_a_password_is_changed(visit, guarded) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from PIL import Image, ImageOps
@@ -12,6 +13,7 @@ SIDE = 320  # pixels of the longer side
 QUALITY = 80
 MAX_PIXELS = 200_000_000  # of a picture that is shrunk
 MEDIA = "image/webp"
+PREVIEW = 512  # pixels of the longer side of what is shown while there is more to come
 
 
 def place(folder: Path, sha256: str) -> Path:
@@ -50,3 +52,13 @@ def thumbnail(folder: Path, sha256: str, file: Path) -> Path:
             return keep(folder, sha256, image)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise FileError(f"{file.name} can't be shown ({error})") from error
+
+
+def small_jpeg(path: Path) -> bytes | None:
+    """A small JPEG of a picture of ours; None where it is being written yet."""
+    with suppress(OSError), Image.open(path) as image:
+        small, out = image.convert("RGB"), io.BytesIO()
+        small.thumbnail((PREVIEW, PREVIEW))
+        small.save(out, "JPEG", quality=85)
+        return out.getvalue()
+    return None

@@ -1,7 +1,7 @@
 // The server's own API, typed by its schema. `await call(api.GET('/api/v1/about'))` is the answer, or throws a Problem.
 import createClient from 'openapi-fetch'
 
-import { signedOut } from '@/stores/who'
+import { refused, termsWanted } from '@/stores/who'
 
 import type { components, paths } from './schema'
 
@@ -27,8 +27,11 @@ export class Problem extends Error {
 export const api = createClient<paths>({ fetch: (request) => fetched(request) })
 
 async function fetched(request: Request): Promise<Response> {
+  const sent = performance.now()
   try {
-    return await fetch(request)
+    const response = await fetch(request)
+    if (response.status === 401) refused(sent)
+    return response
   } catch (error) {
     if (error instanceof DOMException && error.name === 'AbortError') throw error
     throw new Problem('offline', 'the server does not answer: is it still running?')
@@ -44,7 +47,7 @@ export async function call<D>(answer: Promise<{ data?: D; error?: unknown; respo
 
 function problemOf(response: Response, told: unknown): Problem {
   const { error, message, field } = (told ?? {}) as Partial<Schemas['Problem']>
-  if (response.status === 401) signedOut.value = true
+  if (error === 'terms') termsWanted.value = true
   const wait = Number(response.headers.get('retry-after')) || null
   return new Problem(error ?? 'server', message ?? `${response.status} ${response.statusText}`, response.status, field ?? null, wait)
 }

@@ -6,6 +6,21 @@ import type { Schemas } from '@/api/client'
 export type Session = Schemas['Session']
 
 export const signedOut = ref(false)
+let since = -Infinity // when somebody signed in here, by the page's clock
+
+/** Somebody has signed in: calls that were under way before tell nothing of that any more. */
+export function signedIn(found: Session): void {
+  since = performance.now()
+  session.value = found
+  signedOut.value = false
+}
+
+/** A call that was sent at this time was refused for want of a name. */
+export function refused(sent: number): void {
+  if (sent > since) signedOut.value = true
+}
+/** A call was refused because terms of use were not accepted. */
+export const termsWanted = ref(false)
 export const session = shallowRef<Session | null>(null)
 /** What others can't do is not offered to them; until the server has told, it is. */
 export const isAdmin = computed(() => session.value?.role !== 'user')

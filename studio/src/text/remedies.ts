@@ -11,6 +11,7 @@ export function remedy(problem: Problem): string {
     case 'queue-full':
     case 'studio':
     case 'server':
+    case 'terms':
       return t(`remedy.${problem.kind}`)
     default:
       return ''

@@ -9,7 +9,8 @@ and their sheet.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from PIL import Image
@@ -30,9 +31,10 @@ from fromnoise.engine.sheets.lists import following, lines, turns
 from fromnoise.errors import FromnoiseError, UserError
 from fromnoise.jobs.job import SHEET, Result
 from fromnoise.jobs.queue import Queue
+from fromnoise.jobs.thumbnails import small_jpeg
 from fromnoise.jobs.worker.finishing import folder, picture, result_of
 from fromnoise.jobs.worker.stepping import Progress, in_steps
-from fromnoise.jobs.worker.tasks import Desk, Task, task
+from fromnoise.jobs.worker.tasks import Desk, Moment, Task, task
 
 GRIDS = "grids"  # a folder below the outputs
 MOST_CELLS = 500  # of one plan: what one owner may have waiting
@@ -124,11 +126,34 @@ def looped(body: Mapping[str, Any], desk: Desk) -> Task:
         tell(0, 0)
         return in_turn(recipes, desk, tell)
 
-    made = yield from in_steps(run)
+    made = yield from with_pictures(in_steps(run), [turn_file(desk, number) for number in range(len(recipes))])
     images = [open_image(desk.outputs / str(one.path)) for one in made]
     labels = [str(label) for label in body.get("columns") or [""] * len(made)]
     drawn = draw_sheet(images, labels, margin=int(body.get("margin") or 0))
     return [kept(drawn, body, desk, {}), *made]
+
+
+def turn_file(desk: Desk, number: int) -> Path:
+    """Where the picture of a turn is written."""
+    return desk.outputs / folder(desk, "") / f"loopback-{desk.job.id}-{number + 1:03}.png"
+
+
+def with_pictures(
+    steps: Generator[tuple[int, int], None, list[Result]], files: Sequence[Path]
+) -> Generator[tuple[int, int] | Moment, None, list[Result]]:
+    """The same steps, each file shown when it has come."""
+    shown = 0
+    try:
+        while True:
+            done, of = next(steps)
+            there = sum(file.is_file() for file in files)
+            yield Moment(done, of, preview=small_jpeg(files[there - 1])) if there > shown else (done, of)
+            shown = there
+    except StopIteration as stop:
+        made: list[Result] = stop.value
+        return made
+    finally:
+        steps.close()
 
 
 def in_turn(recipes: Sequence[Recipe], desk: Desk, tell: Progress) -> list[Result]:
@@ -140,7 +165,7 @@ def in_turn(recipes: Sequence[Recipe], desk: Desk, tell: Progress) -> list[Resul
     refiner = next(others, None)
     previous: ImageRef | None = first.init
     for number, recipe in enumerate(recipes):
-        file = desk.outputs / folder(desk, "") / f"loopback-{desk.job.id}-{number + 1:03}.png"
+        file = turn_file(desk, number)
         wanted = recipe if not made else following(recipe, desk.outputs / str(made[-1].path))
         if not file.is_file():
 

@@ -8,7 +8,6 @@ with what it has learnt so far.
 """
 
 import hashlib
-import io
 import json
 import sys
 from collections.abc import Generator, Mapping
@@ -24,6 +23,7 @@ from fromnoise.engine import shelves
 from fromnoise.engine.picture_io import write_whole
 from fromnoise.errors import FromnoiseError, UserError
 from fromnoise.jobs.job import Result
+from fromnoise.jobs.thumbnails import small_jpeg
 from fromnoise.jobs.worker.held import Child, environment, name_of
 from fromnoise.jobs.worker.tasks import Desk, Moment, Skipped, Task, task
 from fromnoise.train.data import sets
@@ -31,7 +31,6 @@ from fromnoise.train.schema import TrainingMethod, TrainingSchema, as_toml
 
 TRAINING = "training"  # the folder below the outputs
 TRIES = 3  # processes that may be killed without a new state in between
-PREVIEW = 512  # pixels of a sample's longer side
 SHOWN = ("loss.png", "log.jsonl")
 UNTOLD = ("step", "steps_per_second")
 
@@ -132,7 +131,7 @@ def followed(child: Child, order: Ordered, moment: Moment) -> Generator[Moment, 
             figures = {"note": line}
         fresh = publish(order, known)
         saved, kept = stamp(order.state) != kept, stamp(order.state)
-        moment = Moment(step, steps, figures, preview_of(fresh[-1]) if fresh else None, saved)
+        moment = Moment(step, steps, figures, small_jpeg(fresh[-1]) if fresh else None, saved)
         yield moment
     publish(order, known)
     return Moment(moment.step, moment.steps, moment.figures)
@@ -171,16 +170,6 @@ def publish(order: Ordered, known: set[str]) -> list[Path]:
             write_whole(order.shown / path.name, path.read_bytes())
     known |= {path.name for path in fresh}
     return fresh
-
-
-def preview_of(path: Path) -> bytes | None:
-    """A small JPEG of a sample; None where it is being written yet."""
-    with suppress(OSError), Image.open(path) as image:
-        small, out = image.convert("RGB"), io.BytesIO()
-        small.thumbnail((PREVIEW, PREVIEW))
-        small.save(out, "JPEG", quality=85)
-        return out.getvalue()
-    return None
 
 
 def stamp(path: Path) -> tuple[int, int]:

@@ -1,6 +1,7 @@
 """Data sets: pictures to learn from, with what is said of each; for administrators."""
 
 import asyncio
+import hashlib
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -14,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from fromnoise.assets.tags import names
 from fromnoise.engine.picture_io import write_whole
 from fromnoise.errors import FileError
+from fromnoise.jobs import thumbnails
 from fromnoise.server import uploads
 from fromnoise.server.context import Admin, Context, Here
 from fromnoise.server.errors import ApiError
@@ -167,9 +169,18 @@ async def send_dataset_picture(
 
 
 @router.get("/{dataset}/pictures/{name:path}", response_class=FileResponse)
-def get_dataset_picture(dataset: str, name: str, here: Here, who: Admin) -> Response:
-    """The file of a picture."""
-    return FileResponse(one_of(dataset, name, here), headers={"Cache-Control": "private, no-cache"})
+def get_dataset_picture(
+    dataset: str,
+    name: str,
+    here: Here,
+    who: Admin,
+    small: Annotated[bool, Query(description="A WebP of at most 320 pixels on a side.")] = False,
+) -> Response:
+    """The file of a picture, or a small picture of it."""
+    path, media = one_of(dataset, name, here), None
+    if small:
+        path, media = small_of(path, here), thumbnails.MEDIA
+    return FileResponse(path, media_type=media, headers={"Cache-Control": "private, no-cache"})
 
 
 @router.put("/{dataset}/pictures/{name:path}")
@@ -264,6 +275,16 @@ def picture(dataset: str, one: sets.Member) -> DatasetPicture:
         size=status.st_size,
         url=f"/api/v1/datasets/{quote(dataset)}/pictures/{quote(one.name)}?v={status.st_mtime_ns // 1_000_000}",
     )  # fmt: skip
+
+
+def small_of(path: Path, here: Context) -> Path:
+    """Kept by the file's place, size and time, as its content has not been hashed. FileError."""
+    status = path.stat()
+    mark = hashlib.sha256(f"{path.resolve()}\n{status.st_size}\n{status.st_mtime_ns}".encode()).hexdigest()
+    kept = thumbnails.place(here.thumbs, mark)
+    if not kept.is_file():
+        here.clerk.ask("thumbnail", {"path": str(path), "sha256": mark, "folder": str(here.thumbs)})
+    return kept
 
 
 def measured(path: Path) -> tuple[int | None, int | None]:

@@ -41,12 +41,13 @@ export const NEW = {
   count: 1,
   styles: [] as string[],
   start: null as SentPicture | null,
+  more: [] as SentPicture[], // further start pictures: each is an order of its own
   mask: null as SentPicture | null,
 }
 export type Draft = typeof NEW
 
 const OF_START = ['init', 'mask', 'inpaint', 'outpaint', 'inversion', 'strength', 'resize', 'init_upscaler', 'match_colours', 'exact_steps'] as const
-const LISTS = ['controls', 'image_prompts', 'networks'] as const // whose entries can be put aside
+const LISTS = ['controls', 'image_prompts', 'networks', 'boxes'] as const // whose entries can be put aside
 const NOT_OF_A_DRAFT = ['init', 'mask', 'model_hash', 'dtype']
 
 export const useDraft = defineStore('draft', () => {
@@ -72,7 +73,9 @@ export const useDraft = defineStore('draft', () => {
   function recipes(): Recipe[] {
     const first = draft.seed === '' ? BigInt(Math.floor(Math.random() * RANDOM_SEEDS)) : BigInt(draft.seed)
     const recipe = asRecipe()
-    return Array.from({ length: draft.count }, (_, i) => ({ ...recipe, seed: written((first + BigInt(i)) % 2n ** 64n) }) as unknown as Recipe)
+    const others = draft.start ? draft.more.map((picture) => ({ ...recipe, init: named(picture), ...sizeOf(picture) })) : []
+    const seeds = Array.from({ length: draft.count }, (_, i) => written((first + BigInt(i)) % 2n ** 64n))
+    return [recipe, ...others].flatMap((one) => seeds.map((seed) => ({ ...one, seed }) as unknown as Recipe))
   }
 
   function asRecipe(): Record<string, unknown> {
@@ -80,6 +83,7 @@ export const useDraft = defineStore('draft', () => {
     const fields = Object.entries(draft.recipe).filter(([name]) => !known || name in known)
     const recipe: Record<string, unknown> = Object.fromEntries(fields)
     for (const name of LISTS) if (recipe[name]) recipe[name] = sent(recipe[name])
+    if (!(recipe.boxes as unknown[] | undefined)?.length) delete recipe.gligen // it heeds nothing else
     const regional = recipe.regional as { regions?: unknown } | undefined
     if (regional) recipe.regional = { ...regional, regions: sent(regional.regions) }
     if (!draft.start) for (const name of OF_START) delete recipe[name]
@@ -106,12 +110,26 @@ export const useDraft = defineStore('draft', () => {
   function begin(picture: SentPicture | null): void {
     draft.start = picture
     draft.mask = null
+    draft.more = []
     set('outpaint', undefined)
     if (!picture) return
+    Object.assign(draft.recipe, sizeOf(picture))
+  }
+
+  /** The proportions of a picture, at about the size that the model was made for. */
+  function sizeOf(picture: SentPicture): { width: number; height: number } {
     const { width: side } = defaultsOf(model.value)
     const scale = side / Math.sqrt(picture.width * picture.height)
-    draft.recipe.width = Math.max(8, Math.round((picture.width * scale) / 8) * 8)
-    draft.recipe.height = Math.max(8, Math.round((picture.height * scale) / 8) * 8)
+    const eights = (length: number) => Math.max(8, Math.round((length * scale) / 8) * 8)
+    return { width: eights(picture.width), height: eights(picture.height) }
+  }
+
+  /** Another start picture besides the first; masks and margins are of one picture alone. */
+  function alsoFrom(picture: SentPicture): void {
+    if (!draft.start) return begin(picture)
+    draft.more.push(picture)
+    draft.mask = null
+    outpaint({ left: 0, top: 0, right: 0, bottom: 0 })
   }
 
   // the draft before it was replaced, to go back to; what is to be opened next on the start picture; and prompts that were sent
@@ -154,6 +172,7 @@ export const useDraft = defineStore('draft', () => {
     draft.seed = seed === undefined || seed === null ? '' : String(seed)
     draft.styles = []
     draft.start = draft.mask = null
+    draft.more = []
   }
 
   /** A larger canvas around the start picture, which keeps its size in the result; no margins: none. */
@@ -175,7 +194,7 @@ export const useDraft = defineStore('draft', () => {
     Object.assign(draft, structuredClone(NEW))
   }
 
-  return { draft, model, before, wanted, past, restore, takeText, addPicture, set, choose, recipes, submit, begin, outpaint, takeRecipe, clear }
+  return { draft, model, before, wanted, past, restore, takeText, addPicture, set, choose, recipes, submit, begin, alsoFrom, outpaint, takeRecipe, clear }
 })
 
 function named(picture: SentPicture): { path: string; sha256: string } {

@@ -7,5 +7,6 @@ export default defineArea({
   title: { en: 'Create', zh: '创作' },
   icon: Brush,
   order: 1,
+  main: true,
   load: () => import('./Create.vue'),
 })

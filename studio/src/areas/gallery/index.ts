@@ -7,6 +7,7 @@ export default defineArea({
   title: { en: 'Gallery', zh: '图库' },
   icon: Images,
   order: 4,
+  main: true,
   below: ['/gallery/:picture'],
   load: () => import('./Gallery.vue'),
 })

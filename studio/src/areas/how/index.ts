@@ -7,5 +7,6 @@ export default defineArea({
   title: { en: 'How it works', zh: '原理' },
   icon: Footprints,
   order: 3,
+  main: true,
   load: () => import('./How.vue'),
 })

@@ -7,5 +7,6 @@ export default defineArea({
   title: { en: 'Queue', zh: '队列' },
   icon: ListOrdered,
   order: 5,
+  main: true,
   load: () => import('./Queue.vue'),
 })

@@ -7,5 +7,6 @@ export default defineArea({
   title: { en: 'Training', zh: '训练' },
   icon: GraduationCap,
   order: 9,
+  admin: true,
   load: () => import('./Training.vue'),
 })
