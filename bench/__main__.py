@@ -5,7 +5,8 @@
 
 Prints medians, ratios, the share of the measured matrix peak, memory, and one JSON line; `--keep` adds the line to
 `bench/results.jsonl` and makes `bench/RESULTS.md` anew. `python -m bench.builtin` measures the built-in model,
-`python -m bench serve` a server under load, `python -m bench doctor` what is foretold beside what it takes.
+`python -m bench serve` a server under load, `python -m bench doctor` what is foretold beside what it takes,
+`python -m bench start` how long the program takes from nothing.
 """
 
 import argparse
@@ -32,6 +33,10 @@ def main() -> int:
         from bench import foretelling
 
         return foretelling.main(sys.argv[2:])
+    if sys.argv[1:2] == ["start"]:
+        from bench import starting
+
+        return starting.main(sys.argv[2:])
     options = arguments()
     names = [options.ours, *filter(None, options.against.split(","))]
     unknown = [name for name in names if name not in CONTENDERS]
