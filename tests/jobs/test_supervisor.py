@@ -79,15 +79,16 @@ def test_a_worker_is_told_its_station_and_the_end(
     station: Station, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     told = tmp_path / "told"
-    lines = "[sys.stdin.readline(), sys.stdin.readline()]"
-    stand_in(monkeypatch, f"import sys; open({str(told)!r}, 'w').writelines({lines})")
+    lines = "[sys.stdin.readline(), sys.stdin.readline(), str('FROMNOISE_TOKEN' in os.environ)]"
+    monkeypatch.setenv("FROMNOISE_TOKEN", "a secret of sixteen")
+    stand_in(monkeypatch, f"import os, sys; open({str(told)!r}, 'w').writelines({lines})")
     with Supervisor([station]) as supervisor:
         wait(lambda: supervisor.posts[0].process)
     assert supervisor.posts[0].process is not None
     assert supervisor.posts[0].process.returncode == 0
-    station_line, last = told.read_text().splitlines()
+    station_line, last, knows_secrets = told.read_text().splitlines()
     assert json.loads(station_line) == json.loads(station.to_json())
-    assert last == "drain"
+    assert (last, knows_secrets) == ("drain", "False")
 
 
 @needs_signals

@@ -71,6 +71,16 @@ def test_old_steps_and_jobs_are_forgotten(database: Database, settings: Settings
     assert queue.jobs() == []
 
 
+def test_what_others_have_is_tidied_up_with_it(database: Database, settings: Settings, clock: Clock) -> None:
+    times: list[float] = []
+    upkeep = Upkeep(database, settings, clock=clock, also=lambda: times.append(clock.now))
+    for _ in range(2):
+        upkeep.tidy()
+    clock.now += 700
+    upkeep.tidy()
+    assert times == [clock.now - 700, clock.now]
+
+
 def test_it_works_in_a_thread(database: Database, settings: Settings) -> None:
     with Upkeep(database, settings, clock=lambda: 5_000_000.0) as upkeep:
         end = time.monotonic() + 10

@@ -2,13 +2,18 @@
 
 import asyncio
 import json
+import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from fromnoise.jobs.leases import Update
 from fromnoise.jobs.queue import Queue
+from fromnoise.server.access import LOCAL
+from fromnoise.server.app import create_app
 from fromnoise.server.native.events import Stream, sent
 
 from .conftest import HOST, Served
@@ -47,7 +52,7 @@ def drawn(served: Served) -> list[dict[str, object]]:
 
 def test_events_tell_every_step_in_order(served: Served) -> None:
     jobs = drawn(served)
-    events = read(Stream(served.context, None), 10)
+    events = read(Stream(served.context, LOCAL), 10)
     numbers = [int(str(event["id"])) for event in events]
     assert numbers == sorted(numbers)
     for job in jobs:
@@ -57,7 +62,7 @@ def test_events_tell_every_step_in_order(served: Served) -> None:
 
 def test_a_stream_goes_on_where_it_broke_off(served: Served) -> None:
     drawn(served)
-    first = read(Stream(served.context, None), 10)
+    first = read(Stream(served.context, LOCAL), 10)
     rest = read(Stream(served.context, None, after=int(str(first[5]["id"]))), 4)
     assert [event["id"] for event in rest] == [event["id"] for event in first[6:]]
 
@@ -135,3 +140,24 @@ def test_strangers_open_no_socket_and_users_see_their_own(served: Served) -> Non
     with served.client.websocket_connect("/api/v1/ws?after=0", headers={**ORIGIN, **bob}) as socket:
         assert socket.receive_json()["event"] == "here"
         assert socket.receive_json()["job"] == mine["id"]
+
+
+def test_nobody_follows_streams_without_end(served: Served) -> None:
+    served = replace(served, context=replace(served.context, most_streams=1))
+    client = TestClient(create_app(served.context), base_url=HOST, client=("127.0.0.1", 5))
+    ann, bob = (served.token(name) | ORIGIN for name in ("ann", "bob"))
+    with client.websocket_connect("/api/v1/ws", headers=ann) as first:
+        assert first.receive_json()["event"] == "here"
+        while served.context.feed.listeners("ann") < 1:
+            time.sleep(0.01)
+        refused = client.get("/api/v1/events", headers=ann)
+        assert (refused.status_code, refused.headers["retry-after"]) == (429, "10")
+        with pytest.raises(WebSocketDisconnect) as closed, client.websocket_connect("/api/v1/ws", headers=ann):
+            pass
+        assert closed.value.code == 1013
+        with client.websocket_connect("/api/v1/ws", headers=bob) as other:
+            assert other.receive_json()["event"] == "here"
+    while served.context.feed.listeners("ann"):
+        time.sleep(0.01)
+    with client.websocket_connect("/api/v1/ws", headers=ann) as again:
+        assert again.receive_json()["event"] == "here"

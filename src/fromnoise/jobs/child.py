@@ -2,12 +2,20 @@
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
+
+SECRETS = ("FROMNOISE_TOKEN", "FROMNOISE_DATABASE")  # of the environment: who may call, and a password perhaps
+
+
+def without_secrets() -> dict[str, str]:
+    """The environment for processes that open what strangers made, or run what extensions bring along."""
+    return {name: value for name, value in os.environ.items() if name not in SECRETS}
 
 
 @dataclass

@@ -4,19 +4,17 @@ It opens what strangers made, and knows what needs torch, so that the server doe
 asked, ends when nobody has asked for a while, and is ended where a file keeps it too long. Needs no torch.
 """
 
-import os
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from fromnoise.errors import FileError, FromnoiseError
-from fromnoise.jobs.child import Child
+from fromnoise.jobs.child import Child, without_secrets
 
 PATIENCE = 60.0  # seconds for one answer
 TRIES = 2  # it may just have ended
 MODULE = "fromnoise.jobs.worker.clerk"
-SECRETS = ("FROMNOISE_TOKEN", "FROMNOISE_DATABASE")  # of the environment; who opens strangers' files needs none
 
 
 @dataclass
@@ -42,7 +40,7 @@ class Clerk:
 
     def there(self) -> Child:
         if self.child is None or not self.child.is_there:
-            self.child = Child.started(MODULE, {k: v for k, v in os.environ.items() if k not in SECRETS})
+            self.child = Child.started(MODULE, without_secrets())
         return self.child
 
     def close(self) -> None:

@@ -24,6 +24,7 @@ from fromnoise.jobs.tables import VERSION
 HEAD = "0006"  # the newest migration
 TOGETHER = 20  # connections that are kept; a server reads with as many threads as are at calls
 BUSY = 30_000  # ms that a writer of SQLite waits for its turn
+PAGES = 512  # KB that each connection of SQLite remembers; the system remembers the rest for all of them
 WRITERS, MIGRATION = 0x66_6E_01, 0x66_6E_02  # locks of PostgreSQL, where nobody but us should know them
 
 
@@ -101,7 +102,11 @@ def engine_of(url: str) -> Engine:
         if address.get_backend_name() == "sqlite" and address.database:
             Path(address.database).parent.mkdir(parents=True, exist_ok=True)
         engine = create_engine(
-            address, pool_pre_ping=address.get_backend_name() != "sqlite", pool_size=TOGETHER, max_overflow=TOGETHER
+            address,
+            pool_pre_ping=address.get_backend_name() != "sqlite",
+            pool_size=TOGETHER,
+            max_overflow=TOGETHER,
+            pool_use_lifo=True,
         )
     except (ArgumentError, NoSuchModuleError) as error:
         raise UserError(f"FROMNOISE_DATABASE: {url!r} is no URL of a database; try sqlite:///FILE") from error
@@ -118,7 +123,13 @@ def engine_of(url: str) -> Engine:
 def prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     """Settings of every connection; the module sqlite3 shall begin no transactions of its own."""
     connection.isolation_level = None
-    for line in (f"busy_timeout={BUSY}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    for line in (
+        f"busy_timeout={BUSY}",
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        f"cache_size=-{PAGES}",
+    ):
         connection.execute(f"PRAGMA {line}")
 
 

@@ -62,6 +62,14 @@ class Options(BaseModel):
         default=500, ge=1, le=1_000_000, description="Jobs of one user that may wait.",
         json_schema_extra={"title_zh": "每个用户的等待任务上限", "zh": "一个用户可以等待的任务数。"},
     )  # fmt: skip
+    most_streams: int = Field(
+        default=100, ge=1, le=10_000, description="Streams of events that one user may follow at once.",
+        json_schema_extra={"zh": "一个用户可以同时接收的事件流的个数。"},
+    )  # fmt: skip
+    upload_hours: float = Field(
+        default=24.0, ge=0.1, le=87_600, description="Hours that pictures which were sent, but never used, are kept.",
+        json_schema_extra={"zh": "已上传但从未使用的图片保留的小时数。"},
+    )  # fmt: skip
     days: float = Field(
         title="Memory of finished jobs",
         default=365.0, ge=0.01, le=36_500, description="Days that finished jobs are remembered; pictures stay.",

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from fromnoise import settings
 from fromnoise.engine.companions import text
 from fromnoise.errors import FromnoiseError, without_folders
+from fromnoise.jobs.child import without_secrets
 from fromnoise.jobs.database import Database
 from fromnoise.jobs.index import Digests, Facts, Index, Stamp
 from fromnoise.settings import Settings
@@ -112,7 +113,7 @@ def trigger_words(metadata: Mapping[str, str]) -> tuple[str, ...]:
 def start(here: Settings) -> "subprocess.Popen[bytes]":
     """The scan as a process in the background; it ends when all is read."""
     command = [sys.executable, "-m", "fromnoise.jobs.scan"]
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, env=os.environ | settings.as_environment(here))
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, env=without_secrets() | settings.as_environment(here))
 
 
 def main() -> None:

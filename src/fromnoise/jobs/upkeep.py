@@ -39,6 +39,7 @@ class Upkeep:
     days: float = 365.0  # that finished jobs are remembered; pictures stay
     clock: Callable[[], float] = field(default=time.time)
     traces: Traces | None = None
+    also: Callable[[], object] | None = None  # is tidied up besides
     reader: "subprocess.Popen[bytes] | None" = None
     stopping: threading.Event = field(default_factory=threading.Event)
     thread: threading.Thread | None = None
@@ -88,3 +89,5 @@ class Upkeep:
             Queue(self.database).prune(jobs_before=now - self.days * DAY, steps_before=now - STEPS_LAST)
             if self.traces is not None:
                 self.traces.tidy(TRACES_LAST)
+            if self.also is not None:
+                self.also()

@@ -1,5 +1,9 @@
 """The server, put together: `create_app(context, policy)`."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from anyio import to_thread
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CollectorRegistry
@@ -12,6 +16,8 @@ from fromnoise.server.context import Admin, Context
 from fromnoise.server.guard import Guard, Policy
 from fromnoise.server.metrics import Metrics, figures
 from fromnoise.server.sdapi import routes as sdapi
+
+THREADS = 16
 
 
 def create_app(context: Context, policy: Policy | None = None) -> ASGIApp:
@@ -30,9 +36,16 @@ def inner_app(context: Context) -> FastAPI:
     return app
 
 
+@asynccontextmanager
+async def few_threads(_app: FastAPI) -> AsyncIterator[None]:
+    """While it lasts, calls share THREADS threads: more would only wait for each other."""
+    to_thread.current_default_thread_limiter().total_tokens = THREADS
+    yield
+
+
 def with_routes() -> FastAPI:
     """What the schema describes."""
-    app = FastAPI(title="fromnoise", version=__version__, docs_url=None, redoc_url=None)
+    app = FastAPI(title="fromnoise", version=__version__, docs_url=None, redoc_url=None, lifespan=few_threads)
     errors.add_to(app)
     app.include_router(native.router)
     app.include_router(openai.router)

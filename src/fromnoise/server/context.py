@@ -45,6 +45,7 @@ class Context:
     submissions: Limiter = field(default_factory=lambda: Limiter(SUBMISSIONS))
     sendings: Limiter = field(default_factory=lambda: Limiter(SENDINGS))
     clerk: Clerk = field(default_factory=Clerk)
+    most_streams: int = 100  # of events, of one user
     porter: Clerk = field(default_factory=Clerk)  # answers at the addresses of extensions
 
     @property

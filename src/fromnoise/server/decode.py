@@ -13,6 +13,7 @@ import contextlib
 import hashlib
 import io
 import json
+import os
 import sys
 import warnings
 from collections.abc import Mapping
@@ -116,7 +117,9 @@ def stored(image: Image.Image, folder: Path) -> str:
     data = buffer.getvalue()
     digest = hashlib.sha256(data).hexdigest()
     path = folder / digest[:2] / f"{digest}.png"
-    if not path.exists():
+    if path.exists():
+        os.utime(path)  # it was sent anew
+    else:
         write_whole(path, data)
     return digest
 

@@ -25,7 +25,7 @@ from fromnoise.jobs.queue import Queue
 
 LOOK_EVERY = 0.1  # seconds between looks into the database
 LINGER = 5.0  # seconds that it goes on to look once nobody listens
-REMEMBERED = 5000  # events
+REMEMBERED = 1000  # events
 MOST_AT_ONCE = 500  # events that a listener is told at once
 MOST_PREVIEWS = 64  # jobs whose newest preview is remembered
 
@@ -36,6 +36,7 @@ class Ear:
 
     loop: asyncio.AbstractEventLoop
     previews: bool
+    owner: str  # who listens
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def wait(self, seconds: float) -> bool:
@@ -64,9 +65,9 @@ class Feed:
     thread: threading.Thread | None = None
 
     @contextmanager
-    def heard(self, *, previews: bool = False) -> Iterator[Ear]:
+    def heard(self, *, previews: bool = False, owner: str = "") -> Iterator[Ear]:
         """Be woken when something happens."""
-        ear = Ear(asyncio.get_running_loop(), previews)
+        ear = Ear(asyncio.get_running_loop(), previews, owner)
         with self.lock:
             self.ears.add(ear)
             if self.thread is None:
@@ -77,6 +78,11 @@ class Feed:
         finally:
             with self.lock:
                 self.ears.discard(ear)
+
+    def listeners(self, owner: str) -> int:
+        """How many streams somebody follows."""
+        with self.lock:
+            return sum(ear.owner == owner for ear in self.ears)
 
     async def since(self, after: int, *, job: str | None = None, owner: str | None = None) -> tuple[int, list[Event]]:
         """What happened after an event, as much as is told at once, and the number to ask after next."""

@@ -4,8 +4,9 @@ import gc
 import json
 import os
 import socket
+import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,11 +25,14 @@ from fromnoise.server.access import Access, Identity, digest, is_loopback
 from fromnoise.server.accounts import Users
 from fromnoise.server.app import create_app
 from fromnoise.server.context import Context
+from fromnoise.server.expiry import expire
 from fromnoise.server.guard import LOOPBACK, Policy
 from fromnoise.server.patience import configured
 from fromnoise.settings import Settings
 
 SHORTEST_TOKEN = 16  # characters
+SWITCH = 0.001  # seconds that a thread computes before another one may; the loop waits for its turn often
+M_ARENA_MAX, ARENAS = -8, 2  # of glibc's malloc: with an arena for each thread, memory grows with their number
 GRACE = 2  # seconds that calls under way have once the server is stopped; those that follow events would never end
 
 
@@ -73,8 +77,19 @@ class Service:
             )
 
 
+def frugal() -> None:
+    """Settings of the interpreter and of the C library for a process with many threads that each do little."""
+    sys.setswitchinterval(SWITCH)
+    if sys.platform == "linux":
+        import ctypes
+
+        with suppress(AttributeError, OSError):  # musl has no such thing
+            ctypes.CDLL(None).mallopt(M_ARENA_MAX, ARENAS)
+
+
 def serve(service: Service, settings: Settings) -> None:
     """Serve until stopped; jobs under way are then given up, and go on with the next start."""
+    frugal()
     tokens = identities(service.tokens)
     if settings.database_url is None or settings.data is None:
         raise UserError("there is no place for the database: name a folder in FROMNOISE_DATA")
@@ -91,17 +106,22 @@ def serve(service: Service, settings: Settings) -> None:
         service.outputs.absolute(),
         settings.data / "uploads",
         settings=shelved,
+        most_streams=options.most_streams,
     )
     context.outputs.mkdir(parents=True, exist_ok=True)
     names = [*service.host_names, *([] if service.host in ("0.0.0.0", "::") else [service.host])]
     app = create_app(context, Policy.of(names, service.origins))
     posts = stations(service, settings.database_url, context, options)
+
+    def forget_unused() -> None:
+        expire(context.uploads, database, options.upload_hours)
+
     gc.freeze()  # what the start has made stays
     gc.enable()
     try:
         with (
             announced(settings.data),
-            Upkeep(database, shelved, options.days, traces=context.traces),
+            Upkeep(database, shelved, options.days, traces=context.traces, also=forget_unused),
             Supervisor(posts),
         ):
             uvicorn.Server(configured(app, service.host, service.port, grace=GRACE)).run()

@@ -14,6 +14,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from fromnoise.errors import without_folders
 from fromnoise.jobs.job import FINISHED, SPOKEN, Event
+from fromnoise.server.access import Identity
 from fromnoise.server.context import Context, Here, Who, context, identity
 from fromnoise.server.errors import ApiError
 from fromnoise.server.guard import POLICY_VIOLATION
@@ -21,6 +22,8 @@ from fromnoise.server.strict import StrictRoute
 
 LOOK_WHETHER_GONE = 1.0  # seconds after which a silent stream looks whether anybody listens
 REASONS = ("error", "why")  # of events: sentences
+COME_BACK = 10.0  # seconds after which somebody with too many streams may try again
+TRY_AGAIN_LATER = 1013  # IANA's registry of WebSocket close codes
 KEEP_ALIVE = 15.0  # seconds after which a silent stream says that it is there
 
 router = APIRouter(route_class=StrictRoute)
@@ -34,7 +37,7 @@ class Stream:
     """What one listener is told."""
 
     here: Context
-    owner: str | None  # None: the jobs of all
+    who: Identity
     job: str | None = None  # None: all jobs
     after: int = 0  # the number of the last event that was told
     previews: bool = False
@@ -42,10 +45,11 @@ class Stream:
 
     async def messages(self, is_gone: Gone) -> AsyncIterator[Told | None]:
         """Events in order, then previews; None now and then when there is nothing to tell."""
-        with self.here.feed.heard(previews=self.previews) as ear:
+        owner = self.here.owner_of(self.who)
+        with self.here.feed.heard(previews=self.previews, owner=self.who.name) as ear:
             told = time.monotonic()
             while not await is_gone():
-                self.after, found = await self.here.feed.since(self.after, job=self.job, owner=self.owner)
+                self.after, found = await self.here.feed.since(self.after, job=self.job, owner=owner)
                 for event in found:
                     yield as_told(event)
                 async for one in self.shown(found):
@@ -90,14 +94,22 @@ async def follow_events(
 
     Data are JSON: job, time, and for steps step, steps. With `previews` an event `preview` brings an image as data URI.
     """
+    check_streams(here, who)
     start = after
     if start is None and last_event_id and last_event_id.isdecimal():
         start = int(last_event_id)
     if start is None:
         start = await asyncio.to_thread(here.queue.last_event)
-    stream = Stream(here, here.owner_of(who), job, min(start, 2**62), previews)
+    stream = Stream(here, who, job, min(start, 2**62), previews)
     body = sent(stream, request.is_disconnected)
     return StreamingResponse(body, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+
+
+def check_streams(here: Context, who: Identity) -> None:
+    """ApiError 429 for whoever follows too many streams already."""
+    if here.feed.listeners(who.name) >= here.most_streams:
+        words = f"you follow {here.most_streams} streams of events already: close some"
+        raise ApiError(429, "rate", words, retry_after=COME_BACK)
 
 
 async def sent(stream: Stream, is_gone: Gone) -> AsyncIterator[str]:
@@ -124,12 +136,13 @@ async def follow_socket(
     here = context(socket)
     try:
         who = await identity(socket)
+        check_streams(here, who)
     except ApiError as error:
-        await socket.close(POLICY_VIOLATION, str(error)[:120])
+        await socket.close(POLICY_VIOLATION if error.status != 429 else TRY_AGAIN_LATER, str(error)[:120])
         return
     await socket.accept()
     start = await asyncio.to_thread(here.queue.last_event) if after is None else min(after, 2**62)
-    stream = Stream(here, here.owner_of(who), job, start, previews)
+    stream = Stream(here, who, job, start, previews)
     closing = asyncio.create_task(closed(socket))
 
     async def is_gone() -> bool:
