@@ -2,7 +2,9 @@
 
 Starts `fromnoise serve` on the built-in model some times and tells how long it takes to its first answer, and what
 it takes idle. Then clients, 64 by default, look around, ask for pictures, send some, and follow events, all at once,
-while a worker makes pictures. Prints a table, and one JSON line that tells which bounds hold.
+while a worker makes pictures. Each does something, thinks for 0.2 to 1 s, and does the next: about 200 calls a second
+together; one in four follows events besides, with previews. Prints a table, and one JSON line that tells which bounds
+hold, and how much of a processor the server and the clients took.
 """
 
 import argparse
@@ -21,20 +23,22 @@ import urllib.error
 import urllib.request
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
-import httpx
 from PIL import Image
+
+from bench.caller import Answer, Broken, Caller
 
 STARTS = 5
 MOST_START, MOST_IDLE, MOST_P99, MOST_GROWTH = 1.5, 150e6, 0.1, 0.05  # seconds, bytes, seconds, share
 THINK = (0.2, 1.0)  # seconds between a client's calls
 LISTENERS = 4  # one of so many clients follows events, too
 BUSY = (429, 503)
+JSON = "application/json"
 WAITING = 40  # jobs that the clients keep in the line, so that pictures are made all the time
 PICTURES = ("file", "thumb", "upload")  # calls that carry pictures
 LOOKS = (
@@ -56,6 +60,16 @@ class Server:
     @property
     def address(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def caller(self) -> Caller:
+        return Caller("127.0.0.1", self.port)
+
+    def busy(self) -> float:
+        """Seconds of a processor that the process of the server took."""
+        assert self.process is not None
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def start(self) -> float:
         """Seconds until it answers."""
@@ -110,33 +124,35 @@ class Found:
     failures: list[str] = field(default_factory=list)
     memory: list[tuple[float, float]] = field(default_factory=list)  # seconds since the start, bytes
     heard: list[list[tuple[int, str, int]]] = field(default_factory=list)  # number, job, step; by listener
+    server: float = 0.0  # seconds of a processor
+    clients: float = 0.0
 
-    def note(self, call: str, seconds: float, response: httpx.Response) -> None:
+    def note(self, call: str, seconds: float, answer: Answer) -> None:
         self.times[call].append(seconds)
-        self.statuses[response.status_code] += 1
-        if response.status_code >= 400 and response.status_code not in BUSY:
-            self.failures.append(f"{call}: {response.status_code} {response.text[:200]}")
+        self.statuses[answer.status] += 1
+        if answer.status >= 400 and answer.status not in BUSY:
+            self.failures.append(f"{call}: {answer.status} {answer.body[:200]!r}")
 
 
 @dataclass
 class Client:
     """Somebody who uses the server."""
 
-    number: int
-    http: httpx.AsyncClient
+    http: Caller
+    stream: Caller
     found: Found
     until: float
     chance: random.Random
 
-    async def call(self, name: str, method: str, path: str, **more: Any) -> httpx.Response | None:
+    async def call(self, name: str, method: str, path: str, body: bytes = b"", media: str = JSON) -> Answer | None:
         began = time.perf_counter()
         try:
-            response = await self.http.request(method, path, **more)
-        except httpx.HTTPError as error:
-            self.found.failures.append(f"{name}: {type(error).__name__} {error}")
+            answer = await self.http.call(method, path, body, media)
+        except Broken as error:
+            self.found.failures.append(f"{name}: {error}")
             return None
-        self.found.note(name, time.perf_counter() - began, response)
-        return response
+        self.found.note(name, time.perf_counter() - began, answer)
+        return answer
 
     async def live(self) -> None:
         """Look, ask, send, until time is up."""
@@ -156,23 +172,23 @@ class Client:
     async def ask(self) -> None:
         """For a picture, unless enough wait."""
         counts = await self.call("/api/v1/line", "GET", "/api/v1/line?limit=200")
-        if counts is None or counts.status_code != 200 or len(counts.json()) > WAITING:
+        if counts is None or counts.status != 200 or len(counts.json()) > WAITING:
             return
         recipe = {"prompt": f"a red apple, {self.chance.random()}", "width": 128, "height": 128, "steps": 8,
                   "seed": self.chance.randrange(2**32)}  # fmt: skip
-        await self.call("POST /api/v1/jobs", "POST", "/api/v1/jobs", json={"recipes": [recipe]})
+        await self.call("POST /api/v1/jobs", "POST", "/api/v1/jobs", json.dumps({"recipes": [recipe]}).encode())
 
     async def see(self) -> None:
         """Some of the newest pictures."""
         page = await self.call("/api/v1/gallery", "GET", "/api/v1/gallery?limit=6")
-        for picture in page.json()["pictures"] if page is not None and page.status_code == 200 else ():
+        for picture in page.json()["pictures"] if page is not None and page.status == 200 else ():
             await self.call("thumb", "GET", picture["thumb"])
             await self.call("file", "GET", picture["url"])
 
     async def send(self) -> None:
         buffer = io.BytesIO()
         Image.effect_noise((256, 256), self.chance.uniform(10, 100)).save(buffer, "PNG")
-        await self.call("upload", "POST", "/api/v1/images", content=buffer.getvalue())
+        await self.call("upload", "POST", "/api/v1/images", buffer.getvalue(), "image/png")
 
     async def listen(self) -> None:
         """Follow events; now and then the connection breaks, and goes on where it broke off."""
@@ -181,21 +197,22 @@ class Client:
         while time.monotonic() < self.until:
             headers = {"Last-Event-ID": str(heard[-1][0])} if heard else {}
             leave = min(self.until, time.monotonic() + self.chance.uniform(5, 30))
+            lines = self.stream.lines("/api/v1/events?previews=true", headers)
             try:
-                async with self.http.stream("GET", "/api/v1/events?previews=true", headers=headers) as stream:
-                    async for one in events(stream):
+                async with aclosing(lines):
+                    async for one in events(lines):
                         heard.append(one)
                         if time.monotonic() > leave:
                             break
-            except httpx.HTTPError as error:
+            except Broken as error:
                 if time.monotonic() < self.until:
-                    self.found.failures.append(f"events: {type(error).__name__} {error}")
+                    self.found.failures.append(f"events: {error}")
 
 
-async def events(stream: httpx.Response) -> AsyncIterator[tuple[int, str, int]]:
+async def events(lines: AsyncIterator[str]) -> AsyncIterator[tuple[int, str, int]]:
     """Number, job and step of the events of a stream."""
     number = 0
-    async for line in stream.aiter_lines():
+    async for line in lines:
         if line.startswith("id: "):
             number = int(line[4:])
         elif line.startswith("data: ") and number:
@@ -207,12 +224,11 @@ async def events(stream: httpx.Response) -> AsyncIterator[tuple[int, str, int]]:
 async def crowd(server: Server, clients: int, seconds: float, found: Found) -> None:
     """All clients at once, and somebody who watches the memory."""
     until = time.monotonic() + seconds
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-    timeout = httpx.Timeout(30.0, read=60.0)
-    async with httpx.AsyncClient(base_url=server.address, limits=limits, timeout=timeout) as http:
-        some = [Client(number, http, found, until, random.Random(number)) for number in range(clients)]
-        tasks = [client.live() for client in some] + [client.listen() for client in some[::LISTENERS]]
-        await asyncio.gather(watch(server, until, found), *map(ended(until), tasks))
+    some = [Client(server.caller, server.caller, found, until, random.Random(number)) for number in range(clients)]
+    tasks = [client.live() for client in some] + [client.listen() for client in some[::LISTENERS]]
+    server_before, clients_before = server.busy(), time.process_time()
+    await asyncio.gather(watch(server, until, found), *map(ended(until), tasks))
+    found.server, found.clients = server.busy() - server_before, time.process_time() - clients_before
 
 
 def ended(until: float) -> Any:
@@ -240,16 +256,15 @@ def in_order(heard: Sequence[Sequence[tuple[int, str, int]]], every: Sequence[tu
 
 async def all_events(server: Server) -> list[tuple[int, str, int]]:
     """Every event that there was; a job that is asked for now is the last."""
-    async with httpx.AsyncClient(base_url=server.address, timeout=60) as http:
-        recipe = {"prompt": "the last", "width": 64, "height": 64, "steps": 1}
-        last = (await http.post("/api/v1/jobs", json={"recipes": [recipe]})).json()[0]["id"]
-        found = []
-        async with http.stream("GET", "/api/v1/events?after=0") as stream:
-            async for one in events(stream):
-                found.append(one)
-                if one[1] == last:
-                    break
-        return found
+    order = {"recipes": [{"prompt": "the last", "width": 64, "height": 64, "steps": 1}]}
+    last = (await server.caller.call("POST", "/api/v1/jobs", json.dumps(order).encode())).json()[0]["id"]
+    found = []
+    async with asyncio.timeout(120), aclosing(server.caller.lines("/api/v1/events?after=0", {})) as lines:
+        async for one in events(lines):
+            found.append(one)
+            if one[1] == last:
+                break
+    return found
 
 
 def growth(memory: Sequence[tuple[float, float]]) -> float:
@@ -317,6 +332,7 @@ def record(
     figures = {
         "start": median(starts), "idle": idle, "p99": quantile(plain, 0.99), "median": median(plain),
         "most": max(plain), "growth": growth(found.memory), "memory": found.memory[-1][1], "calls": len(plain),
+        "by_server": found.server / (60 * options.minutes), "by_clients": found.clients / (60 * options.minutes),
     }  # fmt: skip
     listeners = [some for some in found.heard if some]
     holds = {

@@ -63,14 +63,14 @@ def test_events_tell_every_step_in_order(served: Served) -> None:
 def test_a_stream_goes_on_where_it_broke_off(served: Served) -> None:
     drawn(served)
     first = read(Stream(served.context, LOCAL), 10)
-    rest = read(Stream(served.context, None, after=int(str(first[5]["id"]))), 4)
+    rest = read(Stream(served.context, LOCAL, after=int(str(first[5]["id"]))), 4)
     assert [event["id"] for event in rest] == [event["id"] for event in first[6:]]
 
 
 def test_previews_come_once_each_and_have_no_number(served: Served) -> None:
     (job,) = order(served)
     served.leases.claim("w", 1)
-    stream = Stream(served.context, None, previews=True)
+    stream = Stream(served.context, LOCAL, previews=True)
     served.leases.report("w", [Update(str(job["id"]), 1, 2, b"one")])
     told = read(stream, 4)
     assert [one["event"] for one in told] == ["queued", "started", "step", "preview"]
@@ -93,7 +93,7 @@ def test_many_listeners_are_told_all_by_one_who_looks(served: Served, monkeypatc
     monkeypatch.setattr(Queue, "events", counted)
     before = drawn(served)
     start = served.context.queue.last_event()
-    streams = [Stream(served.context, None, after=0 if number % 2 else start) for number in range(64)]
+    streams = [Stream(served.context, LOCAL, after=0 if number % 2 else start) for number in range(64)]
     heard: list[list[int]] = [[] for _ in streams]
 
     async def listen(number: int) -> None:

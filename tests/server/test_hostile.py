@@ -382,25 +382,27 @@ POST = b"POST /api/v1/jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: applicat
 
 
 @pytest.mark.parametrize(
-    ("parts", "status"),
+    ("parts", "refusals"),  # parsers of HTTP differ in some
     [
-        ((POST + b"Content-Length: 2\r\nContent-Length: 9\r\n\r\n{}",), 400),
-        ((POST + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /x HTTP/1.1\r\n\r\n",), 400),
-        ((POST + b"Transfer-Encoding: gzip\r\n\r\n", b"x"), 400),
-        ((POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",), 400),
-        ((POST + b"Content-Length: 99999999999999999999\r\n\r\n",), 413), ((POST + b"X: " + b"a" * 200_000,), 400),
-        ((POST + b"X: 1\r\n" * 50_000 + b"\r\n",), 400), ((b"GET /" + b"a" * 200_000 + b" HTTP/1.1\r\n\r\n",), 400),
-        ((b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(300) + b"\r\n\r\n",), 400),
-        ((b"GET http://169.254.169.254/latest HTTP/1.1\r\nHost: 169.254.169.254\r\n\r\n",), 403),
-        ((b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nHost: evil.example\r\n\r\n",), 400),
-        ((b"GET /healthz HTTP/1.1\r\n\r\n",), 400),
-        ((b"CONNECT evil.example:443 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",), 404),
-        ((b"TRACE / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",), 404),
+        ((POST + b"Content-Length: 2\r\nContent-Length: 9\r\n\r\n{}",), (400,)),
+        ((POST + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /x HTTP/1.1\r\n\r\n",), (400,)),
+        ((POST + b"Transfer-Encoding: gzip\r\n\r\n", b"x"), (400,)),
+        ((POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",), (400,)),
+        ((POST + b"Content-Length: 99999999999999999999\r\n\r\n",), (413, 400)),
+        ((POST + b"X: " + b"a" * 200_000,), (400,)),
+        ((POST + b"X: 1\r\n" * 50_000 + b"\r\n",), (400,)),
+        ((b"GET /" + b"a" * 200_000 + b" HTTP/1.1\r\n\r\n",), (400,)),
+        ((b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(300) + b"\r\n\r\n",), (400,)),
+        ((b"GET http://169.254.169.254/latest HTTP/1.1\r\nHost: 169.254.169.254\r\n\r\n",), (403,)),
+        ((b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nHost: evil.example\r\n\r\n",), (400,)),
+        ((b"GET /healthz HTTP/1.1\r\n\r\n",), (400, 403)),
+        ((b"CONNECT evil.example:443 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",), (404, 405, 400)),
+        ((b"TRACE / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",), (404, 405)),
     ],
 )  # fmt: skip
-def test_requests_that_are_none(parts: tuple[bytes, ...], status: int, address: tuple[str, int]) -> None:
+def test_requests_that_are_none(parts: tuple[bytes, ...], refusals: tuple[int, ...], address: tuple[str, int]) -> None:
     answer = exchanged(address, *parts)
-    assert answer[9:12] in (str(status).encode(), b"405") or answer == b"", answer[:200]
+    assert answer == b"" or int(answer[9:12]) in refusals, answer[:200]
     assert b"Traceback" not in answer
     assert b'"ok"}' in exchanged(address, b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
 

@@ -47,6 +47,11 @@ class Options(BaseModel):
         default=10.0, ge=0, le=600, description="Seconds that work under way has to end in when the service stops.",
         json_schema_extra={"title_zh": "停止前的宽限时间", "zh": "服务停止时，留给进行中任务的秒数。"},
     )  # fmt: skip
+    nice: int = Field(
+        title="Lower priority of workers",
+        default=5, ge=0, le=19, description="How much workers give way to the server and to others; 0: not at all.",
+        json_schema_extra={"title_zh": "工作进程让出程度", "zh": "工作进程让出处理器的程度；0 为不让。"},
+    )  # fmt: skip
     deaths: int = Field(
         title="Crashes before a job fails",
         default=3, ge=1, le=1000, description="Workers that may die of a job before it fails.",
@@ -63,12 +68,14 @@ class Options(BaseModel):
         json_schema_extra={"title_zh": "每个用户的等待任务上限", "zh": "一个用户可以等待的任务数。"},
     )  # fmt: skip
     most_streams: int = Field(
+        title="Event streams of one user",
         default=100, ge=1, le=10_000, description="Streams of events that one user may follow at once.",
-        json_schema_extra={"zh": "一个用户可以同时接收的事件流的个数。"},
+        json_schema_extra={"title_zh": "每个用户的事件流上限", "zh": "一个用户可以同时接收的事件流的个数。"},
     )  # fmt: skip
     upload_hours: float = Field(
+        title="Unused pictures that were sent",
         default=24.0, ge=0.1, le=87_600, description="Hours that pictures which were sent, but never used, are kept.",
-        json_schema_extra={"zh": "已上传但从未使用的图片保留的小时数。"},
+        json_schema_extra={"title_zh": "未使用的上传图片", "zh": "已上传但从未使用的图片保留的小时数。"},
     )  # fmt: skip
     days: float = Field(
         title="Memory of finished jobs",

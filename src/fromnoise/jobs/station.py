@@ -29,6 +29,7 @@ class Station:
     grace: float = 10.0  # seconds that jobs have to end in when the worker is stopped; the rest goes on later
     lease: float = 15.0  # seconds
     patience: float = 20.0  # seconds: see leases.py
+    nice: int = 5  # steps down in priority: who looks at pictures is answered before others are made
     deaths: int = 3  # see job.Limits
     pattern: str = DEFAULT  # of file names
     thumbs: Path | None = None  # for small pictures; None: none are made

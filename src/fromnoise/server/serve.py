@@ -151,7 +151,8 @@ def stations(service: Service, database: str, context: Context, options: Options
             traces=context.traces.folder, settings=context.settings,
             pattern=options.pattern, together=options.together, max_batch=options.max_batch,
             preview_every=options.preview_every, keep_every=options.keep_every, grace=options.grace,
-            deaths=options.deaths, watermark=options.watermark, certificate=service.certificate, key=service.key,
+            nice=options.nice, deaths=options.deaths, watermark=options.watermark,
+            certificate=service.certificate, key=service.key,
         )
         for device in devices
     ]  # fmt: skip

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from fromnoise.jobs.worker.worker import Worker
 
 DRAIN = "drain"
-POLITE = 5  # who looks at pictures is answered before others are made; a machine that is idle gives all the same
 GONE, TAKEN = 4, 5  # exit statuses: whoever started it is gone; it was declared dead
 
 
@@ -29,7 +28,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal reaches everybody; ours is told by `drain`
     station = Station.from_json(sys.stdin.readline())
     with suppress(AttributeError, OSError):  # Windows has no such thing
-        os.nice(POLITE)
+        os.nice(station.nice)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     threading.Thread(target=listen, args=(stop,), daemon=True).start()
