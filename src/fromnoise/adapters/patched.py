@@ -78,8 +78,12 @@ class Patched:
             with patching(network, self.patches):  # on top of what is there already
                 yield
         else:
-            with replacing_in(self.copies.of(self, network, self.patches)):
+            with replacing_in(self.layers(network)):
                 yield
+
+    def layers(self, network: nn.Module) -> Layers:
+        """The weights to use in place of the network's own, which are kept for a while."""
+        return self.copies.of(self, network, self.patches)
 
     @cached_property
     def patches(self) -> dict[str, tuple[Patch, ...]]:

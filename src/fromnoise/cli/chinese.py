@@ -370,6 +370,9 @@ ELSEWHERE = {  # sentences of the engine and of typer, which speak English only;
     "{what} {name} could be {names}: say which": "{what} {name} 可能是 {names}：请说明是哪一个",
     "{file} is not a table of folders; see docs/library.md": "{file} 不是文件夹列表；见 docs/library.md",
     "{file} is not YAML ({error}); see docs/library.md": "{file} 不是 YAML（{error}）；见 docs/library.md",
+    "calls of the network could not be recorded ({error}): they go on one kernel at a time": (
+        "无法录制网络的调用（{error}）：改为逐个内核执行"
+    ),
     "out of memory: the upscaler goes on in smaller tiles, more slowly": "内存不足：放大器改用更小的分块继续，会慢一些",
     "out of memory: the picture goes on with less at once, more slowly": (
         "内存不足：图片改用更少的内存继续生成，会慢一些"

@@ -11,8 +11,10 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor
 
+from fromnoise.adapters.patched import Patched
 from fromnoise.engine.blame import all_finite, blamed
 from fromnoise.engine.company import Round, Seat
+from fromnoise.engine.graphs import Inputs, may_be_recorded
 from fromnoise.engine.library import Model
 from fromnoise.errors import is_out_of_memory
 from fromnoise.nn.step_reuse import StepReuse
@@ -138,18 +140,14 @@ class Executor(Generic[Name]):
         if dim is not None:
             scales = torch.tensor([1.0 if c.cond.guidance is None else c.cond.guidance for c in calls])
             guidance = guidance_embedding(scales, dim).to(place.device, place.dtype)
-        with ExitStack() as stack:
-            for variant in calls[0].variants:
-                stack.enter_context(variant.applied(model.unet))
-            for alike in zip(*(call.cond.attached for call in calls), strict=True):
-                stack.enter_context(alike[0].applied(model.unet, alike))
-            out = model.unet(
-                shown.to(place.dtype),
-                torch.stack([model.table.network_time(s, c.cond.timestep) for s, c in zip(sigma, calls, strict=True)]),
-                torch.cat([call.cond.context for call in calls]).to(place.device, place.dtype),
-                None if y is None else y.to(place.device, place.dtype),
-                guidance=guidance,
-            ).to(x.dtype)
+        inputs = (
+            shown.to(place.dtype),
+            torch.stack([model.table.network_time(s, c.cond.timestep) for s, c in zip(sigma, calls, strict=True)]),
+            torch.cat([call.cond.context for call in calls]).to(place.device, place.dtype),
+            None if y is None else y.to(place.device, place.dtype),
+            guidance,
+        )
+        out = self._through(model, calls, inputs).to(x.dtype)
         denoised, readings = out[:, : x.shape[1]], out[:, x.shape[1] :]
         answers = torch.cat((to_denoised(denoised, x, scalings), readings), dim=1).to(calls[0].x.device)
         if not all_finite(answers) and all_finite(x):
@@ -157,6 +155,22 @@ class Executor(Generic[Name]):
             weights = [model.stored(one) for one in ((model.unet,) if told else model.text)]
             raise blamed(model.name, "U-Net" if told else "text encoder", weights, place.dtype)
         return answers
+
+    def _through(self, model: Model, calls: Sequence[NetworkCall], inputs: Inputs) -> Tensor:
+        """The network's answer, by a recorded graph where the device has them and nothing but LoRAs changes it."""
+        variants, graphs = calls[0].variants, model.kept.graphs
+        loras = [one for one in variants if isinstance(one, Patched) and one.copies.room]
+        plain = len(variants) == len(loras) < 2 and not calls[0].cond.attached
+        if graphs is not None and plain and may_be_recorded(model.unet):
+            return graphs(inputs, *((loras[0], loras[0].layers(model.unet)) if loras else ()))
+        *first, guidance = inputs
+        with ExitStack() as stack:
+            for variant in variants:
+                stack.enter_context(variant.applied(model.unet))
+            for alike in zip(*(call.cond.attached for call in calls), strict=True):
+                stack.enter_context(alike[0].applied(model.unet, alike))
+            out: Tensor = model.unet(*first, guidance=guidance)
+            return out
 
 
 def copied(call: NetworkCall) -> NetworkCall:

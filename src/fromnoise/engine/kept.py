@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 from fromnoise.adapters.patched import Copies
+from fromnoise.engine.graphs import Graphs
 from fromnoise.errors import FileError
 
 MAX_FILES = 32
@@ -47,6 +48,7 @@ class Kept:
     files: Recent = field(default_factory=lambda: Recent(MAX_FILES))
     answers: Recent = field(default_factory=lambda: Recent(MAX_ANSWERS))  # what encoders tell of pictures
     copies: Copies = field(default_factory=Copies)
+    graphs: Graphs | None = None  # of the U-Net's calls, where the device records
     wide: bool = False  # the autoencoder overflows in float16
     remarked: bool = False
 

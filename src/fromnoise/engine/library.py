@@ -21,6 +21,7 @@ from fromnoise.checkpoints.sources import files_of
 from fromnoise.engine import shelves
 from fromnoise.engine.blame import all_finite, blamed
 from fromnoise.engine.footprint import demand
+from fromnoise.engine.graphs import graphs_for
 from fromnoise.engine.kept import Kept
 from fromnoise.engine.memory import Placement, Plan, free, planned, release
 from fromnoise.engine.network_files import NetworkFiles
@@ -232,6 +233,7 @@ class Model:
         plan = None if self.residence is None else self.residence.tighten(calls)
         if plan is not None:
             self.kept.copies.do_without()
+            self.kept.graphs = None
             LOG.warning("out of memory: the picture goes on with less at once, more slowly")
         return plan is not None
 
@@ -394,7 +396,10 @@ def assemble(
         distilled=distilled(facts.unet, checkpoint.metadata, checkpoint.path.stem),
         residence=residence,
         budget=budget,
-        kept=Kept(copies=Copies(room=budget is None)),
+        kept=Kept(
+            copies=Copies(room=budget is None),
+            graphs=graphs_for(checkpoint.unet, placement.device) if budget is None else None,
+        ),
     )
 
 
