@@ -6,7 +6,7 @@ FROMNOISE_LOG=json writes lines of JSON to stderr, FROMNOISE_LOG=text lines for 
 import re
 import time
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fromnoise.jobs.logs import log
@@ -15,6 +15,9 @@ from fromnoise.server.context import Context
 JOB = re.compile(r"/jobs/([0-9a-f]{28})(?:/|$)")
 RECENT = 500  # finished jobs whose times are told
 QUANTILES = (0.5, 0.9, 0.99)
+BUCKETS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 60.0)  # seconds; each route has a line for each
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a third line for each: when it was first counted
 
 
 class Metrics:
@@ -24,7 +27,9 @@ class Metrics:
         self.app = app
         labels = ["method", "route", "status"]
         self.calls = Counter("fromnoise_http_requests", "Calls by route and status.", labels, registry=registry)
-        self.seconds = Histogram("fromnoise_http_seconds", "Time to the answer's end.", ["route"], registry=registry)
+        self.seconds = Histogram(
+            "fromnoise_http_seconds", "Time to the answer's end.", ["route"], registry=registry, buckets=BUCKETS
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

@@ -1,5 +1,6 @@
 """Starting the service: the workers, the routes, and who may use them."""
 
+import asyncio
 import gc
 import json
 import os
@@ -11,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import uvicorn
+from starlette.types import ASGIApp, Message
 
 from fromnoise.engine.picture_io import write_whole
 from fromnoise.errors import UserError
@@ -116,6 +118,7 @@ def serve(service: Service, settings: Settings) -> None:
     def forget_unused() -> None:
         expire(context.uploads, database, options.upload_hours)
 
+    asyncio.run(warmed(app))
     gc.freeze()  # what the start has made stays
     gc.enable()
     try:
@@ -128,6 +131,21 @@ def serve(service: Service, settings: Settings) -> None:
     finally:
         context.clerk.close()
         context.porter.close()
+
+
+async def warmed(app: ASGIApp) -> None:
+    """Answer a first call: FastAPI makes most of what its routes need when it looks for the first one."""
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(_message: Message) -> None:
+        return
+
+    scope = {"type": "http", "http_version": "1.1", "method": "GET", "path": "/healthz", "raw_path": b"/healthz",
+             "root_path": "", "scheme": "http", "query_string": b"", "headers": [(b"host", b"localhost")],
+             "client": ("127.0.0.1", 0), "server": ("127.0.0.1", 0)}  # fmt: skip
+    await app(scope, receive, send)
 
 
 @contextmanager
