@@ -16,7 +16,7 @@ from fromnoise.engine import library
 from fromnoise.engine.fitting import fitted
 from fromnoise.engine.footprint import demand
 from fromnoise.engine.generate import generate
-from fromnoise.engine.memory import TIGHTEST, Placement, Plan, available_devices, place
+from fromnoise.engine.memory import Placement, Plan, available_devices, place
 from fromnoise.engine.recipe import BUILTIN, Recipe
 from fromnoise.nn import kernels
 
@@ -65,7 +65,7 @@ def facts(placement: Placement) -> list[str]:
 def verdict(cost: Cost, speeds: Speeds, placement: Placement, memory: int | None) -> str:
     """A line on one model family."""
     needed = demand(cost.facts, placement, cost.size, cost.size)
-    wanted, least = (needed.height(plan) for plan in (Plan(CALLS), TIGHTEST))
+    wanted, least = needed.height(Plan(CALLS)), needed.least
     line = say(
         "  {model}, {size}x{size}: about {time}; takes {wanted:.1f} GB of memory, or {least:.1f} GB and more time",
         model=cost.label, size=cost.size, time=human(speeds.seconds(cost)), wanted=wanted / GIGA, least=least / GIGA,

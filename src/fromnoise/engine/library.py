@@ -370,6 +370,8 @@ def assemble(
         raise WrongFamily(f"{checkpoint.path}: {fault}")
     residence = Residence(checkpoint.unet, checkpoint.text, vae, placement)
     budget = budget or scarce(residence)
+    if budget is not None:
+        release(placement.device)
     try:
         residence.settle(Plan() if budget is None else WAITING)
     except (RuntimeError, MemoryError) as error:

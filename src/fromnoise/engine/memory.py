@@ -4,6 +4,7 @@ demand = footprint.demand(facts, placement, width, height)    # bytes, known bef
 plan = planned(demand, 2 << 30)                               # the loosest that fits into 2 GiB
 """
 
+import math
 import re
 import sys
 from collections.abc import Iterator
@@ -91,6 +92,7 @@ def vae_dtype(dtype: torch.dtype) -> torch.dtype:
 
 
 ANY = 1 << 16
+SLACK = 0.05  # of a budget: what lies between pieces of memory in use
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ class Demand:
     unet: int  # weights, in the numbers that they compute in
     text: int
     vae: int
-    largest: int  # of these weights, which is made ready twice over where its layout changes
+    largest: int  # of these weights, which is there three times while it is made ready: cast, laid out, and packed
     call: int  # one call of the U-Net
     whole: int  # the autoencoder on a whole picture
     strips: int  # and strip by strip
@@ -126,7 +128,7 @@ class Demand:
 
     def drawing(self, plan: Plan) -> int:
         """The most while the U-Net works."""
-        return self._staying(plan) + round(plan.unet * self.unet) + 2 * self.largest + plan.calls * self.call
+        return self._staying(plan) + round(plan.unet * self.unet) + 3 * self.largest + plan.calls * self.call
 
     def decoding(self, plan: Plan) -> int:
         """The most while the autoencoder works."""
@@ -139,18 +141,23 @@ class Demand:
     def height(self, plan: Plan) -> int:
         return max(self.drawing(plan), self.decoding(plan))
 
+    @property
+    def least(self) -> int:
+        """The smallest budget that does."""
+        return math.ceil(self.height(TIGHTEST) / (1 - SLACK))
+
 
 def planned(demand: Demand, budget: int, calls: int) -> Plan:
     """The loosest plan of at most `budget` bytes for `calls` network calls side by side; UserError if none is."""
+    room = round((1 - SLACK) * budget)
     for plan in plans(calls):
-        if demand.height(plan) <= budget:
+        if demand.height(plan) <= room:
             return plan
         tight = replace(plan, unet=0.0)
-        if plan.alone and demand.height(tight) <= budget:
-            return replace(tight, unet=(budget - demand.drawing(tight)) / demand.unet)
-    least = demand.height(tight)
+        if plan.alone and demand.height(tight) <= room:
+            return replace(tight, unet=(room - demand.drawing(tight)) / demand.unet)
     raise UserError(
-        f"this picture needs {least / 1e9:.1f} GB of memory at least, and there are {budget / 1e9:.1f} GB: "
+        f"this picture needs {demand.least / 1e9:.1f} GB of memory at least, and there are {budget / 1e9:.1f} GB: "
         "choose a smaller --size"
     )
 
@@ -205,17 +212,21 @@ def group_free(group: Path = Path("/sys/fs/cgroup")) -> int | None:
 
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4
+RETURNED = 1 << 22  # bytes: pieces of this size go back to the system, smaller ones are used again
 
 
 def give_back() -> None:
-    """Let glibc return freed memory to the system at once, whatever the environment asked; no other library can."""
+    """Let glibc return freed memory to the system at once, whatever the environment asked; no other library can.
+
+    What is kept for reuse, as `launch.py` asks, leaves gaps that come to a tenth and more of a small budget.
+    """
     if sys.platform != "linux":
         return
     import ctypes
 
     with suppress(OSError, AttributeError):  # not glibc
         libc = ctypes.CDLL(None)
-        for option, value in ((M_MMAP_MAX, 1 << 16), (M_MMAP_THRESHOLD, 1 << 17), (M_TRIM_THRESHOLD, 1 << 17)):
+        for option, value in ((M_MMAP_MAX, 1 << 16), (M_MMAP_THRESHOLD, RETURNED), (M_TRIM_THRESHOLD, RETURNED)):
             libc.mallopt(option, value)
         libc.malloc_trim(0)
 
