@@ -1,5 +1,6 @@
 """A worker makes the pictures that are asked for, stops when told to, and goes on where it stopped."""
 
+import json
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -90,6 +91,21 @@ def twin(checkpoint: Path, seed: int, **more: object) -> Image.Image:
 def same(path: Path, image: Image.Image) -> bool:
     with Image.open(path) as opened:
         return opened.tobytes() == image.tobytes()
+
+
+def test_lines_for_operators_name_the_job(
+    worker: Worker, queue: Queue, checkpoint: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FROMNOISE_LOG", "json")
+    (good, bad) = asked(queue, checkpoint, 1) + queue.submit([Work("no such kind", {})])
+    finish_all(worker, queue)
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines() if line.startswith("{")]
+    told = {(line["job"], line["event"]) for line in lines if line["part"] == "worker"}
+    assert told == {(good.id, "start"), (good.id, "done"), (bad.id, "start"), (bad.id, "failed")}
+    monkeypatch.setenv("FROMNOISE_LOG", "text")
+    asked(queue, checkpoint, 2)
+    finish_all(worker, queue)
+    assert " worker done job=" in capsys.readouterr().err
 
 
 def test_pictures_are_those_that_the_engine_makes(

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from sqlalchemy.exc import OperationalError
 
+from fromnoise.jobs.queue import Queue
 from fromnoise.jobs.traces import TracedStep
 
 from .conftest import Served, png
@@ -181,7 +183,18 @@ def test_operators_see_health_and_figures(served: Served) -> None:
     assert 'fromnoise_jobs{state="queued"} 3.0' in served.client.get("/metrics").text
     assert served.client.get("/metrics", headers=served.token("ann")).status_code == 403
     served.leases.retire("w")
-    assert served.client.get("/readyz").json() == {"database": "ok", "workers": 0}
+    none = served.client.get("/readyz")
+    assert (none.status_code, none.json()) == (503, {"database": "ok", "workers": 0})
+
+
+def test_who_is_not_ready_says_so(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(_queue: Queue) -> list[object]:
+        raise OperationalError("SELECT", {}, Exception("the connection is refused at 10.0.0.7"))
+
+    monkeypatch.setattr(Queue, "workers", gone)
+    found = served.client.get("/readyz")
+    assert (found.status_code, found.json()) == (503, {"database": "unreachable", "workers": 0})
+    assert served.client.get("/healthz").status_code == 200
 
 
 def test_traces_are_served_under_their_jobs(served: Served) -> None:
