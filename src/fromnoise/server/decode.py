@@ -30,6 +30,7 @@ FORMATS = ("PNG", "JPEG", "WEBP")
 MEMORY = 3 << 30  # bytes of addresses: a picture of MAX_PIXELS with alpha, twice, and what Python needs
 LARGEST_FILE = 512 << 20
 OPEN_FILES = 64
+NICE = 5
 MODES = ("L", "LA", "RGB", "RGBA")
 QUICK = 1  # of zlib's levels
 
@@ -46,7 +47,9 @@ def main() -> None:
 
 
 def limit() -> None:
-    """Bounds that hold whatever Pillow does; Windows has none of this kind."""
+    """Bounds that hold whatever Pillow does, and a low priority; Windows has none of this kind."""
+    with contextlib.suppress(AttributeError, OSError):
+        os.nice(NICE)  # who looks around is answered before somebody's picture is decoded
     with contextlib.suppress(ImportError, ValueError, OSError):
         import resource
 
