@@ -1,11 +1,17 @@
 """From a folder of pictures to a LoRA that the model's pictures obey, in one command."""
 
+import multiprocessing
+import os
+import resource
 import shutil
+import signal
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 from fromnoise.adapters.adapter import load_adapter
 from fromnoise.checkpoints.files import read
@@ -62,6 +68,49 @@ def test_a_stopped_run_ends_where_an_undisturbed_one_ends(folder: Path, monkeypa
     again = tensors(folder)
     assert whole.keys() == again.keys()
     assert all(torch.equal(whole[name], again[name]) for name in whole)
+
+
+def test_a_run_that_diverges_leaves_its_last_good_state(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parts = FineTuneTask.parts
+
+    def exploding(self: FineTuneTask, step: int) -> Iterator[tuple[Tensor, Mapping[str, float]]]:
+        for loss, figures in parts(self, step):
+            yield (loss * 1e4 if step >= 14 else loss), figures
+
+    monkeypatch.setattr(FineTuneTask, "parts", exploding)
+    more = ("--steps", "20", "--save_every_n_steps", "6", "--keep", "0", "--no-text", "--sample_every_n_steps", "99")
+    assert run(command(folder, *more)) == 2
+    told = capsys.readouterr().err
+    assert "above its lowest" in told
+    assert "lower the learning rate" in told
+    assert not (folder / "thing.safetensors").exists()
+    good = read(folder / "thing-step00000012.safetensors")
+    assert good.metadata["ss_steps"] == "12"
+    assert all(torch.isfinite(tensor.float()).all() for tensor in good.values())
+
+
+def test_a_disk_that_is_full_leaves_the_file_before(folder: Path) -> None:
+    assert run(command(folder, "--keep", "0", "--no-text")) == 0
+    before = (folder / "thing.safetensors").read_bytes()
+    shutil.rmtree(folder / "run")
+
+    def fill() -> None:
+        def limited(*_: object) -> dict[str, float]:  # the last report comes before the file is written
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (2**14, 2**14))
+            return {}
+
+        FineTuneTask.report = limited  # type: ignore[assignment, method-assign]
+        os._exit(run(command(folder, "--keep", "0", "--no-text", "--seed", "5")))
+
+    fork = multiprocessing.get_context("fork").Process(target=fill)
+    fork.start()
+    fork.join()
+    assert fork.exitcode == 2
+    assert (folder / "thing.safetensors").read_bytes() == before
+    assert [path.name for path in folder.glob(".*")] == []
 
 
 def tensors(folder: Path) -> dict[str, torch.Tensor]:
