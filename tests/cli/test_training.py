@@ -116,6 +116,80 @@ def test_a_configuration_file_and_what_is_typed(tmp_path: Path) -> None:
     assert (run.resolution, run.rules.shuffle_caption, run.objective.min_snr_gamma) == (128, True, 5)
 
 
+def test_a_file_as_kohyas_notebooks_write_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(KOHYA_FILE)
+    monkeypatch.setattr("fromnoise.cli.training_run.epoch_length", lambda *_: 25)
+    run = ordered("lora", tmp_path, {"config": path})
+    assert (run.loop.steps, run.loop.report_every, run.loop.save_every) == (250, 25, 50)
+    assert (run.loop.optimizer, run.loop.bfloat16, run.precision, run.sampler) == ("AdamW8bit", None, "bf16", "ddim")
+    assert (run.options.model_dump()["rank"], run.rules.caption_extension, run.max_tokens) == (32, ".txt", 225)
+    assert run.notes == {"ss_training_comment": "mine", "modelspec.title": "My cat"}
+    assert "fp16" in capsys.readouterr().err
+
+
+KOHYA_FILE = """
+[model_arguments]
+v2 = false
+v_parameterization = false
+pretrained_model_name_or_path = "builtin"
+vae = ""
+[additional_network_arguments]
+no_metadata = false
+unet_lr = 1e-4
+text_encoder_lr = 5e-5
+network_module = "networks.lora"
+network_dim = 32
+network_alpha = 16
+network_train_unet_only = false
+training_comment = "mine"
+metadata_title = "My cat"
+[optimizer_arguments]
+use_8bit_adam = true
+learning_rate = 1e-4
+max_grad_norm = 1.0
+lr_scheduler = "cosine_with_restarts"
+lr_warmup_steps = 0
+lr_scheduler_num_cycles = 3
+[dataset_arguments]
+cache_latents = true
+debug_dataset = false
+vae_batch_size = 4
+caption_extention = ".txt"
+[training_arguments]
+output_dir = "out"
+output_name = "mycat"
+save_precision = "bf16"
+save_every_n_epochs = 2
+save_last_n_epochs = 3
+train_batch_size = 4
+max_token_length = 225
+mem_eff_attn = false
+xformers = true
+max_train_epochs = 10
+max_data_loader_n_workers = 2
+persistent_data_loader_workers = true
+seed = 42
+gradient_checkpointing = false
+gradient_accumulation_steps = 1
+mixed_precision = "fp16"
+clip_skip = 2
+logging_dir = "logs"
+log_prefix = "mycat"
+log_with = "tensorboard"
+lowram = true
+[sample_prompt_arguments]
+sample_every_n_epochs = 1
+sample_sampler = "ddim"
+[dreambooth_arguments]
+prior_loss_weight = 1.0
+[saving_arguments]
+save_model_as = "safetensors"
+"""
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -123,7 +197,9 @@ def test_a_configuration_file_and_what_is_typed(tmp_path: Path) -> None:
         ('max_train_steps = "many"', "max_train_steps should be int, not 'many'"),
         ("network_args = ['algos=loha']", "unknown 'algos=loha'; did you mean 'algo'?"),
         ("network_module = 'networks.other'", "unknown network_module 'networks.other'"),
-        ("mixed_precision = 'fp16'", "choose bf16 or no"),
+        ("mixed_precision = 'fp8'", "choose bf16, fp16 or no"),
+        ("save_precision = 'int8'", "unknown precision 'int8'"),
+        ("vae = 'other.safetensors'", "vae is an option of kohya's scripts that is not done here; leave it out"),
         ("lr_scheduler = 'cosin'", "did you mean 'cosine'"),
         ("optimizer_type = 'AdamZ'", "did you mean 'AdamW'"),
         ("base = 'int4'", "unknown base 'int4'"),

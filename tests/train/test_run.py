@@ -70,6 +70,24 @@ def test_a_stopped_run_ends_where_an_undisturbed_one_ends(folder: Path, monkeypa
     assert all(torch.equal(whole[name], again[name]) for name in whole)
 
 
+def test_a_lora_goes_on_from_another_and_is_stored_as_asked(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    short = ("--keep", "0", "--no-text", "--save_precision", "float")
+    assert run(command(folder, *short)) == 0
+    first = tensors(folder)
+    assert {tensor.dtype for tensor in first.values()} == {torch.float32}
+    shutil.move(folder / "thing.safetensors", folder / "first.safetensors")
+    shutil.rmtree(folder / "run")
+    started = ("--network_weights", str(folder / "first.safetensors"), "--steps", "1", "--learning_rate", "1e-9")
+    told = ("--training_comment", "from the first", "--sample", "sks --ss euler_a --s 2", "--alpha", "7")
+    assert run(command(folder, *short, *started, *told)) == 0
+    again = tensors(folder)
+    assert all(torch.allclose(again[name], first[name], atol=1e-6) for name in first)  # its alpha, too
+    assert read(folder / "thing.safetensors").metadata["ss_training_comment"] == "from the first"
+    shutil.rmtree(folder / "run")
+    assert run(command(folder, *short, *started, "--rank", "3")) == 2
+    assert "does not begin what is trained here" in capsys.readouterr().err
+
+
 def test_a_run_that_diverges_leaves_its_last_good_state(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -178,7 +178,9 @@ OURS = {
     "Tokens of a caption that are read: 75, 150, 225; by default all.": (
         "标注最多读多少个词元：75、150、225；默认全部。"
     ),
-    "Compute in bf16 or not (no); by default where it is fast.": "用 bf16 计算，或不用（no）；默认在快的硬件上用。",
+    "Compute in bf16 or not (no); by default, and for fp16, in bf16 where it is fast.": (
+        "是否用 bf16 计算（no 为否）；默认以及写 fp16 时，硬件算 bf16 快就用它。"
+    ),
     "Numbers that frozen weights are kept in: float32, bfloat16 or fp8.": (
         "冻结的权重用什么精度存放：float32、bfloat16 或 fp8。"
     ),
@@ -193,6 +195,14 @@ OURS = {
     "Steps between saves of the state; a tenth of all.": "每隔多少步保存状态；默认总步数的十分之一。",
     "Steps between lines of the log.": "每隔多少步记一行日志。",
     "Also write TensorBoard's events, where it is installed.": "另写 TensorBoard 事件（已安装时）。",
+    "Told in the file.": "写进文件的说明。",
+    "What samples are drawn with; kohya's names work.": "样图用的采样器；kohya 的名字也可以。",
+    "A LoRA of the same kind and size to go on from.": "从同类型、同大小的 LoRA 接着训练。",
+    "The same as --optimizer AdamW8bit.": "等同 --optimizer AdamW8bit。",
+    "The same as --optimizer Lion.": "等同 --optimizer Lion。",
+    "mixed_precision fp16: bf16 is taken where it is fast, else float32; fp16's gradients can vanish": (
+        "mixed_precision fp16：硬件算 bf16 快就用 bf16，否则用 float32；fp16 的梯度可能下溢"
+    ),
     "Decides all that is random.": "决定一切随机量。",
     "Accepted from kohya's scripts: it is so anyway.": "兼容 kohya 脚本的选项：本来就是这样。",
     "say where the pictures are: fromnoise train {method} DATA --name NAME": (

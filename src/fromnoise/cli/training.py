@@ -9,7 +9,7 @@ import typer
 
 from fromnoise.cli.messages import say
 from fromnoise.cli.through import through
-from fromnoise.cli.training_table import ALWAYS, Flag, flags
+from fromnoise.cli.training_table import ALWAYS, VALUED, Flag, flags
 
 HELP = {
     "lora": say("Teach a model something from a folder of pictures; a LoRA of any kind comes out."),
@@ -52,7 +52,7 @@ def command(method: str) -> Callable[..., None]:
         )
     for name in ALWAYS:
         hidden = typer.Option(f"--{name}", hidden=True, help=say("Accepted from kohya's scripts: it is so anyway."))
-        kind = bool if name not in ("vae_batch_size", "logging_dir", "log_prefix", "save_model_as") else str | None
+        kind = str | None if name in VALUED else bool
         default_value = False if kind is bool else None
         parameters.append(
             inspect.Parameter(

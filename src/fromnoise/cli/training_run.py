@@ -13,12 +13,13 @@ from fromnoise.cli.leash import held
 from fromnoise.cli.messages import say
 from fromnoise.cli.progress import note
 from fromnoise.cli.training import parameter_name, was_said
-from fromnoise.cli.training_table import ALWAYS, by_name, flags
+from fromnoise.cli.training_table import ALWAYS, TOLD, UNDONE, by_name, flags
 from fromnoise.engine import shelves
 from fromnoise.engine.memory import best_device
 from fromnoise.engine.recipe import checked
 from fromnoise.errors import FileError, UserError
 from fromnoise.train.data.source import Dataset, Subset
+from fromnoise.train.full import DTYPES
 from fromnoise.train.loop import LoopConfig
 from fromnoise.train.methods import METHODS, Method
 from fromnoise.train.noising import Noising
@@ -35,6 +36,8 @@ SHORT: dict[str, tuple[str, Any]] = {  # words that set an option
     "no_text": ("text", False), "no_unet": ("unet", False), "object_template": ("template", "object"),
     "style_template": ("template", "style"),
 }  # fmt: skip
+EPOCHS = {"epochs": "steps", "sample_epochs": "report_every", "save_epochs": "save_every"}
+OPTIMIZER_WORDS = {"eight_bits": "AdamW8bit", "lion": "Lion"}
 ALGOS = {"locon": "lora", "diag-oft": "oft", "lora": "lora"}
 MODULES = {"networks.lora": "lora", "networks.oft": "oft", "lycoris.kohya": None, "lycoris.locon_kohya": None}
 
@@ -82,6 +85,7 @@ def ordered(method_name: str, data: Path | None, given: Given) -> Run:
         options=checked(method.options, **{**method.chosen, **parts["options"]}),
         objective=checked(Objective, **parts["objective"]), noising=checked(Noising, **parts["noising"]),
         rules=rules, sizes=sizes, samples=prompts(words), **parts["run"],
+        notes={field: str(words[word]) for word, field in TOLD.items() if word in words},
     )  # fmt: skip
     return with_loop(run, method, parts["loop"], words)
 
@@ -89,8 +93,10 @@ def ordered(method_name: str, data: Path | None, given: Given) -> Run:
 def with_loop(run: Run, method: Method, loop: Given, words: Given) -> Run:
     """The run with its loop: what was not said follows from the number of steps."""
     steps = loop.get("steps", method.steps)
-    if "epochs" in words:
-        steps = -(-epoch_length(run, settings.read()) * words["epochs"] // loop.get("accumulate", 1))
+    counted = {word: field for word, field in EPOCHS.items() if word in words}
+    length = epoch_length(run, settings.read()) if counted else 0
+    in_steps = {field: -(-length * words[word] // loop.get("accumulate", 1)) for word, field in counted.items()}
+    steps = in_steps.pop("steps", steps)
     name = loop.get("optimizer", "AdamW")
     kind = OPTIMIZERS[name] if "." not in name else None
     own = (kind.learning_rate if kind and kind.name != "AdamW" else None) or method.rate
@@ -108,7 +114,7 @@ def with_loop(run: Run, method: Method, loop: Given, words: Given) -> Run:
         "log_every": max(1, min(20, steps // 10)), "save_every": max(1, steps // 10),
         "report_every": max(1, steps // 5), "slower": factors(words, rate), "bfloat16": precision(words),
     }  # fmt: skip
-    return replace(run, loop=LoopConfig(**{**plain, **loop}))
+    return replace(run, loop=LoopConfig(**{**plain, **in_steps, **loop, "steps": steps}))
 
 
 def factors(words: Mapping[str, Any], rate: float) -> dict[str, float]:
@@ -135,6 +141,11 @@ def shorthands(words: Given, parts: dict[str, Given], method: Method) -> None:
         parts["run"]["base"] = "fp8"
     if parts["run"].get("base", "float32") not in BASES:
         raise UserError(f"unknown base {parts['run']['base']!r}; choose one of {', '.join(BASES)}")
+    if parts["run"].get("precision", "fp16") not in DTYPES:
+        raise UserError(f"unknown precision {parts['run']['precision']!r}; choose one of {', '.join(DTYPES)}")
+    for word, optimizer in OPTIMIZER_WORDS.items():
+        if words.get(word):
+            parts["loop"].setdefault("optimizer", optimizer)
     if words.get("no_bucket"):
         parts["sizes"]["enable_bucket"] = False
     if "network_module" in words:
@@ -166,9 +177,11 @@ def share(value: float, steps: int) -> int:
 
 def precision(words: Mapping[str, Any]) -> bool | None:
     wanted = words.get("mixed_precision")
-    if wanted not in (None, "no", "bf16"):
-        raise UserError(f"mixed_precision {wanted!r}: choose bf16 or no; fp16's gradients vanish without scaling")
-    return None if wanted is None else wanted == "bf16"
+    if wanted not in (None, "no", "bf16", "fp16"):
+        raise UserError(f"mixed_precision {wanted!r}: choose bf16, fp16 or no")
+    if wanted == "fp16":
+        note(say("mixed_precision fp16: bf16 is taken where it is fast, else float32; fp16's gradients can vanish"))
+    return None if wanted in (None, "fp16") else wanted == "bf16"
 
 
 def prompts(words: Mapping[str, Any]) -> tuple[str, ...]:
@@ -212,6 +225,10 @@ def from_file(method: str, path: Path) -> Given:
         if key.replace("-", "_") in ALWAYS:
             continue
         flag = known.get(key.replace("-", "_"))
+        if flag is None and key.replace("-", "_") in UNDONE:
+            if not value:
+                continue
+            raise UserError(f"{path}: {key} is an option of kohya's scripts that is not done here; leave it out")
         if flag is None or flag.place == "config":
             near = get_close_matches(key, known, n=1, cutoff=0.5)
             hint = f"; did you mean {near[0]!r}?" if near else ""

@@ -16,6 +16,11 @@ DATA, TIME, NETWORK, LOSS, NOISE, RUN = (
 )  # fmt: skip
 LORAS, FULL, WORDS = ("lora", "lcm"), ("finetune", "dreambooth"), ("embedding", "custom")
 CONTROLS = ("controlnet", "t2i-adapter")
+TOLD = {  # what is typed, and the field of the file
+    "training_comment": "ss_training_comment", "metadata_title": "modelspec.title",
+    "metadata_author": "modelspec.author", "metadata_description": "modelspec.description",
+    "metadata_license": "modelspec.license", "metadata_tags": "modelspec.tags",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,7 @@ FLAGS: tuple[Flag, ...] = (
     of(DATA, "sizes.max_bucket_reso", "max_bucket_reso", say("Longest side of a bucket."), int, (), 64),
     of(DATA, "sizes.bucket_reso_steps", "bucket_reso_steps", say("Sides of buckets are multiples of it."), int, (), 8),
     of(DATA, "sizes.bucket_no_upscale", "bucket_no_upscale", say("Never enlarge a picture."), bool),
-    of(DATA, "rules.caption_extension", "caption_extension",
+    of(DATA, "rules.caption_extension", "caption_extension caption_extention",
        say("Ending of captions' files: .txt, else .caption."), str),
     of(DATA, "rules.shuffle_caption", "shuffle_caption", say("Put tags into another order each time."), bool),
     of(DATA, "rules.keep_tokens", "keep_tokens", say("So many tags at the front stay."), int, (), 0),
@@ -149,6 +154,10 @@ FLAGS: tuple[Flag, ...] = (
     of(NETWORK, "options.huber", "huber", say("Where the loss turns from square to straight."), float, ("lcm",)),
     of(NETWORK, "options.precision", "precision save_precision",
        say("Numbers in the file: float, fp16 or bf16."), str, FULL),
+    of(NETWORK, "run.precision", "precision save_precision",
+       say("Numbers in the file: float, fp16 or bf16."), str, (*LORAS, *WORDS, *CONTROLS)),
+    of(NETWORK, "options.start", "start network_weights",
+       say("A LoRA of the same kind and size to go on from."), Path, LORAS),
     # how long and how fast
     of(TIME, "loop.steps", "steps max_train_steps", say("How long to train."), int, (), 1),
     of(TIME, "epochs", "epochs max_train_epochs", say("The same in epochs."), int, (), 1),
@@ -168,6 +177,8 @@ FLAGS: tuple[Flag, ...] = (
        say("Share of the rate that is left at the end."), float, (), 0, 1),
     of(TIME, "loop.optimizer", "optimizer optimizer_type",
        say("AdamW, Lion, Prodigy, AdaFactor, ... or module.Class."), str),
+    of(TIME, "eight_bits", "use_8bit_adam", say("The same as --optimizer AdamW8bit."), bool),
+    of(TIME, "lion", "use_lion_optimizer", say("The same as --optimizer Lion."), bool),
     of(TIME, "optimizer_args", "optimizer_args",
        say("Its name=value, such as weight_decay=0.1; can be repeated."), list),
     of(TIME, "loop.weight_decay", "weight_decay", say("AdamW's; 0.01."), float, (), 0),
@@ -227,9 +238,9 @@ FLAGS: tuple[Flag, ...] = (
     of(RUN, "run.max_tokens", "max_token_length",
        say("Tokens of a caption that are read: 75, 150, 225; by default all."), int, (), 75),
     of(RUN, "mixed_precision", "mixed_precision",
-       say("Compute in bf16 or not (no); by default where it is fast."), str),
+       say("Compute in bf16 or not (no); by default, and for fp16, in bf16 where it is fast."), str),
     of(RUN, "run.base", "base", say("Numbers that frozen weights are kept in: float32, bfloat16 or fp8."), str),
-    of(RUN, "fp8_base", "fp8_base", say("The same as --base fp8."), bool),
+    of(RUN, "fp8_base", "fp8_base fp8_base_unet", say("The same as --base fp8."), bool),
     of(RUN, "run.recompute", "gradient_checkpointing", say("Less memory for more time."), bool),
     of(RUN, "loop.fused_backward", "fused_backward_pass",
        say("Step each weight as soon as its gradient is known."), bool),
@@ -237,10 +248,14 @@ FLAGS: tuple[Flag, ...] = (
     of(RUN, "sample_prompts", "sample_prompts",
        say("A file with a line for each of them; kohya's --n, --w and so on work."), Path),
     of(RUN, "loop.report_every", "sample_every_n_steps", say("Steps between samples; a fifth of all."), int, (), 1),
+    of(RUN, "sample_epochs", "sample_every_n_epochs", say("The same in epochs."), int, (), 1),
+    of(RUN, "run.sampler", "sample_sampler", say("What samples are drawn with; kohya's names work."), str),
     of(RUN, "loop.save_every", "save_every_n_steps",
        say("Steps between saves of the state; a tenth of all."), int, (), 1),
+    of(RUN, "save_epochs", "save_every_n_epochs", say("The same in epochs."), int, (), 1),
     of(RUN, "loop.log_every", "log_every", say("Steps between lines of the log."), int, (), 1),
     of(RUN, "loop.board", "tensorboard", say("Also write TensorBoard's events, where it is installed."), bool),
+    *(of(RUN, name, name, say("Told in the file."), str) for name in TOLD),
     of(RUN, "run.seed", "seed", say("Decides all that is random."), int, (), 0),
 )  # fmt: skip
 
@@ -248,7 +263,20 @@ ALWAYS = (  # kohya's options that ask for what is so in any case, or for what h
     "cache_latents", "cache_latents_to_disk", "cache_text_encoder_outputs", "cache_text_encoder_outputs_to_disk",
     "sdpa", "xformers", "mem_eff_attn", "persistent_data_loader_workers", "lowram", "highvram", "no_half_vae",
     "save_state", "v2", "sdxl", "vae_batch_size", "logging_dir", "log_prefix", "save_model_as", "skip_cache_check",
-    "save_state_on_train_end", "full_bf16",
+    "save_state_on_train_end", "full_bf16", "cache_info", "tokenizer_cache_dir", "log_with", "log_tracker_name",
+    "ddp_timeout", "save_n_epoch_ratio", "save_last_n_epochs", "save_last_n_epochs_state", "save_last_n_steps",
+    "save_last_n_steps_state",
+)  # fmt: skip
+VALUED = ("vae_batch_size", "logging_dir", "log_prefix", "save_model_as", "tokenizer_cache_dir", "log_with",
+          "log_tracker_name", "ddp_timeout", "save_n_epoch_ratio", "save_last_n_epochs", "save_last_n_epochs_state",
+          "save_last_n_steps", "save_last_n_steps_state")  # fmt: skip
+UNDONE = (  # kohya's options that nothing here does: a file may say that they are not wanted
+    "huggingface_repo_id", "resume", "torch_compile", "dynamo_backend", "vae", "full_fp16", "wandb_run_name",
+    "wandb_api_key", "log_config", "sample_at_first", "output_config", "face_crop_aug_range", "debug_dataset",
+    "dataset_class", "in_json", "dataset_repeats", "lr_scheduler_type", "lr_scheduler_args", "lr_scheduler_timescale",
+    "weighted_captions", "no_metadata", "dim_from_weights", "scale_weight_norms", "base_weights",
+    "base_weights_multiplier", "skip_until_initial_step", "initial_epoch", "initial_step", "validate_every_n_steps",
+    "validate_every_n_epochs", "max_validation_steps", "stop_text_encoder_training", "no_token_padding", "deepspeed",
 )  # fmt: skip
 
 

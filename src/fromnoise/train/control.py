@@ -102,7 +102,9 @@ class T2IAdapterTraining(SafetensorsFile):
             "adapter_type": "full_adapter_xl" if config.xl else "full_adapter",
         }  # fmt: skip
         write_whole(path.with_name("config.json"), json.dumps(settings, indent=2).encode())
-        return write_hashed(path, adapter_to_diffusers(self.tensors(), len(config.widths), config.blocks), told)
+        return write_hashed(
+            path, adapter_to_diffusers(self.tensors(), len(config.widths), config.blocks), told, self.stored
+        )
 
 
 N = TypeVar("N", ControlNet, T2IAdapter)

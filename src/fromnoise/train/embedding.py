@@ -72,7 +72,7 @@ class EmbeddingTraining(Trainable):
     def write(self, path: Path, told: Mapping[str, str]) -> Path:
         """Safetensors with kohya's names; a .pt is AUTOMATIC1111's."""
         if path.suffix != ".pt":
-            return write_hashed(path, self.tensors(), {**self.metadata(), **told})
+            return write_hashed(path, self.tensors(), {**self.metadata(), **told}, self.stored)
         tensors = {name: tensor.float().cpu() for name, tensor in self.tensors().items()}
         if len(tensors) == 1:
             tree: dict[object, object] = {

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Literal, cast
 
 import torch
@@ -20,9 +21,10 @@ from torch.nn import functional as F
 from fromnoise.adapters.lora import LoRA
 from fromnoise.adapters.weight_adapter import WeightAdapter, read_slots
 from fromnoise.checkpoints.adapter_files.layers import TEXT, UNET, layers_of
+from fromnoise.checkpoints.adapter_files.lora import read_lora
 from fromnoise.checkpoints.names import diffusers_unet
 from fromnoise.engine.library import Model
-from fromnoise.errors import UserError
+from fromnoise.errors import FileError, UserError
 from fromnoise.nn.ops import Conv2d, Fetching, GroupNorm, LayerNorm, Linear, patching
 from fromnoise.nn.unet import UNet
 from fromnoise.train.trainable import SafetensorsFile
@@ -56,6 +58,7 @@ class LoRAOptions(BaseModel):
     factor: int = Field(default=-1, ge=-1, description="LoKr: how to split sides; -1 as square as can be.")
     block_size: int = Field(default=4, ge=2, description="OFT and BOFT: sides of the rotated blocks.")
     constraint: float = Field(default=0.0, ge=0, description="OFT and BOFT: the greatest rotation; 0 for any.")
+    start: Path | None = Field(default=None, description="A LoRA of the same kind and size to go on from.")
 
 
 @dataclass(frozen=True)
@@ -84,9 +87,27 @@ class LoRATraining(SafetensorsFile):
             slots = begin(site.weight.float(), options, generator)
             self.fixed[site.name] = {k: slots.pop(k) for k in ("alpha", "on_input") if k in slots}
             self.factors[site.name] = nn.ParameterDict({k: nn.Parameter(v) for k, v in slots.items()})
+        if options.start:
+            self._go_on(options.start)
         self.module: nn.Module = self.factors
         self.trains_text = any(site.network != UNET for site in self.sites)
         self.adapters = {site.name: self.adapter(site.name) for site in self.sites}
+
+    @torch.no_grad()
+    def _go_on(self, path: Path) -> None:
+        """Begin with the factors of a file. FileError where they are not those that train here."""
+        layers = read_lora(path).layers
+        for site in self.sites:
+            slots = layers.get(site.name, {})
+            for slot, parameter in cast(Mapping[str, Tensor], self.factors[site.name]).items():
+                found = slots.get(slot)
+                if found is None or found.numel() != parameter.numel():
+                    raise FileError(
+                        f"{path}: its {site.name} does not begin what is trained here; give its --kind, --rank, "
+                        "--conv_rank and --layers, and --no-text where it has no text encoder"
+                    )
+                parameter.copy_(found.float().view_as(parameter))
+            self.fixed[site.name] |= {slot: slots[slot] for slot in self.fixed[site.name] if slot in slots}
 
     def adapter(self, name: str) -> WeightAdapter:
         """The class that inference uses, on the parameters that train."""

@@ -22,6 +22,7 @@ from fromnoise.train.class_pictures import drawn_class
 from fromnoise.train.data.batches import Pool, Schedule, buckets, gathered
 from fromnoise.train.data.source import Dataset, Subset, kohya_subsets, read_dataset_file
 from fromnoise.train.finetune import Lesson
+from fromnoise.train.full import DTYPES
 from fromnoise.train.keeping import trigger
 from fromnoise.train.loop import LoopConfig, train
 from fromnoise.train.methods import METHODS
@@ -34,6 +35,8 @@ from fromnoise.train.trainable import Trainable
 from fromnoise.train.watch import Diverged
 
 Say = Callable[[str], None]
+SAMPLERS = {"euler_a": "euler_ancestral", "k_euler_a": "euler_ancestral", "dpm_2_a": "dpm_2_ancestral",
+            "dpmsolver": "dpmpp_2m", "dpmsolver++": "dpmpp_2m", "pndm": "plms"}  # kohya's  # fmt: skip
 BASES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "fp8": torch.bfloat16}
 
 
@@ -67,6 +70,9 @@ class Run:
     keep: float | None = None  # how much it counts that pictures without the trigger stay as they are: see `kept`
     workers: int = 0
     samples: tuple[str, ...] = ()  # prompts drawn on the way
+    sampler: str = ""  # that draws them; "": the model's own
+    precision: str = "fp16"  # numbers in the file: see `full.DTYPES`; finetune has an option of its own
+    notes: Mapping[str, str] = field(default_factory=dict)  # told in the file
     strict: bool = False
 
     def side(self, model: Model) -> int:
@@ -91,6 +97,7 @@ def teach(run: Run, device: torch.device, settings: Settings, say: Say) -> Path:
         tell(pool, say if is_first() else silent)
     method = METHODS[run.method]
     training = method.begin(model, run.options, run.seed)
+    training.stored = DTYPES[run.precision]
     fit(training, pools)
     lesson = Lesson(
         Schedule(tuple(pools), run.seed), run.loop.steps * run.loop.accumulate, run.objective, run.noising, run.seed,
@@ -164,11 +171,14 @@ def samples(run: Run, model: Model) -> tuple[Recipe, ...]:
     for text in run.samples:
         prompt, *parts = text.split(" --")
         given = {key: value for key, _, value in (part.partition(" ") for part in parts)}
-        names = {"n": "negative", "w": "width", "h": "height", "d": "seed", "l": "guidance_scale", "s": "steps"}
+        names = {"n": "negative", "w": "width", "h": "height", "d": "seed", "l": "guidance_scale", "s": "steps",
+                 "ss": "sampler"}  # fmt: skip
         if unknown := given.keys() - names.keys():
             raise UserError(f"sample {text!r}: unknown --{sorted(unknown)[0]}; there are --{', --'.join(names)}")
         fields = {names[key]: value for key, value in given.items()}
         plain = {"prompt": prompt, "model": run.model, "seed": run.seed}
+        sampler = fields.pop("sampler", run.sampler)
+        fields |= {"sampler": SAMPLERS.get(sampler, sampler)} if sampler else {}
         made.append(fitted(Recipe.make(**{**plain, **fields}), model.defaults))
     return tuple(made)
 

@@ -115,7 +115,7 @@ def told(run: "Run", model: Model, pools: Sequence[Pool], began: float, steps: i
         "modelspec.prediction_type": "v" if model.facts.prediction == "v" else "epsilon",
         "modelspec.timestep_range": f"{noising.min_timestep},{noising.max_timestep}",
     }  # fmt: skip
-    return {name: str(value) for name, value in fields.items()}
+    return {**{name: str(value) for name, value in fields.items()}, **run.notes}
 
 
 def folders(pools: Sequence[Pool], *, regular: bool) -> dict[str, dict[str, int]]:

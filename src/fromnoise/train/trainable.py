@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from random import Random
 
+import torch
 from torch import Tensor, nn
 
 from fromnoise.checkpoints.hashes import legacy_hash, tensors_hash
@@ -23,6 +24,7 @@ class Trainable(ABC):
     module: nn.Module  # everything that trains, and only that
     trains_text: bool = False  # whether the states of captions change with it
     wants_controls: bool = False  # whether each picture needs one that steers it
+    stored: torch.dtype = torch.float16  # numbers in the file
 
     def applied(self) -> AbstractContextManager[None]:
         """Inside, the networks compute with what trains, and gradients reach it."""
@@ -57,16 +59,16 @@ class SafetensorsFile(Trainable):
     """A method whose file is its tensors."""
 
     def write(self, path: Path, told: Mapping[str, str]) -> Path:
-        return write_hashed(path, self.tensors(), {**self.metadata(), **told})
+        return write_hashed(path, self.tensors(), {**self.metadata(), **told}, self.stored)
 
 
-def write_hashed(path: Path, tensors: Mapping[str, Tensor], told: Mapping[str, str]) -> Path:
+def write_hashed(path: Path, tensors: Mapping[str, Tensor], told: Mapping[str, str], dtype: torch.dtype) -> Path:
     """A file of tensors that tells kohya's hashes of itself, and ModelSpec's."""
     draft = path.with_name(f".{path.name}.draft")
     try:
-        save_checkpoint(draft, tensors, metadata=told)
+        save_checkpoint(draft, tensors, dtype=dtype, metadata=told)
         whole, legacy = tensors_hash(draft), legacy_hash(draft)
     finally:
         draft.unlink(missing_ok=True)
     hashes = {"sshs_model_hash": whole, "sshs_legacy_hash": legacy, "modelspec.hash_sha256": f"0x{whole}"}
-    return save_checkpoint(path, tensors, metadata={**told, **{k: v for k, v in hashes.items() if v}})
+    return save_checkpoint(path, tensors, dtype=dtype, metadata={**told, **{k: v for k, v in hashes.items() if v}})
