@@ -83,6 +83,15 @@ def test_families_are_shown(served: Served) -> None:
     assert [p["id"] for p in served.client.get(f"{GALLERY}/{first}").json()["children"]] == [second]
 
 
+def test_what_is_made_from_a_picture_that_was_sent_back_joins_its_family(served: Served) -> None:
+    (first,) = hang(served, 1)
+    picture = served.context.gallery.get(first)
+    sent = served.client.post("/api/v1/images", content=served.context.gallery.file(picture).read_bytes()).json()
+    assert (sent["sha256"], sent["width"]) == (picture.sha256, picture.width)
+    assert served.client.get(f"/api/v1/images/{sent['sha256']}").content[:4] == b"\x89PNG"
+    served.context.clerk.close()
+
+
 def change(served: Served, what: str, pictures: Sequence[str], headers: dict[str, str] | None = None,
            **more: object) -> int:  # fmt: skip
     body = {"pictures": list(pictures), **more}

@@ -7,7 +7,7 @@ import urllib.request
 from typing import Any
 
 import pytest
-from studio.waiting import expect, settled, until
+from studio.waiting import expect, settled
 
 pytestmark = pytest.mark.studio
 
@@ -107,16 +107,6 @@ def test_a_range_is_selected_compared_and_saved(visit) -> None:
     border = page.get_by_label("How much of the left picture is seen")
     border.fill("20")
     expect(page.locator(".both .left")).to_have_css("clip-path", "inset(0px 80% 0px 0px)")
-
-
-def test_a_picture_is_made_again_from_its_recipe(visit, server: Any) -> None:
-    page = visit("gallery")
-    found(page, "gallery apples", 1).click()
-    page.get_by_role("button", name="Make again").click()
-    page.get_by_text("It is made again").wait_for()
-    until(page, lambda: len(call(server, "/api/v1/gallery?words=gallery+apples")["pictures"]) == 2)
-    newest, oldest = call(server, "/api/v1/gallery?words=gallery+apples")["pictures"]
-    assert newest["seed"] == oldest["seed"]
 
 
 def test_arrows_go_from_picture_to_picture(visit) -> None:

@@ -32,7 +32,7 @@ DECODER = Decoder()
 class Upload(BaseModel):
     """A picture that was taken."""
 
-    sha256: str = Field(description="Of the file that is kept: what recipes name it by.")
+    sha256: str = Field(description="What recipes name it by: of the file that is kept, or of the gallery's.")
     width: int
     height: int
     media: str = Field(default="image/png", description="Of the file that is kept: image/png.")

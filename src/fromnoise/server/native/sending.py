@@ -1,6 +1,7 @@
 """Pictures that clients send, to start from or to be read."""
 
 import asyncio
+import hashlib
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from fastapi.responses import FileResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from fromnoise.server import uploads
+from fromnoise.server.access import Identity
 from fromnoise.server.context import Context, Here, Who
 from fromnoise.server.native.views import shown
 from fromnoise.server.strict import StrictRoute
@@ -58,10 +60,21 @@ class ReadText(BaseModel):
 
 @router.post("/images", status_code=201, openapi_extra=PICTURE_BODY)
 async def send_image(request: Request, here: Here, who: Who) -> uploads.Upload:
-    """Send a picture, as the body of the call; recipes name it by its SHA-256."""
+    """Send a picture, as the body of the call; recipes name it by its SHA-256.
+
+    One of the caller's gallery goes by its own, so that what is made from it joins its family.
+    """
     here.check_sending(who)
     data = await request.body()
-    return await asyncio.to_thread(uploads.keep, data, here.uploads)
+    return await asyncio.to_thread(taken, data, here, who)
+
+
+def taken(data: bytes, here: Context, who: Identity) -> uploads.Upload:
+    upload = uploads.keep(data, here.uploads)
+    sent = hashlib.sha256(data).hexdigest()
+    if here.gallery.with_content(sent, here.owner_of(who)) is None:
+        return upload
+    return upload.model_copy(update={"sha256": sent})
 
 
 @router.get("/images/{sha256}", response_class=FileResponse)
