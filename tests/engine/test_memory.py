@@ -35,11 +35,12 @@ def budget(room: int) -> int:
     ("room", "plan"),
     [
         (1550, Plan(2)),
-        (1549, Plan(2, strips=True)),
-        (1359, Plan(2, text=False, strips=True)),
-        (1259, Plan(2, text=False, vae=False, strips=True)),
-        (1209, Plan(2, 0.999, text=False, vae=False, alone=True, strips=True)),
-        (410, Plan(2, 0.2, text=False, vae=False, alone=True, strips=True)),
+        (1549, Plan(2, text=False)),
+        (1449, Plan(2, text=False, vae=False)),
+        (1399, Plan(2, text=False, vae=False, alone=True)),
+        (1209, Plan(2, 0.999, text=False, vae=False, alone=True)),
+        (410, Plan(2, 0.2, text=False, vae=False, alone=True)),
+        (399, Plan(2, 0.189, text=False, vae=False, alone=True, strips=True)),
         (210, Plan(2, 0.0, text=False, vae=False, alone=True, strips=True)),
     ],
 )
@@ -124,7 +125,7 @@ def test_weights_that_wait_draw_the_same_picture(file: Path) -> None:
     (free,) = generate(loaded(file, None), [RECIPE])
     model = loaded(file, 0)
     needed = demand(model.facts, CPU, 64, 64)
-    tight = Plan(2, 0.0, text=False, vae=False, alone=True, strips=True)
+    tight = Plan(2, 0.0, text=False, vae=False, alone=True)
     for share in (0.0, 0.5):
         model = loaded(file, budget(needed.height(tight) + round(share * needed.unet)))
         (made,) = generate(model, [RECIPE])

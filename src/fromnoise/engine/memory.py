@@ -166,10 +166,10 @@ def plans(calls: int) -> Iterator[Plan]:
     """From the loosest on, with the whole U-Net; from the first that decodes without it on, parts of it may wait."""
     plan = Plan(calls)
     yield plan
-    yield (plan := replace(plan, strips=True))
     yield (plan := replace(plan, text=False))
     yield (plan := replace(plan, vae=False))
     yield (plan := replace(plan, alone=True))
+    yield (plan := replace(plan, strips=True))  # which alone may change a last digit
     while plan.calls > 1:
         yield (plan := replace(plan, calls=plan.calls // 2))
 
