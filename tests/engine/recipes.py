@@ -35,6 +35,7 @@ NAMED: dict[str, st.SearchStrategy[Any]] = {  # what the type alone does not tel
     "profile": st.sampled_from(list(PROFILES)),
     "dtype": st.sampled_from(["float32", "bfloat16", "float16"]),
     "sampler_options": st.dictionaries(st.sampled_from(["eta", "s_noise"]), st.floats(0, 2)),
+    "schedule_options": st.dictionaries(st.sampled_from(["rho", "sigma_min"]), st.floats(0.5, 5)),
     "model_hash": HASHES,
     "hash": HASHES,
     "blocks": st.none() | st.sampled_from(["OUTALL", "BASE=1 IN04-IN08=0.5", ",".join("01" * 6)]),
@@ -132,6 +133,7 @@ RECIPES = FROM_NOISE | FROM_PICTURES | REDRAWN
 
 TOGETHER = (  # fields that depend on each other
     ("sampler", "sampler_options"),
+    ("schedule", "schedule_options"),
     ("init", "mask", "hires", "redraw", "outpaint", "inversion"),
     ("gligen", "boxes"),
 )

@@ -117,9 +117,9 @@ def test_hires_fix() -> None:
     read = read_infotext(text)
     assert read.recipe.hires == Hires(
         scale=1.5, steps=10, upscaler="4x-UltraSharp", strength=0.55, prompt="a, b: c", sampler="dpmpp_2m",
-        schedule="karras",
+        schedule="karras", model="other",
     )  # fmt: skip
-    assert (read.recipe.strength, dict(read.not_understood), read.warnings) == (1.0, {"Hires checkpoint": "other"}, ())
+    assert (read.recipe.strength, dict(read.not_understood), read.warnings) == (1.0, {}, ())
     read = read_infotext(text.replace("Hires upscale: 1.5", "Hires resize: 0x1000"))
     assert read.recipe.hires is not None
     assert (read.recipe.hires.width, read.recipe.hires.height) == (None, 1000)

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from fromnoise.engine.metadata.infotext_parse import parse
+from fromnoise.server.sdapi.scripts import AXES
 
 from .conftest import Served, png
 
@@ -242,6 +243,40 @@ def test_axes_of_second_passes_and_noise(real: Served) -> None:
     _, *cells = images(found)
     assert len({pixels(cell) for cell in cells}) == 4
     assert "no second pass" in refused(real, "txt2img", script_name="X/Y/Z plot", script_args=args)
+
+
+def test_axes_of_schedules_and_styles(real: Served) -> None:
+    args = ["Schedule rho", "0, 3", [], "Styles", 'None, "ink, soft"', [], "SGM noise multiplier", "False, True", [],
+            False, True]  # fmt: skip
+    plot = {"script_name": "X/Y/Z plot", "script_args": args, "scheduler": "Karras"}
+    found = post(real, "txt2img", **plot)
+    _, *cells = images(found)
+    assert len({pixels(cell) for cell in cells}) == 8
+    assert pixels(cells[0]) == pixels(images(post(real, "txt2img", scheduler="Karras"))[0])
+    assert json.loads(found["info"])["all_prompts"][2] == "ink drawing of a cat, black, soft light"
+    asked = {**SMALL["override_settings"], "rho": 3, "sgm_noise_multiplier": True}
+    same = post(real, "txt2img", scheduler="Karras", override_settings=asked, styles=["ink", "soft"])
+    assert pixels(images(same)[0]) == pixels(cells[7])
+    extra = json.loads(same["info"])["extra_generation_params"]
+    assert (extra["Schedule rho"], extra["SGM noise multiplier"]) == ("3", "True")
+    prompt = json.loads(same["info"])["prompt"]
+    again = post(real, "txt2img", infotext=json.loads(same["info"])["infotexts"][0], prompt=prompt,
+                 negative_prompt="colour")  # fmt: skip
+    assert pixels(images(again)[0]) == pixels(images(same)[0])
+    ends = ["Schedule min sigma", "0.1, 0.2", [], "Schedule max sigma", "5, 10", [], "Beta schedule alpha", "0.5, 0.7"]
+    plot_of_ends = {"script_name": "X/Y/Z plot", "script_args": [*ends, [], False, True]}
+    some = post(real, "txt2img", scheduler="Beta", steps=3, **plot_of_ends)  # two steps end where alpha says nothing
+    assert len({pixels(cell) for cell in images(some)[1:]}) == 8
+    args[4] = "none such"
+    assert "none such" in refused(real, "txt2img", **plot)
+    fp8 = {"script_name": "X/Y/Z plot", "script_args": ["FP8 mode", "Disable, Enable"]}
+    assert "--dtype fp8" in refused(real, "txt2img", **fp8)
+
+
+def test_every_axis_of_the_list_is_known(real: Served) -> None:
+    """All but the one that has no counterpart, each refused or taken by name."""
+    known = {one["label"] for one in real.client.get("/api/v1/catalogue").json()["axes"]}
+    assert {label for label, _ in AXES} - known == {"Always discard next-to-last sigma"}
 
 
 def test_a_batch_has_one_picture_of_each_start(real: Served) -> None:

@@ -107,6 +107,7 @@ OURS = {
     "Take all steps whatever the strength; a1111.": "不论重绘幅度多少都走完全部步数； a1111。",
     "How closely an instruct-pix2pix model follows the start picture.": "instruct-pix2pix 模型贴近起始图片的程度。",
     'Options of the sampler: "eta=0.5, s_noise=1".': '采样器的选项： "eta=0.5, s_noise=1"。',
+    'Options of the schedule: "rho=5, sigma_min=0.1".': '噪声调度的选项： "rho=5, sigma_min=0.1"。',
     "Whose numerics to follow: native, a1111, comfyui or diffusers.": (
         "按哪个工具的算法： native、 a1111、 comfyui 或 diffusers。"
     ),
@@ -386,6 +387,7 @@ ELSEWHERE = {  # sentences of the engine and of typer, which speak English only;
     "{path}: can't be written ({reason}); choose another place with --out": (
         "无法写入 {path}（{reason}）；请用 --out 换个位置"
     ),
+    "the schedule {name} has no option {lacking}: it has {known}": "噪声调度 {name} 没有选项 {lacking}；它有 {known}",
     "the extension {package} is left out of {group}: {error}": "扩展 {package} 未能加载（{group}）：{error}",
     "No such option: {option} (Possible options: {near})": "没有选项 {option}（是不是 {near}）",
     "No such option: {option}": "没有选项 {option}",

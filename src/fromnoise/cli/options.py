@@ -241,6 +241,9 @@ class Order:
     sampler_options: Annotated[
         str | None, option(HOW, say('Options of the sampler: "eta=0.5, s_noise=1".'), metavar="SETTINGS")
     ] = None
+    schedule_options: Annotated[
+        str | None, option(HOW, say('Options of the schedule: "rho=5, sigma_min=0.1".'), metavar="SETTINGS")
+    ] = None
     clip_skip: Annotated[
         int | None,
         option(

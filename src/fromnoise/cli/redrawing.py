@@ -25,7 +25,7 @@ from fromnoise.errors import FileError, UserError
 STRENGTH = 0.3  # enough for new detail, not for a second subject in a tile
 CARRIED = (  # fields that mean the same in a tile as in the picture
     "prompt", "negative", "model", "model_hash", "seed", "steps", "guidance_scale", "sampler", "schedule",
-    "sampler_options", "profile", "clip_skip", "emphasis", "networks",
+    "sampler_options", "schedule_options", "profile", "clip_skip", "emphasis", "networks",
 )  # fmt: skip
 
 

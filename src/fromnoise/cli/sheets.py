@@ -17,7 +17,7 @@ from fromnoise.cli.options import Order
 from fromnoise.cli.output import Destination
 from fromnoise.cli.progress import Report, note, progress
 from fromnoise.cli.service import Service
-from fromnoise.cli.wording import chosen
+from fromnoise.cli.wording import chosen, style_files
 from fromnoise.engine.fitting import fitted
 from fromnoise.engine.generate import Generated, generate
 from fromnoise.engine.images import open_image, save_png
@@ -30,6 +30,7 @@ from fromnoise.engine.sheets.drawing import draw_grid, missing_characters
 from fromnoise.engine.sheets.grids import Axis, Grid, matrix, xyz
 from fromnoise.engine.sheets.lists import Curve, following, lines, turns
 from fromnoise.errors import FileError, UserError
+from fromnoise.text.prompt_styles import read_styles
 
 TOGETHER = 4  # pictures made side by side
 MAX_FILE = 2_000_000  # bytes of prompts
@@ -55,7 +56,8 @@ def draw_xyz(order: Order, axes: Sequence[str | None], each: bool, font: Path | 
     script = {"Script": "X/Y/Z plot"}
     for letter, axis in zip("XYZ", chosen, strict=True):
         script |= {f"{letter} Type": AXES[axis[0]].label, f"{letter} Values": axis[1]} if axis else {}
-    draw(order, lambda recipe: xyz(recipe, *chosen), Sheet(script, each, font))
+    styles = [style for file in style_files(order) for style in read_styles(file)]
+    draw(order, lambda recipe: xyz(recipe, *chosen, styles=styles), Sheet(script, each, font))
 
 
 def read_axis(text: str | None) -> Axis:

@@ -1,5 +1,6 @@
 """What a recipe can't know without its models: whether they are the right ones, and have what it asks for."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -16,8 +17,10 @@ from fromnoise.engine.vae_pairing import settled
 from fromnoise.errors import UserError
 from fromnoise.nn.hooks import transformer_blocks
 from fromnoise.nn.step_reuse import most_blocks
+from fromnoise.sampling.schedules import SCHEDULES
 from fromnoise.text.prompt_source import read_source
 
+LOG = logging.getLogger(__name__)
 OF_TWO_ANSWERS = ("rescale", "projected", "thresholding", "zero_star", "perp_neg", "skip")
 
 
@@ -50,6 +53,14 @@ def check(model: Model, recipe: Recipe, refiner: Model | None = None) -> None:
     check_hash(refiner, recipe.refiner.model, recipe.refiner.model_hash)
     if refiner.vae.config.latent_channels != model.vae.config.latent_channels:
         raise UserError(f"{recipe.refiner.model} can't finish what {recipe.model} begins: their latents differ")
+
+
+def check_options(recipe: Recipe) -> None:
+    """Say which options its schedule, which it names, does not have."""
+    schedule = SCHEDULES[str(recipe.schedule)]
+    if lacking := [name for name in recipe.schedule_options if name not in schedule.options]:
+        known = ", ".join(schedule.options) or "none"
+        LOG.warning(f"the schedule {schedule.label} has no option {', '.join(lacking)}: it has {known}")
 
 
 def check_second(model: Model, hires: Hires, second: Model | None) -> None:

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from fromnoise.engine.checks import check
+from fromnoise.engine.checks import check, check_options
 from fromnoise.engine.company import written
 from fromnoise.engine.control import finished
 from fromnoise.engine.control_networks import with_hashes
@@ -116,6 +116,7 @@ class Job:
                 refiner=recipe.refiner.model_copy(update={"model_hash": refiner.sha256}).model_dump()
             )
         hires = self.recipe.hires
+        check_options(self.recipe)
         self.last = model  # decodes the result
         if refiner is not None and hires is not None and hires.model is not None:
             self.last = replace(refiner, vae_changes=(*refiner.vae_changes, *seamless(recipe)))

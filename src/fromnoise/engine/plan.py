@@ -1,6 +1,7 @@
 """The noise levels of one pass of sampling, and the latents it starts from, as a profile wants them."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor
 
 from fromnoise.engine.profiles import Profile
 from fromnoise.sampling.samplers import SamplerSpec
-from fromnoise.sampling.schedules import SCHEDULES, NoiseTable, sigmas_for
+from fromnoise.sampling.schedules import NO_OPTIONS, SCHEDULES, NoiseTable, sigmas_for
 
 NEARLY_ALL = 0.999  # AUTOMATIC1111 never replaces more of a start picture than this
 
@@ -44,10 +45,13 @@ def make_plan(
     strength: float | None = None,
     *,
     exact_steps: bool = False,
+    options: Mapping[str, float] = NO_OPTIONS,
+    whole_variance: bool = False,
 ) -> Plan:
     """The plan of a pass of `steps` steps. `strength`: of a start picture, in [0, 1]; None without one.
 
-    `exact_steps` makes AUTOMATIC1111's rule take as many steps as were asked for.
+    `exact_steps` makes AUTOMATIC1111's rule take as many steps as were asked for. `options` are the schedule's.
+    `whole_variance`: noise that no picture is under begins with sqrt(1 + sigma^2), whatever the profile does.
     """
     if strength == 0:
         return Plan(torch.empty(0), torch.empty(0), False, 0.0)
@@ -57,17 +61,20 @@ def make_plan(
         return timestep_plan(table, spec.name, steps, strength, exact_steps)
     drop = profile.drops_penultimate(spec)
     if strength is None:
-        planned = sigmas = sigmas_for(schedule, table, steps, drop_penultimate=drop)
+        planned = sigmas = sigmas_for(schedule, table, steps, drop_penultimate=drop, options=options)
     elif profile.strength == "stretch":
-        planned = sigmas_for(schedule, table, int(steps / strength), drop_penultimate=drop)
+        planned = sigmas_for(schedule, table, int(steps / strength), drop_penultimate=drop, options=options)
         sigmas = planned if strength == 1 else planned[-(steps + 1) :]
     else:
         total, taken = counted(profile, steps, strength, exact_steps)
-        planned = sigmas_for(schedule, table, total, drop_penultimate=drop)
+        planned = sigmas_for(schedule, table, total, drop_penultimate=drop, options=options)
         sigmas = planned[max(0, total - taken) :]
     if len(sigmas) < 2 and strength is not None:  # too weak for a single step
         return Plan(torch.empty(0), planned, False, 0.0)
-    return Plan(sigmas, planned, strength is None, start_scale(profile, table, sigmas[0], strength is None))
+    scale = start_scale(profile, table, sigmas[0], strength is None)
+    if whole_variance and strength is None:
+        scale = float((1 + sigmas[0] ** 2).sqrt())
+    return Plan(sigmas, planned, strength is None, scale)
 
 
 def counted(profile: Profile, steps: int, strength: float, exact_steps: bool) -> tuple[int, int]:

@@ -101,6 +101,8 @@ class Preparation:
             order.words.steps,
             order.strength,
             exact_steps=order.exact_steps,
+            options=self.recipe.schedule_options,
+            whole_variance=self.recipe.noise is not None and self.recipe.noise.whole_variance,
         )
 
     def evaluations(self, order: Order) -> int:

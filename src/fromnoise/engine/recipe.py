@@ -4,7 +4,7 @@ Command line, HTTP bodies, workflow nodes, picture metadata and job tables all c
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -83,6 +83,9 @@ class Recipe(BaseModel):
     schedule: str | None = Field(None, description="Which noise levels to step on; by default the sampler's own.")
     sampler_options: dict[str, float | int | str | bool] = Field(
         default_factory=dict, description="Options of the sampler, such as eta."
+    )
+    schedule_options: dict[Annotated[str, Field(max_length=50)], Annotated[float, Field(gt=0, le=1e6)]] = Field(
+        default_factory=dict, max_length=20, description="Options of the schedule: sigma_min, sigma_max, rho, ..."
     )
     profile: str = Field("native", description="Whose numerics to follow: native, a1111, comfyui or diffusers.")
 

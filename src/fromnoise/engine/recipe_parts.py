@@ -57,6 +57,10 @@ class Noise(Part):
     )
     multiplier: float = Field(default=1.0, ge=0, le=10, description="Of the noise on a start picture.")
     extra: float = Field(default=0.0, ge=0, le=10, description="More noise on a start picture, of this many units.")
+    whole_variance: bool = Field(
+        default=False,
+        description="The picture begins with noise of sqrt(1 + sigma^2), as SDXL's own code has it; a1111.",
+    )
     index: int = Field(default=0, ge=0, lt=MAX_BATCH, description="Which picture of a batch this is, from 0; comfyui.")
     batch: int = Field(default=1, ge=1, le=MAX_BATCH, description="Pictures that share one stream of noise; comfyui.")
 

@@ -3,8 +3,11 @@
 `sigma` is the standard deviation of the noise on clean latents of unit scale (Karras et al. 2022): x = x0 + sigma * n.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from inspect import signature
+from types import MappingProxyType
 from typing import Literal
 
 import torch
@@ -14,6 +17,7 @@ from fromnoise.errors import UserError
 from fromnoise.registry import Registry
 from fromnoise.sampling.spacing import exponential_sigmas, karras_sigmas
 
+NO_OPTIONS: Mapping[str, float] = MappingProxyType({})
 TimestepRule = Literal["nearest", "interpolate"]
 
 
@@ -103,19 +107,28 @@ class Schedule:
 
     name: str
     label: str
-    choose: Callable[[NoiseTable, int], Tensor]
+    choose: "Choose"
     good_for: str
     good_for_zh: str
     aliases: tuple[str, ...] = ()  # other names it answers to, besides the label
 
-    def __call__(self, table: NoiseTable, steps: int) -> Tensor:
-        """Float32 noise levels on the CPU: `steps` of them (a few schedules give one more or less) and a final 0."""
-        return self.choose(table, steps)
+    def __call__(self, table: NoiseTable, steps: int, options: Mapping[str, float] = NO_OPTIONS) -> Tensor:
+        """Float32 noise levels on the CPU: `steps` of them (a few schedules give one more or less) and a final 0.
+
+        Of the options those act that it has.
+        """
+        return self.choose(table, steps, **{name: value for name, value in options.items() if name in self.options})
+
+    @cached_property
+    def options(self) -> tuple[str, ...]:
+        """Names of numbers that can be given besides, such as rho."""
+        _table, _steps, *names = signature(self.choose).parameters
+        return tuple(names)
 
 
 SCHEDULES: Registry[Schedule] = Registry("schedule", entry_points="fromnoise.schedules")
 
-Choose = Callable[[NoiseTable, int], Tensor]
+Choose = Callable[..., Tensor]  # (NoiseTable, int), and options by name
 
 
 def schedule(
@@ -132,13 +145,14 @@ def schedule(
 
 
 def sigmas_for(
-    name: str, table: NoiseTable, steps: int, strength: float = 1.0, *, drop_penultimate: bool = False
-) -> Tensor:
+    name: str, table: NoiseTable, steps: int, strength: float = 1.0, *, drop_penultimate: bool = False,
+    options: Mapping[str, float] = NO_OPTIONS,
+) -> Tensor:  # fmt: skip
     """Noise levels, highest first, for `steps` steps of the named schedule: float32 on the CPU.
 
     `strength` in [0, 1] is the share of the noise put on a start picture: int(steps / strength) steps are planned and
     the last `steps` of them taken; 0 gives an empty tensor. `drop_penultimate` plans one step more and leaves out its
-    last level above 0, which second-order samplers need to end well.
+    last level above 0, which second-order samplers need to end well. `options` are those of the schedule.
     """
     if steps < 1:
         raise UserError(f"{steps} sampling steps: at least 1 is needed")
@@ -147,7 +161,7 @@ def sigmas_for(
     if strength == 0:
         return torch.empty(0)
     planned = int(steps / strength)
-    sigmas = SCHEDULES[name](table, planned + drop_penultimate)
+    sigmas = SCHEDULES[name](table, planned + drop_penultimate, options)
     if drop_penultimate:
         sigmas = torch.cat((sigmas[:-2], sigmas[-1:]))
     return sigmas if strength == 1 else sigmas[-(steps + 1) :]
@@ -158,6 +172,16 @@ def append_zero(sigmas: Tensor) -> Tensor:
     return torch.cat((sigmas.float(), torch.zeros(1)))
 
 
+def ends(table: NoiseTable, sigma_min: float | None, sigma_max: float | None) -> tuple[float, float]:
+    """The highest and the lowest timestep of a schedule between these noise levels; None: the table's own."""
+    high, low = float(len(table.sigmas) - 1), 0.0
+    if sigma_max is not None:
+        high = float(table.timestep(torch.tensor(sigma_max), "interpolate"))
+    if sigma_min is not None:
+        low = float(table.timestep(torch.tensor(sigma_min), "interpolate"))
+    return high, low
+
+
 @schedule(
     "normal",
     label="Normal",
@@ -165,8 +189,8 @@ def append_zero(sigmas: Tensor) -> Tensor:
     good_for="The training timesteps at even distances; a plain choice for every sampler.",
     good_for_zh="在训练时间步上均匀取点，适合任何采样器的普通选择。",
 )
-def normal(table: NoiseTable, steps: int) -> Tensor:
-    return append_zero(table.sigma(torch.linspace(len(table.sigmas) - 1, 0, steps)))
+def normal(table: NoiseTable, steps: int, sigma_min: float | None = None, sigma_max: float | None = None) -> Tensor:
+    return append_zero(table.sigma(torch.linspace(*ends(table, sigma_min, sigma_max), steps)))
 
 
 @schedule(
@@ -175,8 +199,10 @@ def normal(table: NoiseTable, steps: int) -> Tensor:
     good_for="More steps at low noise; the usual companion of the DPM++ samplers.",
     good_for_zh="低噪声处步子更密，DPM++ 系列采样器的常用搭配。",
 )
-def karras(table: NoiseTable, steps: int) -> Tensor:
-    return append_zero(karras_sigmas(steps, table.sigma_min, table.sigma_max))
+def karras(
+    table: NoiseTable, steps: int, sigma_min: float | None = None, sigma_max: float | None = None, rho: float = 7.0
+) -> Tensor:
+    return append_zero(karras_sigmas(steps, sigma_min or table.sigma_min, sigma_max or table.sigma_max, rho))
 
 
 @schedule(
@@ -185,8 +211,10 @@ def karras(table: NoiseTable, steps: int) -> Tensor:
     good_for="Even distances in log sigma; the usual companion of the DPM++ SDE samplers.",
     good_for_zh="在 log σ 上均匀取点，DPM++ SDE 系列采样器的常用搭配。",
 )
-def exponential(table: NoiseTable, steps: int) -> Tensor:
-    return append_zero(exponential_sigmas(steps, table.sigma_min, table.sigma_max))
+def exponential(
+    table: NoiseTable, steps: int, sigma_min: float | None = None, sigma_max: float | None = None
+) -> Tensor:  # fmt: skip
+    return append_zero(exponential_sigmas(steps, sigma_min or table.sigma_min, sigma_max or table.sigma_max))
 
 
 @schedule(
@@ -196,8 +224,10 @@ def exponential(table: NoiseTable, steps: int) -> Tensor:
     good_for="Even timesteps that start at the very first; few-step models (Turbo, Lightning, LCM) are trained for it.",
     good_for_zh="从第一个时间步起均匀取点，Turbo、Lightning、LCM 等少步模型按它训练。",
 )
-def sgm_uniform(table: NoiseTable, steps: int) -> Tensor:
-    return append_zero(table.sigma(torch.linspace(len(table.sigmas) - 1, 0, steps + 1)[:-1]))
+def sgm_uniform(
+    table: NoiseTable, steps: int, sigma_min: float | None = None, sigma_max: float | None = None
+) -> Tensor:  # fmt: skip
+    return append_zero(table.sigma(torch.linspace(*ends(table, sigma_min, sigma_max), steps + 1)[:-1]))
 
 
 @schedule(

@@ -37,8 +37,10 @@ def linear_quadratic(table: NoiseTable, steps: int, threshold: float = 0.025) ->
     good_for="Few steps at high noise, many in the middle: good with 10 to 20 steps.",
     good_for_zh="高噪声处步少、中段步多；适合 10 到 20 步。",
 )
-def kl_optimal(table: NoiseTable, steps: int) -> Tensor:
-    return append_zero(kl_optimal_sigmas(steps, table.sigma_min, table.sigma_max))
+def kl_optimal(
+    table: NoiseTable, steps: int, sigma_min: float | None = None, sigma_max: float | None = None
+) -> Tensor:  # fmt: skip
+    return append_zero(kl_optimal_sigmas(steps, sigma_min or table.sigma_min, sigma_max or table.sigma_max))
 
 
 @schedule(
@@ -47,9 +49,11 @@ def kl_optimal(table: NoiseTable, steps: int) -> Tensor:
     good_for="KL Optimal as AUTOMATIC1111 has it: one level more, and it ends with a trace of noise.",
     good_for_zh="AUTOMATIC1111 的 KL Optimal：多取一点，结尾留极少噪声。",
 )
-def kl_optimal_open(table: NoiseTable, steps: int) -> Tensor:
+def kl_optimal_open(
+    table: NoiseTable, steps: int, sigma_min: float | None = None, sigma_max: float | None = None
+) -> Tensor:  # fmt: skip
     """The last of the steps + 1 levels is the table's lowest, not 0."""
-    return kl_optimal_sigmas(steps + 1, table.sigma_min, table.sigma_max)
+    return kl_optimal_sigmas(steps + 1, sigma_min or table.sigma_min, sigma_max or table.sigma_max)
 
 
 @schedule(
@@ -58,8 +62,10 @@ def kl_optimal_open(table: NoiseTable, steps: int) -> Tensor:
     good_for="Exponential with a power to bend it; equal to Exponential unless a tool sets the power.",
     good_for_zh="可调幂次的 Exponential；不设幂次时与 Exponential 相同。",
 )
-def polyexponential(table: NoiseTable, steps: int) -> Tensor:
-    return append_zero(polyexponential_sigmas(steps, table.sigma_min, table.sigma_max))
+def polyexponential(
+    table: NoiseTable, steps: int, sigma_min: float | None = None, sigma_max: float | None = None, rho: float = 1.0
+) -> Tensor:
+    return append_zero(polyexponential_sigmas(steps, sigma_min or table.sigma_min, sigma_max or table.sigma_max, rho))
 
 
 @schedule(
@@ -68,11 +74,15 @@ def polyexponential(table: NoiseTable, steps: int) -> Tensor:
     good_for="Beta as AUTOMATIC1111 has it: quantiles of the noise level instead of the timestep.",
     good_for_zh="AUTOMATIC1111 的 Beta：按噪声强度而不是时间步取分位点。",
 )
-def beta_sigma(table: NoiseTable, steps: int, alpha: float = 0.6, beta: float = 0.6) -> Tensor:
+def beta_sigma(
+    table: NoiseTable, steps: int, alpha: float = 0.6, beta: float = 0.6, sigma_min: float | None = None,
+    sigma_max: float | None = None,
+) -> Tensor:  # fmt: skip
     from scipy import stats
 
     quantiles = torch.from_numpy(stats.beta.ppf(1 - torch.linspace(0, 1, steps).double().numpy(), alpha, beta))
-    return append_zero(table.sigma_min + quantiles * (table.sigma_max - table.sigma_min))
+    low, high = sigma_min or table.sigma_min, sigma_max or table.sigma_max
+    return append_zero(low + quantiles * (high - low))
 
 
 @schedule(

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from fromnoise.engine.metadata.comfyui_graph import MAX_DEPTH, Graph, Node
 from fromnoise.engine.metadata.draft import Draft
+from fromnoise.sampling.schedules import SCHEDULES
 
 SEED_INPUTS = ("seed", "noise_seed")
 PERP_NEG = "PerpNegGuider"
@@ -113,7 +114,10 @@ def take_schedule_node(draft: Draft, graph: Graph, node: Node) -> None:
         name = "align_your_steps_sdxl"
     draft.schedule(name, node.kind)
     take_numbers(draft, graph, node, {"steps": "steps"})
+    has = SCHEDULES[str(draft.fields["schedule"])].options if draft.fields.get("schedule") else ()
     odd = {key: v for key, v in node.values.items() if key not in USUAL or not usual(key, v)}
+    for key in [key for key in odd if key in has]:
+        draft.part("schedule_options", key, odd.pop(key), f"{node.kind}.{key}")
     if odd:
         draft.keep(f"{node.kind} {node.id}", odd)
 

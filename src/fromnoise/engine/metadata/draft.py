@@ -70,7 +70,8 @@ class Draft:
         """
         name, *steps = path.split(".")
         known = self.fields.get(name)
-        fields = known.model_dump(exclude_unset=True) if isinstance(known, BaseModel) else {}
+        fields = known.model_dump(exclude_unset=True) if isinstance(known, BaseModel) else dict[str, Any]()
+        fields |= known if isinstance(known, dict) else {}
         holder = fields
         for step in steps:
             holder[step] = holder.get(step) or {}

@@ -43,6 +43,11 @@ WRITTEN_OPTIONS = {
 }
 WRITTEN_SOURCES = {"cpu": "CPU", "nv": "NV", "philox": "Philox"}
 WRITTEN_CONTENTS = {"fill": "fill", "noise": "latent noise", "nothing": "latent nothing"}
+SCHEDULE_OPTIONS = {
+    "sigma_min": "Schedule min sigma", "sigma_max": "Schedule max sigma", "rho": "Schedule rho",
+    "alpha": "Beta schedule alpha", "beta": "Beta schedule beta",
+}  # fmt: skip
+SCHEDULE_OPTION = "Schedule option "  # and its name: ours
 UNIPC_OPTIONS = {"order": "UniPC order", "variant": "UniPC variant"}
 OPTION = "Sampler option "  # ours, for options that AUTOMATIC1111 does not know
 PROFILE = "Profile"  # ours; absent where it is AUTOMATIC1111's
@@ -84,6 +89,8 @@ def written_fields(recipe: Recipe) -> Iterator[tuple[str, str]]:
         yield "Clip skip", str(recipe.clip_skip)
     for name, value in recipe.sampler_options.items():
         yield option_key(recipe.sampler, name), number(value) if isinstance(value, float) else str(value)
+    for name, value in recipe.schedule_options.items():
+        yield SCHEDULE_OPTIONS.get(name, f"{SCHEDULE_OPTION}{name}"), number(value)
     if recipe.mask and recipe.inpaint:
         yield from inpaint_fields(recipe.inpaint)
     yield from guidance_fields(recipe)
@@ -116,6 +123,8 @@ def noise_fields(recipe: Recipe) -> Iterator[tuple[str, str]]:
         yield "Seed resize from", "{}x{}".format(*recipe.noise.from_size)
     if recipe.noise.seed_delta:
         yield "ENSD", str(recipe.noise.seed_delta)
+    if recipe.noise.whole_variance:
+        yield "SGM noise multiplier", "True"
     if recipe.noise.source:
         yield "RNG", WRITTEN_SOURCES[recipe.noise.source]
     if recipe.noise.multiplier != 1:

@@ -7,6 +7,8 @@ from fromnoise.engine.metadata.draft import MAX_SHOWN, Draft, Imported
 from fromnoise.engine.metadata.infotext import (
     OPTION,
     PROFILE,
+    SCHEDULE_OPTION,
+    SCHEDULE_OPTIONS,
     UNIPC_OPTIONS,
     WRITTEN_CONTENTS,
     WRITTEN_OPTIONS,
@@ -34,6 +36,7 @@ OPTIONS = {
     **{key: option for option, key in (WRITTEN_OPTIONS | UNIPC_OPTIONS).items()},
     "Eta DDIM": "eta",
 }
+FROM_SCHEDULE = {key: option for option, key in SCHEDULE_OPTIONS.items()}
 PARTS = {  # fields that are one of a part of the recipe
     "Variation seed": ("variation", "seed"),
     "Variation seed strength": ("variation", "strength"),
@@ -174,6 +177,10 @@ def take(draft: Draft, key: str, value: str, tool: str) -> None:
     elif key in OPTIONS:
         if not (key == "Sigma tmax" and tool != OURS and value == "0"):  # there 0 means no limit
             draft.option(OPTIONS[key], value, key)
+    elif key in FROM_SCHEDULE or key.startswith(SCHEDULE_OPTION):
+        draft.part("schedule_options", FROM_SCHEDULE.get(key, key.removeprefix(SCHEDULE_OPTION)), value, key)
+    elif key == "SGM noise multiplier" and value == "True":
+        draft.part("noise", "whole_variance", True, key)
     elif key.startswith(OPTION):
         draft.option(key.removeprefix(OPTION), value, key)
     elif key not in SILENT:

@@ -5,18 +5,20 @@ AUTOMATIC1111's labels are aliases.
 """
 
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 from typing import Any, Literal, Union, get_args, get_origin
 
 from fromnoise.engine.recipe import Recipe
 from fromnoise.engine.sheets.values import integers, numbers, words
-from fromnoise.errors import UserError
+from fromnoise.errors import UnknownName, UserError
 from fromnoise.registry import Registry
 from fromnoise.sampling.samplers import resolve
 from fromnoise.sampling.schedules import SCHEDULES
+from fromnoise.text.prompt_styles import Style, add_styles
 
+STYLES = "styles"
 MAX_ORDERED = 6  # words of Prompt order: 720 orders
 Values = Literal["whole", "number", "truth", "words", "none"]
 
@@ -77,10 +79,13 @@ def axis(
     return register
 
 
-def points_of(name: str, values: str) -> list[Point]:
-    """The points of the named axis, labelled "Axis: value"; UnknownName, or UserError where there are no values."""
+def points_of(name: str, values: str, styles: Sequence[Style] = ()) -> list[Point]:
+    """The points of the named axis, labelled "Axis: value"; UnknownName, or UserError where there are no values.
+
+    `styles` are those that the axis of styles can name.
+    """
     chosen = AXES[name]
-    points = list(chosen.points(values))
+    points = style_points(values, styles) if chosen.name == STYLES else list(chosen.points(values))
     if not points:
         raise UserError(f"axis {chosen.label} has no values; give some, such as 1, 2, 3")
     return [Point(f"{chosen.label}: {point.label}", point.change) for point in points]
@@ -166,6 +171,29 @@ add_options()
 def nothing(text: str) -> list[Point]:
     """A single point that changes nothing."""
     return [Point(text.strip(), lambda recipe: recipe)]
+
+
+@axis(STYLES, "Styles", among="styles")
+def no_styles(text: str) -> list[Point]:
+    """None is known here; `points_of` is given those there are."""
+    return style_points(text, ())
+
+
+def style_points(text: str, styles: Sequence[Style]) -> list[Point]:
+    """Styles by name, several of them as "ink, soft" in quotes; None is none."""
+    known = {style.name: style for style in styles}
+    return [Point(word, styled([part.strip() for part in word.split(",")], known)) for word in words(text)]
+
+
+def styled(names: Sequence[str], known: Mapping[str, Style]) -> Callable[[Recipe], Recipe]:
+    """Both prompts with the texts of styles. UnknownName."""
+    names = [name for name in names if name.lower() not in ("", "none")]
+    if lacking := next((name for name in names if name not in known), None):
+        raise UnknownName("style", lacking, known)
+    positive, negative = [known[name].prompt for name in names], [known[name].negative_prompt for name in names]
+    return lambda recipe: recipe.but(
+        prompt=add_styles(recipe.prompt, positive), negative=add_styles(recipe.negative, negative)
+    )
 
 
 @axis("sampler", "Sampler", among="samplers")

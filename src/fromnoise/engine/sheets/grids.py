@@ -8,6 +8,7 @@ from typing import Literal
 from fromnoise.engine.recipe import MAX_SEED, Recipe
 from fromnoise.engine.sheets.axes import Point, points_of
 from fromnoise.errors import UserError
+from fromnoise.text.prompt_styles import Style
 
 MAX_CELLS = 10_000
 MAX_PARTS = 10  # of a prompt matrix, besides the first: 1024 pictures
@@ -37,12 +38,14 @@ class Grid:
 Axis = tuple[str, str] | None  # name and values
 
 
-def xyz(recipe: Recipe, x: Axis = None, y: Axis = None, z: Axis = None) -> Grid:
+def xyz(
+    recipe: Recipe, x: Axis = None, y: Axis = None, z: Axis = None, *, styles: Sequence[Style] = ()
+) -> Grid:  # fmt: skip
     """`recipe` with every combination of values. Samplers and prompts are changed before what is set in them.
 
     UserError or UnknownName where an axis, a value or a combination is wrong.
     """
-    axes = [points_of(*axis) if axis else [Point("", lambda same: same)] for axis in (x, y, z)]
+    axes = [points_of(*axis, styles) if axis else [Point("", lambda same: same)] for axis in (x, y, z)]
     count = len(axes[0]) * len(axes[1]) * len(axes[2])
     if count > MAX_CELLS:
         raise UserError(f"{count} pictures; a sheet has {MAX_CELLS} at most")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fromnoise.engine.recipe import Recipe
-from fromnoise.engine.sheets.axes import Point, axis, schedule_named
+from fromnoise.engine.sheets.axes import Point, axis, schedule_named, truth
 from fromnoise.engine.sheets.values import integers, numbers, words
 from fromnoise.errors import UnknownName, UserError
 from fromnoise.sampling.samplers import resolve
@@ -194,6 +194,50 @@ def orders(text: str) -> list[Point]:
         return lambda recipe: recipe.but(sampler_options={**recipe.sampler_options, "order": order})
 
     return [Point(str(order), change(order)) for order in integers(text)]
+
+
+SCHEDULE_OPTIONS = {
+    "sigma_min": "Schedule min sigma", "sigma_max": "Schedule max sigma", "rho": "Schedule rho",
+    "alpha": "Beta schedule alpha", "beta": "Beta schedule beta",
+}  # fmt: skip
+
+
+def add_schedule_options() -> None:
+    """An axis for each option of schedules; those without it are left as they are, 0 is the schedule's own."""
+    for option, label in SCHEDULE_OPTIONS.items():
+
+        def points(text: str, option: str = option) -> list[Point]:
+            return [Point(f"{value:g}", with_schedule_option(option, value)) for value in numbers(text)]
+
+        axis(f"schedule_options.{option}", label, "number")(points)
+
+
+def with_schedule_option(option: str, value: float) -> Change:
+    def change(recipe: Recipe) -> Recipe:
+        others = {name: known for name, known in recipe.schedule_options.items() if name != option}
+        return recipe.but(schedule_options={**others, **({option: value} if value else {})})
+
+    return change
+
+
+add_schedule_options()
+
+
+@axis("noise.whole_variance", "SGM noise multiplier", "truth", choices=("False", "True"))
+def whole_variances(text: str) -> list[Point]:
+    """Whether noise begins with the whole variance."""
+    return [Point(word, changing("noise", whole_variance=truth(word))) for word in words(text)]
+
+
+@axis("fp8", "FP8 mode", choices=("Disable",))
+def float8(text: str) -> list[Point]:
+    """Weights are rounded when a file is written, not while a picture is made. UserError."""
+    for word in words(text):
+        if word.lower() != "disable":
+            raise UserError(
+                f"FP8 mode {word}: write the model with fromnoise convert --dtype fp8, and compare by Checkpoint name"
+            )
+    return [Point(word, lambda recipe: recipe) for word in words(text)]
 
 
 @axis("inpaint.masked_image_weight", "Cond. Image Mask Weight", "number")

@@ -35,6 +35,7 @@ from fromnoise.jobs.thumbnails import small_jpeg
 from fromnoise.jobs.worker.finishing import folder, picture, result_of
 from fromnoise.jobs.worker.stepping import Progress, in_steps
 from fromnoise.jobs.worker.tasks import Desk, Moment, Task, task
+from fromnoise.text.prompt_styles import Style
 
 GRIDS = "grids"  # a folder below the outputs
 MOST_CELLS = 500  # of one plan: what one owner may have waiting
@@ -53,7 +54,7 @@ def plan_of(recipe: Recipe, body: Mapping[str, Any]) -> Grid:
     script, given = str(body["script"]), dict(body.get("given") or {})
     if script == "xyz":
         axes = [tuple(axis) if axis else None for axis in given["axes"]]
-        return xyz(recipe, *axes)
+        return xyz(recipe, *axes, styles=[Style(**one) for one in given.get("styles") or ()])
     if script == "matrix":
         return matrix(recipe, **given)
     if script == "lines":

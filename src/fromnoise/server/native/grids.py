@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter
@@ -17,10 +17,12 @@ from fromnoise.server.access import Identity
 from fromnoise.server.context import Context, Here, Who
 from fromnoise.server.errors import ApiError
 from fromnoise.server.native.orders import Order, accepted, check_priority, check_rate, safe_folder, settled
+from fromnoise.server.native.styles import known_styles
 from fromnoise.server.native.views import JobView
 from fromnoise.server.strict import StrictRoute
 
 LOOPBACK = "loopback"
+STYLES = "styles"
 TITLES = {"xyz": "X/Y/Z plot", "matrix": "Prompt matrix", "lines": "Prompts from file", "loopback": "Loopback"}
 
 router = APIRouter(prefix="/grids", route_class=StrictRoute)
@@ -171,18 +173,20 @@ def planned(draft: GridDraft, here: Context, who: Identity) -> dict[str, Any]:
     base = settled(draft.recipe, Order(recipes=[draft.recipe], styles=draft.styles), here, who)
     recipe = base.model_dump(mode="json", exclude_none=True)
     try:
-        found = here.clerk.ask("plan", {"recipe": recipe, **asked(draft.script)})
+        found = here.clerk.ask("plan", {"recipe": recipe, **asked(draft.script, here)})
     except FromnoiseError as error:
         raise ApiError(422, "script", str(error)) from error
     return {**found, "recipe": recipe}
 
 
-def asked(script: Xyz | Matrix | PromptLines | Loopback) -> dict[str, Any]:
+def asked(script: Xyz | Matrix | PromptLines | Loopback, here: Context) -> dict[str, Any]:
     """A script as the planner takes it."""
     given = script.model_dump(exclude={"kind"})
     if isinstance(script, Xyz):
         axes = [None if axis is None else (axis.name, axis.values) for axis in script.axes]
         given = {"axes": axes}
+        if any(axis is not None and axis.name.lower() == STYLES for axis in script.axes):
+            given["styles"] = [asdict(style) for style in known_styles(here)]
     return {"script": script.kind, "given": given}
 
 

@@ -28,7 +28,9 @@ SETTINGS = {
     "Emphasis": "emphasis", "NGMS": "s_min_uncond", "Skip Early CFG": "skip_early_cond", "Tiling": "tiling",
     "Token merging ratio": "token_merging_ratio", "Token merging ratio hr": "token_merging_ratio_hr",
     "Noise multiplier": "initial_noise_multiplier", "Extra noise": "img2img_extra_noise", "VAE": "sd_vae",
-    "Old prompt editing timelines": "use_old_scheduling",
+    "Old prompt editing timelines": "use_old_scheduling", "Schedule min sigma": "sigma_min",
+    "Schedule max sigma": "sigma_max", "Schedule rho": "rho", "Beta schedule alpha": "beta_dist_alpha",
+    "Beta schedule beta": "beta_dist_beta", "SGM noise multiplier": "sgm_noise_multiplier",
 }  # fmt: skip
 PAIR = re.compile(r"(\d{1,6})x(\d{1,6})")
 HIRES = ("Hires upscale", "Hires upscaler", "Hires resize-1")

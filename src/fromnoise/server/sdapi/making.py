@@ -6,7 +6,7 @@ import io
 import json
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +20,7 @@ from fromnoise.server.access import Identity
 from fromnoise.server.context import Context
 from fromnoise.server.errors import ApiError
 from fromnoise.server.native.orders import accepted, check_rate
+from fromnoise.server.native.styles import known_styles
 from fromnoise.server.sdapi.bodies import Answer, ImageToImage, Shared
 from fromnoise.server.sdapi.scripts import Plan
 from fromnoise.server.sdapi.told import info
@@ -135,7 +136,10 @@ class Maker:
 
     async def planned(self, plan: Plan, recipe: Recipe) -> dict[str, Any]:
         """Labels and cells of a script."""
-        body = {"script": plan.script, "given": plan.given, "recipe": recipe.to_table()}
+        given = dict(plan.given)
+        if any(axis is not None and axis[0].lower() == "styles" for axis in given.get("axes", ())):
+            given["styles"] = [asdict(style) for style in await asyncio.to_thread(known_styles, self.here)]
+        body = {"script": plan.script, "given": given, "recipe": recipe.to_table()}
         try:
             return await asyncio.to_thread(self.here.clerk.ask, "plan", body)
         except FromnoiseError as error:

@@ -11,6 +11,7 @@ from importlib.resources import files
 from typing import Any
 
 from fromnoise.engine.catalogue import Catalogue
+from fromnoise.engine.profiles import PROFILES
 from fromnoise.engine.recipe_files import OWN
 from fromnoise.errors import UserError
 
@@ -20,9 +21,14 @@ EMPHASES = {"Original": None, "Ignore": "ignore", "No norm": "no norm"}
 SAMPLERS = {  # options that samplers have, by our names
     "s_churn": "s_churn", "s_tmin": "s_tmin", "s_tmax": "s_tmax", "s_noise": "s_noise",
 }  # fmt: skip
+ENDS = {"sigma_min": "sigma_min", "sigma_max": "sigma_max"}
+OF_SCHEDULES: Mapping[str, Mapping[str, str]] = {  # which options AUTOMATIC1111's have, by our names
+    **dict.fromkeys(("exponential", "kl_optimal_open", "sgm_uniform", "normal"), ENDS),
+    **dict.fromkeys(("karras", "polyexponential"), ENDS | {"rho": "rho"}),
+    "beta_sigma": ENDS | {"alpha": "beta_dist_alpha", "beta": "beta_dist_beta"},
+}
 WITHOUT_COUNTERPART = (  # they change pixels in AUTOMATIC1111
-    "always_discard_next_to_last_sigma", "sgm_noise_multiplier", "sigma_min", "sigma_max", "rho",
-    "sd_noise_schedule", "beta_dist_alpha", "beta_dist_beta", "uni_pc_skip_type", "uni_pc_lower_order_final",
+    "always_discard_next_to_last_sigma", "sd_noise_schedule", "uni_pc_skip_type", "uni_pc_lower_order_final",
     "sd_vae_encode_method", "sd_vae_decode_method", "sdxl_clip_l_skip", "use_old_emphasis_implementation",
     "use_old_karras_scheduler_sigmas", "use_old_hires_fix_width_height", "use_downcasted_alpha_bar",
     "refiner_switch_by_sample_steps", "hires_fix_refiner_pass", "comma_padding_backtrack", "enable_batch_seeds",
@@ -78,6 +84,7 @@ def apply(settings: Mapping[str, Any], fields: dict[str, Any], catalogue: Catalo
         fields["vae"] = {"name": OWN}
     apply_skip(settings, fields)
     apply_noise(settings, fields)
+    apply_schedule(settings, fields)
     apply_sampler(settings, fields, catalogue)
     apply_merging(settings, fields)
     apply_sizes(settings, fields)
@@ -102,6 +109,18 @@ def apply_noise(settings: Mapping[str, Any], fields: dict[str, Any]) -> None:
         raise UserError(f"setting randn_source: choose one of GPU, CPU and NV, not {source[:50]!r}")
     if source in SOURCES:
         noise["source"] = SOURCES[source]
+
+
+def apply_schedule(settings: Mapping[str, Any], fields: dict[str, Any]) -> None:
+    """Options of the schedule that it has there: 0 is its own. What is taken from the model by itself has none."""
+    if settings.get("sgm_noise_multiplier"):
+        fields["noise"]["whole_variance"] = True
+    chosen = fields.get("schedule") or (PROFILES["a1111"].default_schedules or {}).get(str(fields["sampler"]))
+    found = {
+        ours: value for ours, name in OF_SCHEDULES.get(str(chosen), {}).items() if (value := number(settings, name))
+    }  # fmt: skip
+    if found := {name: value for name, value in found.items() if (name, value) not in (("alpha", 0.6), ("beta", 0.6))}:
+        fields["schedule_options"] = found
 
 
 def apply_sampler(settings: Mapping[str, Any], fields: dict[str, Any], catalogue: Catalogue) -> None:

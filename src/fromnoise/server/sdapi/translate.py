@@ -93,6 +93,8 @@ class Translator:
         if body.tiling is not None:
             settings["tiling"] = body.tiling
         options.apply(settings, fields, self.catalogue)
+        if (body.scheduler or "").strip().lower() == "uniform":  # which takes the model's own levels
+            fields.pop("schedule_options", None)
         seat = Seat(fields, self.picture, self.checkpoint, [])
         always_on.apply(body.alwayson_scripts, seat, scripts.names("I"))
         plan = None
