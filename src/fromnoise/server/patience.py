@@ -33,8 +33,9 @@ class PatientProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # ch
             self.calm()
         elif self.transport.get_protocol() is self and (before is None or before.response_complete):
             self.head += len(data)
-            if self.head > LONGEST_HEAD:  # httptools takes any number of headers
-                self.tired()
+            if self.head > LONGEST_HEAD and not self.transport.is_closing():  # httptools takes any number of headers
+                self.calm()
+                self.send_400_response("The head of the request is too large.")
             elif self.alarm is None:
                 self.alarm = self.loop.call_later(HEAD, self.tired)
 
