@@ -32,6 +32,7 @@ from fromnoise.engine.generate import generate
 from fromnoise.engine.library import Model
 from fromnoise.engine.memory import place
 from fromnoise.engine.recipe import Recipe
+from fromnoise.engine.references import ImageRef
 from fromnoise.settings import Settings
 from fromnoise.train.emoji import BACKGROUNDS, COLOURS, STYLES, EmojiSet, Scene
 
@@ -181,7 +182,7 @@ def controlled(judge: Judge, out: Path, count: int) -> dict[str, float]:
     for number, (hint, prompt) in enumerate(zip(hints, prompts, strict=True)):
         path = folder / f"{number}.png"
         Image.fromarray((np.repeat(hint[..., None], 3, 2) * 255).astype(np.uint8)).save(path)
-        steered = {"model": "canny", "image": {"path": str(path)}, "preprocessor": "none"}
+        steered = {"model": "canny", "image": ImageRef.of(path).model_dump(), "preprocessor": "none"}
         followed += drawn(model, [prompt], 7000 + number, controls=[steered])
     free = [picture for n, prompt in enumerate(prompts) for picture in drawn(model, [prompt], 7000 + n)]
     sheet(
