@@ -16,6 +16,7 @@ from fromnoise.errors import UserError
 from fromnoise.jobs.database import Database
 from fromnoise.jobs.job import Work
 from fromnoise.jobs.leases import Leases
+from fromnoise.jobs.options import Options
 from fromnoise.jobs.queue import Queue
 from fromnoise.jobs.station import Station
 from fromnoise.jobs.worker import extensions
@@ -149,7 +150,7 @@ def test_what_can_not_sign_is_said_and_leaves_the_picture(tmp_path: Path) -> Non
 def test_a_worker_replaces_marks_and_signs_what_it_makes(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    c2pa = pytest.importorskip("c2pa")
+    pytest.importorskip("c2pa")
     checks: Registry[Check] = Registry("check")
     checks.add("grey", lambda image, recipe: Replaced(Image.new("RGB", image.size, "gray"), "it is too colourful"))
     monkeypatch.setattr(extensions, "CHECKS", checks)
@@ -173,5 +174,35 @@ def test_a_worker_replaces_marks_and_signs_what_it_makes(
         assert read_mark(image) == "studio.lan"
         assert abs(np.asarray(image, int) - 128).max() <= 8
         assert "Seed: 1" in image.info["parameters"]
+    assert_marked_and_signed(path)
+    reference = {"path": str(path), "sha256": str(result.sha256)}
+    upscaled = {"picture": reference, "settings": {"upscaler": "Lanczos", "scale": 1.5}}
+    turn = Recipe.make(prompt="a red apple", steps=1, width=128, height=128).model_dump(mode="json", exclude_none=True)
+    more = [
+        Work("upscale", upscaled),
+        Work("sheet", {"images": [reference, reference]}),
+        Work("loopback", {"cells": [turn]}),
+    ]
+    jobs = queue.submit(more)
+    while not all(queue.get(one.id).is_finished for one in jobs):
+        worker.turn()
+    for one in jobs:
+        assert queue.get(one.id).state == "done", queue.get(one.id).error
+        for made in queue.results(one.id):
+            assert_marked_and_signed(station.outputs / str(made.path))
+    with Image.open(station.outputs / str(queue.results(jobs[-1].id)[-1].path)) as image:
+        assert abs(np.asarray(image, int) - 128).max() <= 8  # it was examined, too
+
+
+def assert_marked_and_signed(path: Path) -> None:
+    c2pa = pytest.importorskip("c2pa")
+    with Image.open(path) as image:
+        assert read_mark(image) == "studio.lan"
     with c2pa.Reader(str(path)) as reader:
         assert json.loads(reader.json())["validation_state"] == "Valid"
+
+
+def test_the_setting_counts_bytes() -> None:
+    assert Options(watermark="画室.lan").watermark == "画室.lan"
+    with pytest.raises(ValueError, match="15 bytes of UTF-8 are too long: 14 fit"):
+        Options(watermark="画室画室画")

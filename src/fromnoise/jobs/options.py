@@ -2,12 +2,14 @@
 
 import hashlib
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from fromnoise.errors import UserError
 from fromnoise.jobs.database import Database
 from fromnoise.jobs.naming import DEFAULT
 from fromnoise.jobs.preferences import SERVICE, Preferences
+
+LONGEST_MARK = 14  # bytes of the watermark that pictures can hold
 
 NAME = "service"
 
@@ -84,9 +86,18 @@ class Options(BaseModel):
     )  # fmt: skip
     watermark: str = Field(
         title="Invisible watermark",
-        default="", max_length=14, description="A text of at most 14 bytes, hidden in the pixels of every picture.",
+        default="", max_length=LONGEST_MARK,
+        description="A text of at most 14 bytes, hidden in the pixels of every picture.",
         json_schema_extra={"title_zh": "隐形水印", "zh": "隐藏在每张图片像素中的文字，最多 14 字节。"},
     )  # fmt: skip
+
+    @field_validator("watermark")
+    @classmethod
+    def _fits(cls, text: str) -> str:
+        if len(text.encode()) > LONGEST_MARK:
+            raise ValueError(f"{len(text.encode())} bytes of UTF-8 are too long: {LONGEST_MARK} fit")
+        return text
+
     terms: str = Field(
         title="Terms of use",
         default="", max_length=50_000, description="Terms of use, which every user is shown.",

@@ -44,7 +44,9 @@ def upscale(body: Mapping[str, Any], desk: Desk) -> Task:
 
     image, info = yield from in_steps(run)
     file = desk.outputs / folder(desk, EXTRAS) / f"{source.stem[:80]}-upscaled-{desk.job.id[-8:]}.png"
+    image = desk.marks.on(image)
     save_png(image, file, carried(source, info))
+    desk.marks.sign(file)
     more = {"recipe": written(file), "parent": body["picture"]["sha256"], "info": info}
     return [result_of(image, file, desk, more)]
 

@@ -9,6 +9,7 @@ The mark is quantisation index modulation (Chen and Wornell 2001) of one coeffic
 """
 
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,9 @@ from scipy.fft import dctn, idctn
 
 from fromnoise import __version__
 from fromnoise.errors import UserError
+from fromnoise.jobs.options import LONGEST_MARK
 
-LONGEST = 14  # bytes of a mark's text
+LONGEST = LONGEST_MARK  # bytes of a mark's text
 BITS = 8 * (LONGEST + 2)  # with a checksum
 LEAST = 2 * BITS  # blocks
 BLOCK, PLACE = 8, (1, 2)  # pixels; the coefficient
@@ -99,6 +101,24 @@ def blocks_of(plane: Blocks) -> Blocks:
 def joined(blocks: Blocks, height: int, width: int) -> Blocks:
     rows, columns = height // BLOCK, width // BLOCK
     return blocks.reshape(rows, columns, BLOCK, BLOCK).swapaxes(1, 2).reshape(height, width)
+
+
+@dataclass(frozen=True)
+class Marks:
+    """What an operator wants on every picture that leaves."""
+
+    watermark: str = ""
+    certificate: Path | None = None
+    key: Path | None = None
+
+    def on(self, image: Image.Image) -> Image.Image:
+        """The picture with the watermark, if there is one. UserError where it does not fit."""
+        return marked(image, self.watermark) if self.watermark else image
+
+    def sign(self, path: Path) -> None:
+        """Sign a file, if there is a certificate. UserError where that can't be."""
+        if self.certificate is not None and self.key is not None:
+            sign(path, self.certificate, self.key)
 
 
 def sign(path: Path, certificate: Path, key: Path) -> None:

@@ -32,6 +32,7 @@ from fromnoise.errors import FromnoiseError, UserError
 from fromnoise.jobs.job import SHEET, Result
 from fromnoise.jobs.queue import Queue
 from fromnoise.jobs.thumbnails import small_jpeg
+from fromnoise.jobs.worker.extensions import examine
 from fromnoise.jobs.worker.finishing import folder, picture, result_of
 from fromnoise.jobs.worker.stepping import Progress, in_steps
 from fromnoise.jobs.worker.tasks import Desk, Moment, Task, task
@@ -110,7 +111,9 @@ def kept(drawn: Image.Image, body: Mapping[str, Any], desk: Desk, more: Mapping[
     text = str(body.get("text") or (parameters(Recipe.make(**body["recipe"])) if body.get("recipe") else ""))
     text = ", ".join(part for part in (text, written_line(fields.items())) if part)
     file = desk.outputs / folder(desk, GRIDS) / f"grid-{desk.job.id}.png"
+    drawn = desk.marks.on(drawn)
     save_png(drawn, file, {PARAMETERS_KEY: text} if text else {})
+    desk.marks.sign(file)
     return result_of(drawn, file, desk, more)
 
 
@@ -174,7 +177,9 @@ def in_turn(recipes: Sequence[Recipe], desk: Desk, tell: Progress) -> list[Resul
                 tell(before * step.count + min(step.index, step.count - 1) + 1, len(recipes) * step.count)
 
             one: Generated = next(generate(model, [wanted], refiner=refiner, watch=watch))
-            save_png(one.image, file, texts(one.recipe, desk.placement.device, one.company))
+            image, _ = examine(one.image, one.recipe)
+            save_png(desk.marks.on(image), file, texts(one.recipe, desk.placement.device, one.company))
+            desk.marks.sign(file)
         carried = read_any(file).recipe
         more: dict[str, Any] = {"recipe": carried.model_dump(mode="json", exclude_none=True)}
         more |= {"parent": previous.sha256} if previous else {}

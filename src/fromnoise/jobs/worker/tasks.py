@@ -23,6 +23,7 @@ from typing import Any
 from fromnoise.engine.memory import Placement
 from fromnoise.jobs.database import Database
 from fromnoise.jobs.job import Job, Result
+from fromnoise.jobs.worker.marking import Marks
 from fromnoise.registry import Registry
 from fromnoise.settings import Settings
 
@@ -60,6 +61,7 @@ class Desk:
     kept: Path  # a folder of the job's own, for what it goes on from; it is removed when the job has ended
     database: Database
     thumbs: Path | None = None  # where small pictures are kept
+    marks: Marks = field(default_factory=Marks)  # on pictures that it makes
     make_room: Callable[[], None] = nothing  # lets the models go that lie in the device's memory
 
 

@@ -40,7 +40,7 @@ from fromnoise.jobs.worker import studying as studying
 from fromnoise.jobs.worker import teaching as teaching
 from fromnoise.jobs.worker.easel import Drawing, Easel
 from fromnoise.jobs.worker.extensions import examine
-from fromnoise.jobs.worker.marking import marked, sign
+from fromnoise.jobs.worker.marking import Marks
 from fromnoise.jobs.worker.tasks import TASKS, Desk, Moment, Skipped, Task
 
 IDLE = 0.1  # seconds between looks at an empty queue
@@ -111,8 +111,13 @@ class Worker:
         station, database = self.station, self.leases.database
         return Desk(
             job, self.easel.placement, station.settings, station.outputs, self.place_of(job), database, station.thumbs,
-            self.easel.let_go,
+            self.marks, self.easel.let_go,
         )  # fmt: skip
+
+    @property
+    def marks(self) -> Marks:
+        """What the operator wants on pictures."""
+        return Marks(self.station.watermark, self.station.certificate, self.station.key)
 
     def told_of(self, job: Job) -> "Told":
         return Told(partial(self.fail, job), self.station.folders)
@@ -180,15 +185,14 @@ class Worker:
             drawing, image = self.easel.finish(job, latents)
             recipe = with_names_alone(drawing.maker.recipe)
             image, replaced = examine(image, recipe)
-            image = marked(image, self.station.watermark) if self.station.watermark else image
+            image = self.marks.on(image)
             named = Named(recipe, datetime.now(), drawing.job.work.owner, hashlib.sha256(image.tobytes()).hexdigest())
             pattern = "/".join(part for part in (drawing.job.work.folder, name(self.station.pattern, named)) if part)
             outputs = self.station.outputs
             file = self.leases.name_file(self.id, job, partial(free_name, outputs, pattern, ".png"))
             sweep(outputs / file)
             save_png(image, outputs / file, texts(recipe, self.easel.placement.device, drawing.company))
-            if self.station.certificate is not None and self.station.key is not None:
-                sign(outputs / file, self.station.certificate, self.station.key)
+            self.marks.sign(outputs / file)
             odd = [asdict(one) for one in oddities(recipe)]
             data = {
                 "width": image.width,
