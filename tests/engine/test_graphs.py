@@ -205,7 +205,8 @@ def test_a_recording_is_warmed_up_aside_and_shares_its_memory(monkeypatch: pytes
             notes.append("replay")
 
     @contextmanager
-    def graph(made: CUDAGraph, pool: object):  # type: ignore[no-untyped-def]
+    def graph(made: CUDAGraph, pool: object, capture_error_mode: str):  # type: ignore[no-untyped-def]
+        assert capture_error_mode == "thread_local"
         notes.append(f"record into {pool}")
         yield
 

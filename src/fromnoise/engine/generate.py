@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from fromnoise.engine.behind import Behind, worthwhile
 from fromnoise.engine.checks import check, check_options
 from fromnoise.engine.company import written
 from fromnoise.engine.control import finished
@@ -91,9 +92,12 @@ def generate(
     for i, job in enumerate(jobs):
         recording = recordings[i] if recordings else None
         executor.add(i, job.picture(None if watch is None else partial(watch, i), recording))
-    for i, latents in executor.run():
-        company = "" if any(resumed[i : i + 1]) else written(executor.company.pop(i))
-        yield Generated(i, jobs[i].recipe, jobs[i].finish(latents), company)
+    with Behind[Generated](model.placement.device) as behind:
+        for i, latents in executor.run():
+            company = "" if any(resumed[i : i + 1]) else written(executor.company.pop(i))
+            behind.add(partial(jobs[i].generated, i, latents, company), aside=worthwhile(model))
+            yield from behind.ready()
+        yield from behind.rest()
 
 
 class Job:
@@ -159,6 +163,9 @@ class Job:
                 watch(Step(index, count, x, sigma, denoised))
 
         return drive(sampler, guide, observe, answered)
+
+    def generated(self, index: int, latents: Tensor, company: str) -> Generated:
+        return Generated(index, self.recipe, self.finish(latents), company)
 
     def finish(self, latents: Tensor) -> Image.Image:
         """Decode; where the mask is black, the start picture's own pixels come back."""

@@ -151,7 +151,7 @@ class CudaRecorder:
                 run()
         current.wait_stream(aside)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self.pool):
+        with torch.cuda.graph(graph, pool=self.pool, capture_error_mode="thread_local"):  # another thread may decode
             out = run()
         self.pool = graph.pool()
         return graph.replay, out

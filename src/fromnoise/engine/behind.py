@@ -1,0 +1,68 @@
+"""Finished latents become pictures behind the U-Net's back: the decoder works on one while it draws the next."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+import torch
+
+from fromnoise.engine.library import Model
+from fromnoise.engine.memory import Plan
+
+T = TypeVar("T")
+
+
+@dataclass
+class Behind(Generic[T]):
+    """Does work in a thread, on a GPU in a stream of its own; results come in the order of `add`.
+
+    with Behind(device) as behind:
+        behind.add(work, aside=True)
+        yield from behind.ready()
+        yield from behind.rest()
+    """
+
+    device: torch.device
+    under_way: "deque[Future[T]]" = field(default_factory=deque)
+
+    def __enter__(self) -> "Behind[T]":
+        self.pool = ThreadPoolExecutor(1, thread_name_prefix="decoder")
+        self.stream: Any = torch.cuda.Stream(self.device) if self.device.type == "cuda" else None  # type: ignore[no-untyped-call]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.pool.shutdown(wait=True, cancel_futures=True)
+
+    def add(self, work: Callable[[], T], *, aside: bool) -> None:
+        """Begin; where it is not done `aside`, it is done when this returns."""
+        if aside:
+            self.under_way.append(self.pool.submit(self._done, work))
+        else:
+            made: Future[T] = Future()
+            made.set_result(work())
+            self.under_way.append(made)
+
+    @torch.inference_mode()
+    def _done(self, work: Callable[[], T]) -> T:
+        with nullcontext() if self.stream is None else torch.cuda.stream(self.stream):
+            return work()
+
+    def ready(self) -> Iterator[T]:
+        """What is done by now. What work raised is raised here."""
+        while self.under_way and self.under_way[0].done():
+            yield self.under_way.popleft().result()
+
+    def rest(self) -> Iterator[T]:
+        """All else, as it is done."""
+        while self.under_way:
+            yield self.under_way.popleft().result()
+
+
+def worthwhile(model: Model) -> bool:
+    """Whether decoder and U-Net gain from working at once: not on a processor, which is busy with either, nor where
+    memory is so short that one makes room for the other."""
+    loose = model.residence is None or model.residence.plan == Plan()
+    return model.placement.device.type == "cuda" and loose and model.budget is None
