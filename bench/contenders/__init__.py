@@ -37,7 +37,11 @@ CONTENDERS = {
         Contender("fromnoise", "as it comes from launch.py", "ours:prepare", environment=KEEP_MEMORY),
         Contender(
             "fromnoise-reuse", "all of the network at every third step alone (picture, with its PSNR)",
-            "ours:prepare", {"reuse": True}, KEEP_MEMORY,
+            "ours:prepare", {"lossy": {"step_reuse": {}}}, KEEP_MEMORY,
+        ),
+        Contender(
+            "fromnoise-int8", "products of 8-bit integers (step, and picture with its PSNR)", "ours:prepare",
+            {"lossy": {"int8": True}}, KEEP_MEMORY,
         ),
         Contender("fromnoise-float32", "the same in float32", "ours:prepare", {"dtype": "float32"}, KEEP_MEMORY),
         Contender("fromnoise-strips", "decode strip by strip", "ours:prepare", {"strips": True}, KEEP_MEMORY),

@@ -24,20 +24,22 @@ from fromnoise.engine.generate import generate
 from fromnoise.engine.library import Model
 from fromnoise.engine.memory import DTYPES, Placement, Plan, vae_dtype
 from fromnoise.engine.recipe import Recipe
-from fromnoise.engine.recipe_guidance import StepReuse
 from fromnoise.engine.residence import Residence
 from fromnoise.nn import kernels, ops
 from fromnoise.nn.clip import CLIPText
+from fromnoise.nn.int8 import Int8
 from fromnoise.nn.unet import UNet
 from fromnoise.nn.vae import AutoencoderKL
-from fromnoise.sampling.guidance import Cond, NetworkCall
+from fromnoise.sampling.guidance import Cond, NetworkCall, NetworkVariant
 from fromnoise.sampling.parametrization import eps_scalings
 from fromnoise.sampling.schedules import NoiseTable
 from fromnoise.train.autoencoder import psnr
 
 
-def prepare(job: Job, *, dtype: str | None = None, strips: bool = False, reuse: bool = False) -> Work:
-    """The job with networks in `dtype`, by default the job's; decoding in strips, or pictures with step reuse."""
+def prepare(
+    job: Job, *, dtype: str | None = None, strips: bool = False, lossy: Mapping[str, object] | None = None
+) -> Work:
+    """The job with networks in `dtype`, by default the job's; decoding in strips, or recipes with what `lossy` says."""
     from bench.contenders import rewriting, switching
 
     job = replace(job, dtype=dtype or job.dtype)
@@ -48,10 +50,12 @@ def prepare(job: Job, *, dtype: str | None = None, strips: bool = False, reuse: 
     if strips and job.task == "decode":
         return decode(job, strips=True)
     kernels.keep_in(settings.read().kernels or Path(tempfile.gettempdir()) / "kernels")
-    if reuse:
-        if job.task != "picture":
-            raise ValueError(f"step reuse is of whole pictures, not of {job.task}")
-        return picture(job, StepReuse())
+    if lossy is not None:
+        if job.task == "picture":
+            return picture(job, lossy)
+        if job.task not in ("step", "batch") or lossy != {"int8": True}:
+            raise ValueError(f"{job.task} is not changed by {', '.join(lossy)}")
+        return step(job, Int8())
     return {
         "step": step, "batch": step, "attention": attention, "decode": decode, "picture": picture, "text": text,
         "load": load, "memory": memory, "train": train,
@@ -77,13 +81,13 @@ def random_model(size: Size, dtype: torch.dtype) -> Model:
     )  # fmt: skip
 
 
-def step(job: Job) -> Work:
+def step(job: Job, *variants: NetworkVariant) -> Work:
     size = SIZES[job.size]
     executor = Executor[int](random_model(size, DTYPES[job.dtype]), max_batch=2 * job.batch)
     x = torch.randn(1, size.vae.latent_channels, size.latent, size.latent)
     y = None if size.unet.vector_dim is None else torch.randn(1, size.unet.vector_dim)
     conds = [Cond(torch.randn(1, 77, size.unet.context_dim), y) for _ in range(2)]
-    calls = [NetworkCall(x, torch.tensor(5.0), cond) for _ in range(job.batch) for cond in conds]
+    calls = [NetworkCall(x, torch.tensor(5.0), cond, variants) for _ in range(job.batch) for cond in conds]
 
     def work() -> None:
         executor.answer(calls)
@@ -136,8 +140,8 @@ def text(job: Job) -> Work:
     return work
 
 
-def picture(job: Job, reuse: StepReuse | None = None) -> Work:
-    """With step reuse each also tells how near it is to the one without, in decibels."""
+def picture(job: Job, lossy: Mapping[str, object] | None = None) -> Work:
+    """With `lossy` changes of the recipe each also tells how near it is to the one without, in decibels."""
     size = SIZES[job.size]
     model = random_model(size, DTYPES[job.dtype])
     recipe = Recipe.make(
@@ -145,8 +149,8 @@ def picture(job: Job, reuse: StepReuse | None = None) -> Work:
         sampler="euler",
     )  # fmt: skip
     recipes = [recipe.but(seed=seed) for seed in range(job.batch)]
-    exact = None if reuse is None else pixels(model, recipes)
-    asked = recipes if reuse is None else [one.but(step_reuse=reuse.model_dump()) for one in recipes]
+    exact = None if lossy is None else pixels(model, recipes)
+    asked = recipes if lossy is None else [one.but(**lossy) for one in recipes]
 
     def work() -> Mapping[str, float]:
         made = pixels(model, asked)

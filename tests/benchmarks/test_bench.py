@@ -9,6 +9,7 @@ from bench import report, turns, work
 from bench.contenders import CONTENDERS, ours
 from bench.turns import Entry, Failed
 from bench.work import Job
+from fromnoise.nn import int8
 
 
 @pytest.mark.parametrize(
@@ -18,10 +19,22 @@ def test_our_side_of_each_job_runs(task: work.Task) -> None:
     ours.prepare(Job(task, "tiny", "float32", steps=2, batch=2))()
 
 
-def test_step_reuse_tells_how_near_its_pictures_are() -> None:
-    notes = ours.prepare(Job("picture", "tiny", "float32", steps=4, batch=2), reuse=True)()
+@pytest.mark.parametrize("lossy", [{"step_reuse": {}}, {"int8": True}])
+def test_what_is_lossy_tells_how_near_its_pictures_are(
+    lossy: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if "int8" in lossy and not int8.is_there():
+        pytest.skip("no 8-bit products here")
+    monkeypatch.setattr(int8, "FEW", 0)
+    monkeypatch.setattr(int8, "NARROW", 32)
+    notes = ours.prepare(Job("picture", "tiny", "float32", steps=4, batch=2), lossy=lossy)()
     assert notes is not None
     assert 5 < notes["PSNR in dB"] < 80
+
+
+def test_what_does_not_change_a_job_is_refused() -> None:
+    with pytest.raises(ValueError, match="decode is not changed by step_reuse"):
+        ours.prepare(Job("decode", "tiny", "float32"), lossy={"step_reuse": {}})
 
 
 def line(**changes: object) -> dict[str, object]:

@@ -20,7 +20,9 @@ from fromnoise.engine.prepare import Preparation
 from fromnoise.engine.profiles import PROFILES
 from fromnoise.engine.recipe import ImageRef, Recipe
 from fromnoise.errors import FileError, UserError
+from fromnoise.nn import int8
 from fromnoise.nn.hooks import AttentionMap, FreeU, PerturbedAttention, Seamless
+from fromnoise.nn.int8 import Int8
 from fromnoise.nn.token_merging import TokenMerging
 from fromnoise.sampling.areas import Area
 from fromnoise.sampling.guidance import Cond, Guidance, NetworkVariant, classifier_free, drive
@@ -191,6 +193,7 @@ CASES: dict[str, Case] = {
     "free u, version 1": ({"free_u": {"version": 1, "b1": 1.1}}, on(FreeU(b1=1.1, version=1))),
     "free u, diffusers": ({"profile": "diffusers", "free_u": {}}, on(FreeU(stages="level"))),
     "token merging": ({"token_merging": {"ratio": 0.4}}, on(TokenMerging(0.4))),
+    "int8": ({"int8": True}, on(Int8())),
     "seamless": ({"seamless": {"y": False}}, on(Seamless(y=False))),
     "changes of the network with PAG": (
         {"seamless": {}, "free_u": {}, "guidance": {"perturbed": {}}},
@@ -202,7 +205,11 @@ CASES: dict[str, Case] = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_part_of_the_recipe_is_the_guide_put_together_by_hand(model: Model, name: str) -> None:
+def test_a_part_of_the_recipe_is_the_guide_put_together_by_hand(
+    model: Model, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(int8, "FEW", 0)  # however small the network is
+    monkeypatch.setattr(int8, "NARROW", 1)
     changes, guide = CASES[name]
     one = recipe(**changes)
     made = latents(model, one)
@@ -499,3 +506,11 @@ def test_instruct_pix2pix_has_its_own_guidance(tmp_path: Path) -> None:
         Job(other, recipe(init=init, guidance={"rescale": {}}))
     made = [latents(other, recipe(init=init, **changes)) for changes in ({}, {"guidance": {"perturbed": {}}})]
     assert not torch.allclose(made[0], made[1], atol=1e-3)
+
+
+def test_int8_needs_a_processor_and_room(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match="a second time"):
+        Job(replace(model, budget=10**9), recipe(int8=True))
+    monkeypatch.setattr(int8, "is_there", lambda: False)
+    with pytest.raises(UserError, match="int8 needs a processor"):
+        Job(model, recipe(int8=True))

@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from fromnoise.nn import hooks, step_reuse, token_merging
+from fromnoise.nn import hooks, int8, step_reuse, token_merging
 from fromnoise.sampling import (
     guidance_attention,
     guidance_inversion,
@@ -29,10 +29,11 @@ FUNCTIONS: dict[ModuleType, tuple[str, ...]] = {  # that a caller chooses from; 
     guidance_rules: ("rescaled", "projected", "zero_star", "zero_init"),
     guidance_threshold: ("thresholded",),
     hooks: (),
+    int8: (),
     step_reuse: (),
     token_merging: (),
 }
-INNER = ("Kept", "Matching", "Remembered", "Site")
+INNER = ("Kept", "Rounded", "Matching", "Remembered", "Site")
 
 
 @pytest.fixture(scope="module")

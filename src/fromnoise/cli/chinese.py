@@ -148,6 +148,7 @@ OURS = {
     'Step reuse (DeepCache), for speed: all of the network at every third step alone: on, or "3, blocks=2".': (
         '步间复用（DeepCache）， 加快生成： 每三步 才 完整运行网络： on， 或 "3, blocks=2"。'
     ),
+    "Multiply 8-bit integers in the U-Net, for speed on processors.": ("U-Net 用 8 位整数相乘， 在处理器上 加快生成。"),
     "Token merging, for speed: the share of tokens done without, 0.5.": (
         "Token 合并， 加快生成： 省去的比例， 如 0.5。"
     ),

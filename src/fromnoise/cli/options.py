@@ -396,6 +396,9 @@ class Order:
             metavar="SETTINGS",
         ),
     ] = None
+    int8: Annotated[
+        bool | None, option(GUIDING, say("Multiply 8-bit integers in the U-Net, for speed on processors."), "--int8")
+    ] = None
     seamless: Annotated[
         str | None,
         option(GUIDING, say("Pictures that tile: on, or y=off for left and right alone."), metavar="SETTINGS"),

@@ -15,6 +15,7 @@ from fromnoise.engine.recipe_parts import Hires
 from fromnoise.engine.vae_family import SPACES
 from fromnoise.engine.vae_pairing import settled
 from fromnoise.errors import UserError
+from fromnoise.nn import int8
 from fromnoise.nn.hooks import transformer_blocks
 from fromnoise.nn.step_reuse import most_blocks
 from fromnoise.sampling.schedules import SCHEDULES
@@ -36,6 +37,8 @@ def check(model: Model, recipe: Recipe, refiner: Model | None = None) -> None:
     check_guidance(model, recipe)
     check_regions(recipe)
     check_reuse(recipe, *filter(None, (model, refiner)))
+    if recipe.int8:
+        check_int8(model)
     if recipe.init_upscaler is not None:
         check_upscaler(recipe.init_upscaler, model.settings, latent=False)
     if recipe.enlarge is not None and model.facts.task != "upscale":
@@ -127,6 +130,16 @@ def check_reuse(recipe: Recipe, *models: Model) -> None:
         most = most_blocks(model.unet.config)
         if recipe.step_reuse and recipe.step_reuse.blocks > most:
             raise UserError(f"step_reuse: {model.name} has {most + 1} blocks: let at most {most} run at each step")
+
+
+def check_int8(model: Model) -> None:
+    """UserError where there are no products of 8-bit integers, or no room for a second copy of the weights."""
+    if model.placement.device.type != "cpu" or not int8.is_there():
+        raise UserError("int8 needs a processor with products of 8-bit integers, and the work on it: leave int8 out")
+    if model.budget is not None:
+        raise UserError(
+            "int8 keeps the U-Net's weights a second time, and there is no room: leave it out, or the limit"
+        )
 
 
 def check_attention(model: Model, name: str, layers: Sequence[str]) -> None:

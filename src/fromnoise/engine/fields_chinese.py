@@ -151,6 +151,7 @@ CHINESE = {
     "step_reuse": "步间复用（DeepCache）：只在部分步运行整个网络，以求更快。",
     "step_reuse.every": "每多少次网络计算中有一次完整运行。",
     "step_reuse.blocks": "网络最外层两侧各有多少个块每次都运行。",
+    "int8": "U-Net 用 8 位整数相乘，以求在处理器上更快。",
     "seamless": "可以无缝平铺的图片。",
     "seamless.x": "左右相接。",
     "seamless.y": "上下相接。",

@@ -19,6 +19,7 @@ from fromnoise.engine.profiles import PROFILES, Profile
 from fromnoise.engine.recipe import Recipe
 from fromnoise.engine.recipe_guidance import GuidanceOptions
 from fromnoise.nn.hooks import AttentionMap, FreeU, PerturbedAttention, Seamless
+from fromnoise.nn.int8 import Int8
 from fromnoise.nn.token_merging import TokenMerging
 from fromnoise.sampling.guidance import Cond, Guidance, NetworkVariant, composed, instruct_pix2pix
 from fromnoise.sampling.guidance_attention import perturbed, self_attention
@@ -198,7 +199,8 @@ class Guides:
     @cached_property
     def variants(self) -> tuple[NetworkVariant, ...]:
         """Changes of the network."""
-        return (*self._free_u(), *self._merging(), *seamless(self.recipe))
+        eight = (Int8(),) if self.recipe.int8 else ()
+        return (*self._free_u(), *self._merging(), *eight, *seamless(self.recipe))
 
     def _free_u(self) -> tuple[NetworkVariant, ...]:
         part = self.recipe.free_u

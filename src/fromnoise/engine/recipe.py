@@ -130,6 +130,7 @@ class Recipe(BaseModel):
     free_u: FreeU | None = Field(None, description="More of the network's backbone, less of its skip connections.")
     token_merging: TokenMerging | None = Field(None, description="Self-attention on fewer tokens, for speed.")
     step_reuse: StepReuse | None = Field(None, description="Most of the network runs at some steps alone, for speed.")
+    int8: bool = Field(False, description="The U-Net multiplies 8-bit integers, for speed on processors.")
     seamless: Seamless | None = Field(None, description="Pictures that tile.")
     tiles: TiledDiffusion | None = Field(None, description="Large pictures in tiles that are averaged at each step.")
 
