@@ -231,3 +231,58 @@ def test_texts_of_strangers_are_inert(visit, text: str) -> None:
     settled(page)
     expect(page).to_have_title("Create · fromnoise")
     expect(page.locator("main img[src='x'], main svg[onload], main script")).to_have_count(0)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_several_start_pictures_become_a_job_each(visit, language: str) -> None:
+    page = visit("create", language=language)
+    files = [{"name": f"{i}.png", "mimeType": "image/png", "buffer": png(size)} for i, size in enumerate((128, 64))]
+    page.locator("input[type=file]").set_input_files(files)
+    expect(page.locator(".several img")).to_have_count(1)
+    prompt = f"two of them {language}"
+    start(page, prompt, steps=1, language=language)
+    made = page.locator(f".strip button[aria-label*='{prompt}']")
+    expect(made).to_have_count(2)
+    shown(page, prompt)
+    origin = page.evaluate("location.origin")
+    jobs = json.load(urllib.request.urlopen(f"{origin}/api/v1/jobs?limit=2"))["jobs"]
+    assert len({job["body"]["init"]["sha256"] for job in jobs}) == 2
+    assert len({str(job["body"]["seed"]) for job in jobs}) == 1
+
+
+@pytest.mark.parametrize(
+    ("language", "words"), [("en", ("Describe it", "No captioner yet")), ("zh", ("反推提示词", "还没有识图模型"))]
+)
+def test_without_a_captioner_one_is_told_how_to_get_it(visit, axe, language: str, words: tuple[str, str]) -> None:
+    page = visit("create", language=language)
+    page.locator("input[type=file]").set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": png()})
+    page.get_by_role("button", name=words[0]).click()
+    page.get_by_role("dialog").get_by_text(words[1]).wait_for()
+    assert axe(page) == []
+
+
+def test_pictures_are_seen_large_and_arrows_go_to_the_next(visit) -> None:
+    page = visit("create")
+    for prompt in ("an older one", "a newer one"):
+        start(page, prompt, steps=1)
+        shown(page, prompt)
+    page.get_by_role("button", name="See it large").click()
+    large = page.get_by_role("dialog").locator("img")
+    expect(large).to_have_attribute("alt", "The picture: a newer one")
+    page.keyboard.press("ArrowRight")
+    expect(large).to_have_attribute("alt", "The picture: an older one")
+
+
+def test_a_picture_dropped_anywhere_on_the_page_is_read(visit) -> None:
+    page = visit("create")
+    words = "a far castle\nSteps: 3, Sampler: Euler a, CFG scale: 5, Seed: 9, Size: 128x128"
+    transfer = page.evaluate_handle(
+        """bytes => {
+            const transfer = new DataTransfer()
+            transfer.items.add(new File([new Uint8Array(bytes)], 'dropped.png', { type: 'image/png' }))
+            return transfer
+        }""",
+        list(png(parameters=words)),
+    )
+    page.locator(".stage").dispatch_event("drop", {"dataTransfer": transfer})
+    page.get_by_role("dialog").get_by_text("a far castle").first.wait_for()

@@ -5,7 +5,7 @@ import urllib.request
 
 import pytest
 from studio.test_create import png, shown, start
-from studio.waiting import expect, place, width
+from studio.waiting import expect, place, until, width
 
 pytestmark = pytest.mark.studio
 
@@ -230,3 +230,32 @@ def test_a_dropped_picture_of_a_field_is_not_read_for_its_recipe(visit) -> None:
     )
     page.locator(".entry .place img").wait_for()
     expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_boxes_are_drawn_where_there_is_a_gligen_model(visit, server, language: str) -> None:
+    """Without one the page says where it belongs; what is drawn is sent in pixels."""
+    words = {
+        "en": ("Boxes (GLIGEN)", "No GLIGEN model yet", "The picture; drag to draw a box", "What is in box 1"),
+        "zh": ("方框（GLIGEN）", "还没有 GLIGEN 模型", "画面；拖动可画出方框", "方框 1 里有什么"),
+    }[language]
+    page = visit("create", language=language)
+    unfold(page, words[0])
+    page.get_by_text(words[1]).wait_for()
+    page.locator("textarea").first.fill("night")  # from now on there is a draft
+    page.evaluate(
+        """() => {
+            const draft = JSON.parse(localStorage.getItem('fromnoise.draft'))
+            draft.recipe.boxes = [{ x: 0, y: 0, width: 32, height: 32, text: 'a moon' }]
+            draft.recipe.gligen = { model: 'some', start: 0, end: 1 }
+            localStorage.setItem('fromnoise.draft', JSON.stringify(draft))
+        }"""
+    )
+    page.reload()
+    unfold(page, words[0])
+    board = page.get_by_role("group", name=words[2])
+    expect(page.get_by_label(words[3], exact=True)).to_have_value("a moon")
+    rect = board.locator(".rect")
+    rect.focus()
+    rect.press("Shift+ArrowRight")
+    until(page, lambda: page.evaluate("JSON.parse(localStorage.getItem('fromnoise.draft')).recipe.boxes[0].width") > 32)

@@ -43,7 +43,7 @@ def test_the_bar_holds_the_main_areas_and_more_the_others(visit, axe, language: 
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
 
 
-@pytest.mark.parametrize("area", ["create", "gallery", "queue", "models", "grids", "training", "accounts", "extras"])
+@pytest.mark.parametrize("area", ["create", "grids", "training", "accounts"])
 def test_what_is_pressed_is_large_enough_for_a_finger(visit, area: str) -> None:
     page = visit(area, size=PHONE, touch=True)
     page.locator("main h1, main h2").first.wait_for()
