@@ -1,5 +1,6 @@
 """AUTOMATIC1111's bodies as recipes of the `a1111` profile: one for each picture, in its order, with its seeds."""
 
+import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,7 @@ SEEDS = 2**32 - 2
 MOST_AT_ONCE = 500  # pictures of one call
 CONTENTS = ("fill", "original", "noise", "nothing")  # inpainting_fill
 RESIZES = ("stretch", "crop", "fill", "latent")  # resize_mode
+NETWORK = re.compile(r"<\w+:[^>]+>")  # a LoRA or hypernetwork in a prompt
 SAME_SAMPLER = (None, "", "Use same sampler")
 
 
@@ -113,13 +115,13 @@ class Translator:
 
     def shared(self, body: Shared) -> dict[str, Any]:
         """Fields of a recipe that both have."""
-        if body.disable_extra_networks and "<" in body.prompt:
-            raise UserError("disable_extra_networks: leave the networks out of the prompt")
         if body.count > MOST_AT_ONCE:
             raise UserError(f"{body.count} pictures are too many: at most {MOST_AT_ONCE} can be asked for at once")
         sampler, own_schedule = self.sampler(body.sampler_name or body.sampler_index or "Euler")
         settings = {**self.settings, **(body.override_settings or {})}
         prompt, negative = self.styled(body.prompt, body.negative_prompt, body.styles or [])
+        if body.disable_extra_networks:
+            prompt, negative = (NETWORK.sub("", text) for text in (prompt, negative))
         fields: dict[str, Any] = {
             "profile": "a1111", "prompt": prompt, "negative": negative, "steps": body.steps,
             "guidance_scale": body.cfg_scale, "width": body.width // 8 * 8, "height": body.height // 8 * 8,
