@@ -2,7 +2,7 @@ import { afterEach, expect, test } from 'vitest'
 
 import { preferences } from '@/stores/preferences'
 
-import { BETWEEN, either, texts } from './words'
+import { BETWEEN, dayOf, either, texts } from './words'
 
 const t = texts('test', { hello: 'Hello {name}', jobs: '{n} job | {n} jobs' }, { hello: '你好 {name}', jobs: '{n} 个任务' })
 afterEach(() => (preferences.language = 'en'))
@@ -29,4 +29,9 @@ test('what the server says in both languages', () => {
   expect([either('fast', '快'), either('fast', '')]).toEqual(['快', 'fast'])
   preferences.language = 'both'
   expect([either('fast', '快'), either('DDIM', 'DDIM')]).toEqual([`fast${BETWEEN}快`, 'DDIM'])
+})
+
+test('a day is written as the language has it', () => {
+  preferences.language = 'zh'
+  expect(dayOf(43_200)).toBe('1970/1/1')
 })

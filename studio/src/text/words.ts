@@ -47,6 +47,11 @@ export function either(en: string, zh: string): string {
   return preferences.language === 'zh' ? zh || en : en
 }
 
+/** A day as it is written in the language of the moment; from seconds since 1970. */
+export function dayOf(seconds: number): string {
+  return new Date(seconds * 1000).toLocaleDateString(preferences.language === 'en' ? undefined : 'zh-CN')
+}
+
 function inBoth(en: string, zh: string): string {
   return en === zh || !zh ? en : en + BETWEEN + zh
 }
