@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from bench import report, turns, work
+from bench import foretelling, report, turns, work
 from bench.contenders import CONTENDERS, ours
 from bench.turns import Entry, Failed
 from bench.work import Job
+from fromnoise.cli.probes import COSTS, Speeds
 from fromnoise.nn import int8
 
 
@@ -87,3 +88,16 @@ def test_the_bench_page_of_the_project_is_what_its_records_make() -> None:
 
 def test_every_contender_says_what_it_is() -> None:
     assert all(contender.what and ":" in contender.function for contender in CONTENDERS.values())
+
+
+@pytest.mark.parametrize(("seconds", "private", "far"), [(10.0, 2.7e9, 0), (20.0, 2.7e9, 1), (10.0, 9e9, 1)])
+def test_what_the_doctor_foretells_is_compared_with_what_it_takes(
+    seconds: float, private: float, far: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cost = next(cost for cost in COSTS if cost.label == "SD 1.5")
+    speeds = Speeds({"sd1": 2 * cost.unet}, decoder=cost.decoder / 8)  # a second a step, and eight for the decoder
+    monkeypatch.setattr(foretelling, "measure", lambda placement: speeds)
+    monkeypatch.setattr(foretelling, "seen_by", lambda job: Entry("fromnoise", seconds=[seconds], private=int(private)))
+    assert foretelling.main(["--models", "sd15", "--dtypes", "bfloat16", "--steps", "2"]) == far
+    table = capsys.readouterr().out
+    assert "| SD 1.5, 512x512, bfloat16, 2 steps | 10.0 |" in table
