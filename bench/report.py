@@ -18,6 +18,7 @@ KNOWN = {"name", "median", "seconds", "ratio", "of_peak", "peak", "private", "pr
 LINES = Path(__file__).with_name("results.jsonl")
 PAGE = Path(__file__).with_name("RESULTS.md")
 GIGA = 1e9
+STEPS = Job("picture").steps  # of a picture, where the command does not say
 HEADING = """# Results
 
 Made by `python -m bench`; every record is a line of `results.jsonl`. Contenders take turns in one run; the tables give
@@ -114,7 +115,9 @@ def command(line: dict[str, Any]) -> str:
         "--rounds",
         str(len(line["entries"][0]["seconds"])),
     ]
+    words += ["--ours", names[0]] if names[0] != "fromnoise" else []
     words += ["--batch", str(job["batch"])] if job["batch"] > 1 else []
+    words += ["--steps", str(job["steps"])] if job["task"] == "picture" and job["steps"] != STEPS else []
     return " ".join(words)
 
 

@@ -101,3 +101,11 @@ def test_what_the_doctor_foretells_is_compared_with_what_it_takes(
     assert foretelling.main(["--models", "sd15", "--dtypes", "bfloat16", "--steps", "2"]) == far
     table = capsys.readouterr().out
     assert "| SD 1.5, 512x512, bfloat16, 2 steps | 10.0 |" in table
+
+
+def test_the_command_of_a_record_makes_it_again() -> None:
+    entries = [Entry("fromnoise-int8", 1.0, [2.0]), Entry("fromnoise", 2.0, [4.0])]
+    made = report.record(Job("picture", "sd15", steps=8, batch=2), entries, peak=1e12, machine="a machine")
+    assert report.command(made) == (
+        "picture --model sd15 --against fromnoise --rounds 1 --ours fromnoise-int8 --batch 2 --steps 8"
+    )
