@@ -40,7 +40,7 @@ CHECKS = [
     checks.response_schema_conformance,
 ]
 FITS, FITS_NOT = GenerationMode.POSITIVE, GenerationMode.NEGATIVE
-EACH = 12  # calls that fit an operation, and as many that don't
+EACH = 14  # calls that fit an operation, and as many that don't
 PATIENCE = 60.0  # seconds for an answer
 
 
