@@ -8,7 +8,7 @@ import pytest
 
 from fromnoise.engine.recipe import Recipe
 from fromnoise.errors import UserError
-from fromnoise.jobs.naming import DEFAULT, Named, free_name, name
+from fromnoise.jobs.naming import DEFAULT, Named, free_name, name, words
 
 RECIPE = Recipe(
     prompt="a red apple, (best quality:1.2), on a table / in the sun",
@@ -51,6 +51,19 @@ NAMED = Named(RECIPE, datetime(2025, 3, 4, 5, 6, 7, tzinfo=UTC), "ann", "cd" * 3
 )
 def test_patterns(pattern: str, expected: str) -> None:
     assert name(pattern, NAMED) == expected
+
+
+def test_every_word_of_automatic1111_is_known() -> None:
+    known = (
+        "basename seed seed_first seed_last steps cfg width height styles sampler sampler_scheduler scheduler "
+        "model_hash model_name date datetime job_timestamp prompt_hash negative_prompt_hash full_prompt_hash prompt "
+        "prompt_no_styles prompt_spaces prompt_words batch_number batch_size generation_number hasprompt "
+        "clip_skip denoising user vae_filename none image_hash"
+    )
+    assert not set(known.split()) - words(NAMED).keys()
+    init = {"path": "/kept/cat.v2.png", "sha256": "0" * 64}
+    made = Named(RECIPE.but(init=init, strength=0.5, vae={"name": "soft.safetensors"}), NAMED.moment)
+    assert name("[basename]-[vae_filename]-[denoising]", made) == "cat.v2-soft-0.5"
 
 
 @pytest.mark.parametrize("prompt", ["../../x", "..", "con", "x" * 5000, "画" * 500, ".hidden", "a\nb", "a. . ."])

@@ -102,7 +102,8 @@ SUFFIXES: dict[Kind, tuple[str, ...]] = {
     "wildcards": (".txt", ".yaml", ".yml"),
     "styles": (".csv",),
 }
-WHOLE = ("model_index.json", "config.json", "adapter_config.json")  # a folder that holds one is one model
+# a folder that holds one of these is one model
+WHOLE = ("model_index.json", "config.json", "adapter_config.json", "selected_tags.csv")
 
 BUILTIN = "builtin"
 NOUNS: dict[Kind, str] = {

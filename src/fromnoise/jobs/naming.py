@@ -89,7 +89,8 @@ def words(named: Named) -> Mapping[str, Callable[[list[str]], str]]:
         "batch_size": named.count,
         "generation_number": named.index + 1,
         "user": named.user,
-        "vae_filename": "",
+        "vae_filename": "" if recipe.vae is None else PurePosixPath(recipe.vae.name.replace("\\", "/")).stem,
+        "basename": "" if recipe.init is None else PurePosixPath(recipe.init.path.replace("\\", "/")).stem,
         "none": "",
     }
     texts = {

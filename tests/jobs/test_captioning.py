@@ -1,0 +1,98 @@
+"""Describing pictures as jobs, with a tagger that looks at colours: files, network and thresholds are real ones."""
+
+import hashlib
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fromnoise.engine.memory import place
+from fromnoise.jobs.database import Database
+from fromnoise.jobs.job import Job, Result, Work
+from fromnoise.jobs.leases import Leases
+from fromnoise.jobs.queue import Queue
+from fromnoise.jobs.station import Station
+from fromnoise.jobs.worker.easel import Easel
+from fromnoise.jobs.worker.kept import Kept
+from fromnoise.jobs.worker.worker import Worker
+from fromnoise.settings import Settings
+
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+
+SIDE = 32
+TAGS = "tag_id,name,category,count\n1,general,9,10\n2,red_theme,0,10\n3,blue_theme,0,10\n"
+WEIGHTS = np.array([[0, 0, 0], [0, 0, 0.1], [0.1, 0, 0]], np.float32)  # of the mean blue, green and red
+BIAS = np.array([1, -12, -12], np.float32)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """A shelf with the tagger, and a data set of a red and a blue picture."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    folder = tmp_path / "models" / "captioners" / "colours"
+    folder.mkdir(parents=True)
+    given = helper.make_tensor_value_info("picture", TensorProto.FLOAT, ["n", SIDE, SIDE, 3])
+    answer = helper.make_tensor_value_info("tags", TensorProto.FLOAT, ["n", 3])
+    nodes = [
+        helper.make_node("ReduceMean", ["picture"], ["mean"], axes=[1, 2], keepdims=0),
+        helper.make_node("Gemm", ["mean", "weights", "bias"], ["logits"], transB=1),
+        helper.make_node("Sigmoid", ["logits"], ["tags"]),
+    ]
+    held = [numpy_helper.from_array(WEIGHTS, "weights"), numpy_helper.from_array(BIAS, "bias")]
+    graph = helper.make_graph(nodes, "tagger", [given], [answer], held)
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), str(folder / "model.onnx")
+    )
+    (folder / "selected_tags.csv").write_text(TAGS)
+    data = tmp_path / "datasets" / "themes"
+    data.mkdir(parents=True)
+    for colour in ("red", "blue"):
+        Image.new("RGB", (SIDE, SIDE), colour).save(data / f"{colour}.png")
+    return Settings(models=(tmp_path / "models",), any_path=False, datasets=tmp_path / "datasets")
+
+
+def done(settings: Settings, database: Database, kind: str, body: Mapping[str, Any]) -> tuple[Job, list[Result]]:
+    station = Station("", settings.datasets.parent / "outputs", settings.datasets.parent / "kept", settings=settings)
+    leases, queue = Leases(database), Queue(database)
+    leases.enlist("w", "cpu")
+    worker = Worker("w", leases, station, Easel(place("cpu", "float32"), settings, Kept(station.kept)))
+    (job,) = queue.submit([Work(kind, body)])
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    try:
+        while not queue.get(job.id).is_finished:
+            thread.join(0.02)
+    finally:
+        worker.stop()
+        thread.join()
+    return queue.get(job.id), queue.results(job.id)
+
+
+def test_a_picture_is_described(settings: Settings, database: Database) -> None:
+    path = settings.datasets / "themes" / "red.png"
+    reference = {"path": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    job, results = done(settings, database, "caption", {"picture": reference, "by": "wd14", "model": "colours"})
+    assert job.error is None
+    (result,) = results
+    assert (job.state, result.data["text"], result.data["rating"]) == ("done", "red theme", "general")
+
+
+def test_a_data_set_is_described(settings: Settings, database: Database) -> None:
+    body = {"dataset": "themes", "by": "wd14", "model": "colours", "first": "mystyle"}
+    job, (result,) = done(settings, database, "caption-set", body)
+    assert (job.state, result.data) == ("done", {"written": 2, "left_out": []})
+    assert (job.step, job.steps) == (2, 2)
+    said = {path.stem: path.read_text().strip() for path in (settings.datasets / "themes").glob("*.txt")}
+    assert said == {"red": "mystyle, red theme", "blue": "mystyle, blue theme"}
+
+
+def test_a_captioner_that_is_not_there_is_named(settings: Settings, database: Database) -> None:
+    job, _ = done(settings, database, "caption-set", {"dataset": "themes", "by": "blip"})
+    assert job.state == "failed"
+    assert "blip" in str(job.error)
