@@ -54,7 +54,17 @@ def measured(rounds: int, steps: int) -> dict[str, list[Took]]:
     """`rounds` of each in turns, after one that warms up the page cache."""
     with tempfile.TemporaryDirectory(prefix="fromnoise-bench-") as folder:
         data = Path(folder)
-        drawing = ["a red apple", "--local", "--seed", "1", "--steps", str(steps), "--out", str(data / "a.png")]
+        drawing = [
+            "a red apple",
+            "--local",
+            "--quiet",
+            "--seed",
+            "1",
+            "--steps",
+            str(steps),
+            "--out",
+            str(data / "a.png"),
+        ]
         took: dict[str, list[Took]] = {"help": [], "picture": []}
         for turn in range(rounds + 1):
             for name, arguments in (("help", ["--help"]), ("picture", drawing)):
