@@ -86,8 +86,10 @@ def test_families_are_shown(served: Served) -> None:
 def test_what_is_made_from_a_picture_that_was_sent_back_joins_its_family(served: Served) -> None:
     (first,) = hang(served, 1)
     picture = served.context.gallery.get(first)
-    sent = served.client.post("/api/v1/images", content=served.context.gallery.file(picture).read_bytes()).json()
-    assert (sent["sha256"], sent["width"]) == (picture.sha256, picture.width)
+    data = served.context.gallery.file(picture).read_bytes()
+    for door in ("images", "read"):
+        sent = served.client.post(f"/api/v1/{door}", content=data).json()
+        assert (sent["sha256"], sent["width"]) == (picture.sha256, picture.width)
     assert served.client.get(f"/api/v1/images/{sent['sha256']}").content[:4] == b"\x89PNG"
     served.context.clerk.close()
 

@@ -7,7 +7,7 @@ import urllib.request
 from typing import Any
 
 import pytest
-from studio.waiting import expect, settled
+from studio.waiting import PATIENCE, expect, settled
 
 pytestmark = pytest.mark.studio
 
@@ -31,7 +31,7 @@ def call(server: Any, path: str, body: object = None) -> Any:
 def pictures(server: Any) -> None:
     recipes = [{"prompt": prompt, "width": 64, "height": 64, "steps": 2, "seed": i} for i, prompt in enumerate(PROMPTS)]
     jobs = [job["id"] for job in call(server, "/api/v1/jobs", {"recipes": recipes})]
-    end = time.monotonic() + 120
+    end = time.monotonic() + 2 * PATIENCE
     while any(call(server, f"/api/v1/jobs/{job}")["state"] != "done" for job in jobs):
         assert time.monotonic() < end
         time.sleep(0.2)

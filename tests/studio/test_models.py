@@ -1,6 +1,7 @@
 """Model files in the studio: checked, described, shown by a picture, put into the bin; fetched, merged, pruned."""
 
 import json
+import re
 import shutil
 import time
 import urllib.request
@@ -8,14 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from studio.waiting import expect, until
+from studio.waiting import PATIENCE, expect, until
+from studio.words import Words
 
 if TYPE_CHECKING:
     from tools.browser import Studio
 
 pytestmark = pytest.mark.studio
 
-PATIENCE = 120_000  # milliseconds
 SAY = {
     "en": {"check": "Check the file", "whole": "Whole:", "edit": "Edit notes", "triggers": "Trigger words",
            "save": "Save", "preview": "Preview picture", "bin": "Into the bin", "move": "Move it",
@@ -44,7 +45,7 @@ def files(server: "Studio") -> None:
     call(server, "POST", "/api/v1/models/refresh")
     recipe = {"prompt": "a picture for a preview", "width": 64, "height": 64, "steps": 2}
     (job,) = call(server, "POST", "/api/v1/jobs", {"recipes": [recipe]})
-    end = time.monotonic() + 120
+    end = time.monotonic() + 2 * PATIENCE
     while call(server, "GET", f"/api/v1/jobs/{job['id']}")["state"] != "done":
         assert time.monotonic() < end
         time.sleep(0.3)
@@ -55,11 +56,11 @@ def test_a_model_is_checked_described_shown_and_removed(visit, server: "Studio",
     say, name = SAY[language], f"copy-{language}"
     page = visit("models", language=language)
     page.get_by_role("searchbox").fill(name)
-    expect(page.locator(".card")).to_have_count(1, timeout=PATIENCE)
+    expect(page.locator(".card")).to_have_count(1)
     page.locator(".card").click()
     sheet = page.get_by_role("dialog")
     sheet.get_by_role("button", name=say["check"]).click()
-    sheet.get_by_text(say["whole"]).wait_for(timeout=PATIENCE)
+    sheet.get_by_text(say["whole"]).wait_for()
 
     sheet.get_by_role("button", name=say["edit"]).click()
     sheet.get_by_label(say["triggers"], exact=True).fill(f"emoji {language}")
@@ -87,3 +88,102 @@ def test_a_name_that_is_none_is_told_where_it_is_typed(visit) -> None:
     sheet.get_by_label("Name or address", exact=True).fill("nonsense")
     sheet.get_by_role("button", name="Download").click()
     expect(sheet.get_by_role("alert")).to_contain_text("OWNER/NAME")
+
+
+@pytest.fixture(scope="module")
+def weights(server: "Studio", files: None) -> None:
+    """Two models of other numbers, a VAE of another family, and a LoRA with what its author says of it."""
+    import numpy as np
+    from safetensors.numpy import load_file, save_file
+
+    from fromnoise.engine.shelves import builtin
+
+    checkpoints = server.models / "checkpoints"
+    tensors = load_file(str(builtin()))
+    for name, factor in (("bright", 1.01), ("dark", 0.99)):
+        save_file({key: (value * factor).astype(value.dtype) for key, value in tensors.items()},
+                  str(checkpoints / f"{name}.safetensors"))  # fmt: skip
+    (server.models / "loras").mkdir(exist_ok=True)
+    lora = {f"lora_unet_mid_block_attentions_0_proj_in.lora_{which}.weight": np.zeros(shape, np.float32)
+            for which, shape in (("down", (2, 8)), ("up", (8, 2)))}  # fmt: skip
+    about = {"modelspec.title": "Ink & wash", "modelspec.license": "CreativeML Open RAIL-M", "modelspec.author": "ann",
+             "modelspec.trigger_phrase": "ink wash style"}  # fmt: skip
+    save_file(lora, str(server.models / "loras" / "inkwash.safetensors"), metadata=about)
+    call(server, "POST", "/api/v1/models/refresh")
+    end = time.monotonic() + 2 * PATIENCE
+
+    def read() -> set[str]:
+        return {card["name"] for card in call(server, "GET", "/api/v1/models")["models"] if card["was_read"]}
+
+    while not read() >= {"bright", "dark", "inkwash"}:
+        assert time.monotonic() < end
+        time.sleep(0.3)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_file_is_found_by_all_that_is_known_of_it(visit, server: "Studio", weights: None, language: str) -> None:
+    say = Words("models", language)
+    (card,) = [one for one in call(server, "GET", "/api/v1/models")["models"] if one["name"] == "inkwash"]
+    page = visit("models", language=language)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    for words in ("inkwash", "Ink & wash", "ink wash style"):
+        page.get_by_role("searchbox").fill(words)
+        expect(page.locator(".card")).to_have_count(1)
+        expect(page.locator(".card")).to_contain_text("Ink & wash")
+    page.get_by_role("searchbox").fill("")
+    page.get_by_label(say("kind"), exact=True).select_option("loras")
+    page.locator(".card", has_text="Ink & wash").click()
+    sheet = page.get_by_role("dialog")
+    for told in ("CreativeML Open RAIL-M", "ann", card["sha256"], card["tensors_hash"]):
+        expect(sheet.get_by_text(told).first).to_be_visible()
+    sheet.get_by_role("button", name="ink wash style").click()
+    page.get_by_text(say("copied", what="ink wash style")).wait_for()
+    assert page.evaluate("navigator.clipboard.readText()") == "ink wash style"
+    sheet.get_by_role("button", name="<lora:inkwash:1>").click()
+    page.get_by_text(say("copied", what="<lora:inkwash:1>")).wait_for()
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_models_are_merged_pruned_and_converted(visit, server: "Studio", weights: None, language: str) -> None:
+    say = Words("models", language)
+    page = visit("models", language=language)
+
+    def written(sheet: Any, go: str, name: str) -> None:
+        sheet.get_by_label(say("write.as"), exact=True).fill(name)
+        sheet.get_by_role("button", name=say(go), exact=True).click()
+        done = say("write.done", file=f"{name}.safetensors").partition("{")[0]
+        expect(sheet.get_by_text(re.compile(re.escape(done)))).to_be_visible()
+        page.keyboard.press("Escape")
+
+    page.get_by_role("button", name=say("merge"), exact=True).click()
+    sheet = page.get_by_role("dialog")
+    expect(sheet.get_by_role("button", name=say("merge.go"), exact=True)).to_be_disabled()
+    sheet.get_by_label(say("merge.model", which="A"), exact=True).select_option("bright")
+    sheet.get_by_label(say("merge.model", which="B"), exact=True).select_option("dark")
+    sheet.get_by_role("spinbutton", name=say("merge.weight"), exact=True).fill("0.25")
+    written(sheet, "merge.go", f"merged-{language}")
+    assert (server.models / "checkpoints" / f"merged-{language}.safetensors").is_file()
+
+    page.get_by_role("button", name=say("rewrite"), exact=True).click()
+    sheet.get_by_label(say("rewrite.model"), exact=True).select_option("bright")
+    written(sheet, "write.go", f"pruned-{language}")
+    page.get_by_role("button", name=say("rewrite"), exact=True).click()
+    sheet.get_by_text(say("convert"), exact=True).click()
+    sheet.get_by_label(say("rewrite.model"), exact=True).select_option(f"merged-{language}")
+    sheet.get_by_label(say("convert.to"), exact=True).select_option("vae")
+    written(sheet, "write.go", f"vae-{language}")
+    cards = call(server, "GET", "/api/v1/models")["models"]
+    assert f"vae-{language}" in [card["name"] for card in cards if card["kind"] == "vae"]
+
+
+def test_a_merge_that_cannot_be_is_told_with_its_reason(visit, server: "Studio", weights: None) -> None:
+    say = Words("models", "en")
+    page = visit("models")
+    page.get_by_role("button", name=say("merge"), exact=True).click()
+    sheet = page.get_by_role("dialog")
+    sheet.get_by_label(say("merge.model", which="A"), exact=True).select_option("bright")
+    sheet.get_by_label(say("merge.model", which="B"), exact=True).select_option("dark")
+    sheet.get_by_label(say("write.as"), exact=True).fill("dark")
+    sheet.get_by_role("button", name=say("merge.go"), exact=True).click()
+    expect(sheet.get_by_role("alert")).to_contain_text("dark")
+    assert (server.models / "checkpoints" / "dark.safetensors").stat().st_size > 1000

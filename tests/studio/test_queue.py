@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from studio.waiting import expect, place, width
+from studio.words import Words
 
 if TYPE_CHECKING:
     from tools.browser import Studio
@@ -139,3 +140,25 @@ def test_a_server_that_is_killed_in_the_middle_of_a_job_loses_nothing(visit, mor
     picture = page.locator(".stage img:not(.early)[alt*='a tall tree']")
     picture.wait_for(timeout=90_000)
     assert width(picture) == 128
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_whose_it_is_is_told_and_what_was_cancelled_or_failed_is_tried_again(
+    visit, server: "Studio", language: str
+) -> None:
+    say = Words("queue", language)
+    page = visit("queue", language=language)
+    page.get_by_role("button", name=say("hold"), exact=True).click()
+    ask(page, [f"{language} again"])
+    row = page.locator("li", has_text=f"{language} again")
+    expect(row).to_contain_text(say("of", who="local"))
+    row.get_by_role("button", name=say("cancel"), exact=True).click()
+    expect(section(page, say("ended")).locator("li", has_text=f"{language} again")).to_contain_text(
+        say("state.cancelled")
+    )
+    row.get_by_role("button", name=say("retry"), exact=True).click()
+    expect(section(page, say("waiting")).locator("li", has_text=f"{language} again")).to_have_count(1)
+    page.locator(".held").get_by_role("button", name=say("go")).click()
+    row.locator("img").wait_for()
+    row.get_by_role("button", name=say("forget"), exact=True).click()
+    expect(row).to_have_count(0)

@@ -89,7 +89,7 @@ async def read_image(request: Request, here: Here, who: Who) -> ReadPicture:
     """The recipe that is written in a picture, by whichever tool."""
     here.check_sending(who)
     data = await request.body()
-    kept = await asyncio.to_thread(uploads.keep, data, here.uploads)
+    kept = await asyncio.to_thread(taken, data, here, who)
     found = await asyncio.to_thread(read, data, here)
     return ReadPicture(sha256=kept.sha256, width=kept.width, height=kept.height, **shown(found))
 
