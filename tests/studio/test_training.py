@@ -16,6 +16,7 @@ SAY = {
         "new": "A new data set", "make": "Make it", "count": "3 pictures", "caption": "Caption of red.png",
         "this": "This tag", "becomes": "becomes (empty: goes)", "change": "Change all",
         "changed": "2 captions changed", "examine": "Examine", "twice": "1 more than once",
+        "small": "Too small below, in pixels",
         "aside": "Set aside", "two": "2 pictures", "learn": "Learn from it", "name": "Name", "steps": "Steps",
         "resolution": "Resolution", "rank": "Rank", "start": "Start training", "use": "Use it",
         "prompt": "Prompt", "loss": "Loss",
@@ -23,7 +24,8 @@ SAY = {
     "zh": {
         "new": "新建数据集", "make": "创建", "count": "3 张图", "caption": "red.png 的标注", "this": "把标签",
         "becomes": "改为（留空则删除）", "change": "全部修改", "changed": "修改了 2 条标注", "examine": "检查",
-        "twice": "重复 1 张", "aside": "移出", "two": "2 张图", "learn": "用它训练", "name": "名称",
+        "twice": "重复 1 张",
+        "small": "小于多少像素算太小", "aside": "移出", "two": "2 张图", "learn": "用它训练", "name": "名称",
         "steps": "步数", "resolution": "分辨率", "rank": "秩 (rank)", "start": "开始训练", "use": "立即使用",
         "prompt": "提示词", "loss": "损失",
     },
@@ -55,6 +57,7 @@ def test_from_pictures_to_a_lora_in_the_prompt(visit, tmp_path: Path, language: 
     page.get_by_role("button", name=say["change"]).click()
     page.get_by_text(say["changed"]).wait_for()
     expect(caption).to_have_value(f"dot, crimson, {INERT}")
+    page.get_by_role("spinbutton", name=say["small"], exact=True).fill("32")  # what is small is not compared
     page.get_by_role("button", name=say["examine"], exact=True).click()
     page.get_by_text(say["twice"]).wait_for(timeout=PATIENCE)
     page.get_by_role("button", name=say["aside"], exact=True).last.click()
