@@ -1,13 +1,15 @@
 """Extras, settings and the machine, each in both languages."""
 
 import json
+import urllib.parse
 import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from PIL import Image
-from studio.waiting import expect, width
+from studio.test_gallery import call
+from studio.waiting import expect, until, width
 from studio.words import Words
 
 if TYPE_CHECKING:
@@ -52,6 +54,27 @@ def test_faces_are_asked_for_and_what_is_missing_is_told(visit, tmp_path: Path, 
     expect(page.get_by_role("spinbutton", name=say("faces.weight"), exact=True)).to_be_visible()
     page.get_by_role("button", name=say("go"), exact=True).click()
     expect(page.get_by_role("alert")).to_contain_text("codeformer")
+
+
+@LANGUAGES
+def test_a_picture_is_verified_and_made_into_a_hint(visit, server: "Studio", tmp_path: Path, language: str) -> None:
+    say = Words("extras", language)
+    body = {"recipes": [{"prompt": f"to be verified {language}", "width": 64, "height": 64, "steps": 2, "seed": 1}]}
+    page = visit("extras", language=language)
+    words = urllib.parse.quote(f'"to be verified {language}"')
+    call(server, "/api/v1/jobs", body)
+    until(page, lambda: call(server, f"/api/v1/gallery?words={words}")["pictures"])
+    url = call(server, f"/api/v1/gallery?words={words}")["pictures"][0]["url"]
+    (tmp_path / "made.png").write_bytes(urllib.request.urlopen(server.address + url).read())
+    given(page, tmp_path / "made.png")
+    expect(page.get_by_text(f"to be verified {language}").first).to_be_visible()
+    page.get_by_text(say("verify"), exact=True).click()
+    page.get_by_role("button", name=say("go"), exact=True).click()
+    expect(page.get_by_text("identical").first).to_be_visible()
+    page.get_by_text(say("hint"), exact=True).click()
+    page.get_by_label(say("preprocessor"), exact=True).select_option("canny")
+    page.get_by_role("button", name=say("go"), exact=True).click()
+    assert width(page.locator("img.result")) > 0
 
 
 @LANGUAGES
