@@ -11,7 +11,7 @@ Built-ins are registered by importing their module; the entry points of other pa
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import EntryPoint, entry_points
-from typing import Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from fromnoise.errors import FromnoiseError, UnknownName
 
@@ -25,6 +25,9 @@ LONGEST = 500  # characters
 
 class Registry(Generic[T], Mapping[str, T]):
     """A mapping from names to things; look-ups ignore case and know aliases."""
+
+    elsewhere: ClassVar[Callable[["Registry[Any]"], None] | None] = None
+    """Set where no code of packages outside may run, before any look-up: it adds what is known of theirs instead."""
 
     def __init__(self, kind: str, entry_points: str | None = None) -> None:
         self.kind = kind
@@ -81,6 +84,9 @@ class Registry(Generic[T], Mapping[str, T]):
 
     def _load_entry_points(self) -> None:
         """Importing a module registers what it has, as built-ins do. One that fails is named, and done without."""
+        if Registry.elsewhere is not None:
+            Registry.elsewhere(self)
+            return
         group, self._group = self._group, None
         for point in entry_points(group=group) if group else ():
             try:

@@ -202,3 +202,39 @@ context.porter.close()
 def test_the_server_imports_nothing_of_it(package: Path) -> None:
     code = "import sys, fromnoise.server.serve; print('shouting' in sys.modules)"
     assert run(package, code) == "False\n"
+
+
+def test_the_servers_process_knows_of_it_and_loads_none_of_it(package: Path) -> None:
+    code = """
+import sys
+from pathlib import Path
+from fromnoise.engine.recipe import Recipe
+from fromnoise.jobs.database import Database
+from fromnoise.jobs.leases import Leases
+from fromnoise.jobs.queue import Queue
+from fromnoise.preprocessors import PREPROCESSORS
+from fromnoise.server import strangers
+from fromnoise.server.access import Access
+from fromnoise.server.accounts import Users
+from fromnoise.server.context import Context
+
+strangers.EVERY = 0.0
+place = Path(PLACE)
+database = Database.open(f"sqlite:///{place / 'jobs.db'}")
+context = Context(Queue(database), Access.to(Users(database, {})), place, place / "uploads")
+strangers.keep_out(context)
+assert "canny twin" not in PREPROCESSORS
+Leases(database).enlist("a", "cpu", {"extensions": TOLD})
+hint = {"path": "x.png", "sha256": "0" * 64}
+control = {"image": hint, "preprocessor": "canny twin", "model": "x", "parameters": {"low": 90}}
+print(Recipe(controls=[control]).controls[0].preprocessor, [p.name for p in PREPROCESSORS["canny twin"].parameters])
+try:
+    Recipe(controls=[control | {"parameters": {"low": 1e9}}])
+except ValueError as error:
+    print("goes from" in str(error))
+print("shouting" in sys.modules)
+"""
+    tell = "import json, fromnoise.jobs.worker.worker; from fromnoise.jobs.worker import extensions;"
+    told = json.loads(run(package, f"{tell} print(json.dumps(extensions.told()))"))
+    said = run(package, code.replace("PLACE", repr(str(package))).replace("TOLD", repr(told)))
+    assert said.splitlines() == ["canny twin ['low', 'high']", "True", "False"]

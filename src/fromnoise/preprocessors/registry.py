@@ -118,6 +118,22 @@ class Preprocessor:
         return resolution
 
 
+@dataclass(frozen=True)
+class Announced(Preprocessor):
+    """One that another process has, as it tells: enough to check what is asked of it."""
+
+    told: tuple[Parameter, ...] = ()
+    by_default: int | None = None  # the resolution
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        return self.told
+
+    @property
+    def resolution(self) -> int | None:
+        return self.by_default
+
+
 def spelt_parameters(text: str) -> dict[str, float]:
     """A table of a text such as low=80 high=160. UserError where it is none."""
     try:

@@ -30,6 +30,7 @@ from fromnoise.server.context import Context
 from fromnoise.server.expiry import expire
 from fromnoise.server.guard import LOOPBACK, Policy
 from fromnoise.server.patience import configured
+from fromnoise.server.strangers import keep_out
 from fromnoise.settings import Settings
 
 SHORTEST_TOKEN = 16  # characters
@@ -110,6 +111,7 @@ def serve(service: Service, settings: Settings) -> None:
         settings=shelved,
         most_streams=options.most_streams,
     )
+    keep_out(context)
     context.outputs.mkdir(parents=True, exist_ok=True)
     names = [*service.host_names, *([] if service.host in ("0.0.0.0", "::") else [service.host])]
     app = create_app(context, Policy.of(names, service.origins))

@@ -14,7 +14,6 @@ from fromnoise.server.sdapi import names, options
 from fromnoise.server.sdapi.translate import Translator
 from fromnoise.server.strict import StrictRoute
 from fromnoise.text.prompt_styles import Style, read_styles
-from fromnoise.upscalers import UPSCALERS
 
 SDAPI = "/sdapi/v1"
 SHAPES: Mapping[int | str, dict[str, Any]] = {
@@ -58,8 +57,13 @@ def styles_of(here: Context) -> list[Style]:
 
 
 def upscalers_of(here: Context) -> list[str]:
-    """Built-in names, and the files on the shelf."""
-    return [*UPSCALERS, *(known.name for known in names.files_of("upscale_models", here))]
+    """Those of the catalogue, and the files on the shelf."""
+    return [*enlargers(here, latent=False), *(known.name for known in names.files_of("upscale_models", here))]
+
+
+def enlargers(here: Context, *, latent: bool) -> list[str]:
+    """Names of what enlarges latents, or pictures."""
+    return [one.name for one in here.catalogue.others["upscalers"] if (one.model_extra or {}).get("latent") is latent]
 
 
 def translator(here: Context, *, with_styles: bool = False) -> Translator:

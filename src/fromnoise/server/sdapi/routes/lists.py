@@ -8,9 +8,8 @@ from fromnoise.engine.recipe_upscale import FACE_LABELS
 from fromnoise.engine.shelves import Kind
 from fromnoise.server.context import Context, Here, Who
 from fromnoise.server.sdapi import always_on, names, scripts
-from fromnoise.server.sdapi.routes.common import new_router, styles_of, upscalers_of
+from fromnoise.server.sdapi.routes.common import enlargers, new_router, styles_of, upscalers_of
 from fromnoise.server.sdapi.schedulers import SCHEDULERS
-from fromnoise.upscalers import LATENT_UPSCALERS, UPSCALERS
 
 MARK = "controlnet m2m"  # a script of the extension, by which webuiapi tells that ControlNet is there
 
@@ -79,9 +78,9 @@ class NamedRow(Row):
 
 
 @router.get("/latent-upscale-modes")
-def latent_upscale_modes(who: Who) -> list[NamedRow]:
+def latent_upscale_modes(here: Here, who: Who) -> list[NamedRow]:
     """What enlarges latents in second passes."""
-    return [NamedRow(name=name) for name in LATENT_UPSCALERS]
+    return [NamedRow(name=name) for name in enlargers(here, latent=True)]
 
 
 class RealesrganRow(Row):
@@ -91,9 +90,10 @@ class RealesrganRow(Row):
 
 
 @router.get("/realesrgan-models")
-def realesrgan_models(who: Who) -> list[RealesrganRow]:
+def realesrgan_models(here: Here, who: Who) -> list[RealesrganRow]:
     """Those that come with the package."""
-    return [RealesrganRow(name=name, path=None, scale=4) for name in UPSCALERS if name.startswith("R-ESRGAN")]
+    names = enlargers(here, latent=False)
+    return [RealesrganRow(name=name, path=None, scale=4) for name in names if name.startswith("R-ESRGAN")]
 
 
 class ModelRow(Row):
