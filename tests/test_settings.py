@@ -25,7 +25,14 @@ def test_own_variables_come_first() -> None:
 
 
 def test_another_process_finds_the_same_places() -> None:
-    here = settings.read({"FROMNOISE_MODELS": f"/a{os.pathsep}/b", "FROMNOISE_CACHE": "/c", "FROMNOISE_DATA": "/d"})
+    here = settings.read(
+        {
+            "FROMNOISE_MODELS": f"/a{os.pathsep}/b",
+            "FROMNOISE_CACHE": "/c",
+            "FROMNOISE_DATA": "/d",
+            "FROMNOISE_GPU_TRIALS": "1",
+        }
+    )
     assert settings.read(settings.as_environment(here)) == here
 
 

@@ -17,6 +17,7 @@ class Settings:
     data: Path | None = None  # for what can't: the database of jobs, pictures and model files; None: nothing is kept
     database: str | None = None  # URL; None: SQLite in `data`
     datasets: Path = Path("datasets")  # folders of pictures to learn from, each by its name
+    gpu_trials: bool = False  # whether GPUs do what no GPU has proven yet: see docs/speed.md
 
     @property
     def hashes(self) -> Path | None:
@@ -43,7 +44,7 @@ class Settings:
 
 def read(environment: Mapping[str, str] = os.environ) -> Settings:
     """FROMNOISE_MODELS adds trees of models before the others; FROMNOISE_CACHE, _DATA, _DATABASE and _DATASETS replace
-    places. With FROMNOISE_SHELVED models are named, never opened by their paths."""
+    places. With FROMNOISE_SHELVED models are named, never opened by their paths; FROMNOISE_GPU_TRIALS is for GPUs."""
     given = environment.get("FROMNOISE_MODELS", "")
     cache, data = environment.get("FROMNOISE_CACHE"), environment.get("FROMNOISE_DATA")
     return Settings(
@@ -53,6 +54,7 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
         data=Path(data) if data else own_folder(DATA, environment, sys.platform),
         database=environment.get("FROMNOISE_DATABASE") or None,
         datasets=Path(environment.get("FROMNOISE_DATASETS") or Settings.datasets).expanduser(),
+        gpu_trials=bool(environment.get("FROMNOISE_GPU_TRIALS")),
     )
 
 
@@ -65,6 +67,7 @@ def as_environment(settings: Settings) -> dict[str, str]:
         "FROMNOISE_DATABASE": settings.database,
         "FROMNOISE_DATASETS": settings.datasets if settings.datasets != Settings.datasets else None,
         "FROMNOISE_SHELVED": None if settings.any_path else "1",
+        "FROMNOISE_GPU_TRIALS": "1" if settings.gpu_trials else None,
     }
     known = {name: str(place) for name, place in places.items() if place is not None}
     return {"FROMNOISE_MODELS": os.pathsep.join(trees), **known}

@@ -65,4 +65,4 @@ def worthwhile(model: Model) -> bool:
     """Whether decoder and U-Net gain from working at once: not on a processor, which is busy with either, nor where
     memory is so short that one makes room for the other."""
     loose = model.residence is None or model.residence.plan == Plan()
-    return model.placement.device.type == "cuda" and loose and model.budget is None
+    return model.placement.device.type == "cuda" and loose and model.budget is None and model.settings.gpu_trials

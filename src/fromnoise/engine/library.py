@@ -400,7 +400,7 @@ def assemble(
         budget=budget,
         kept=Kept(
             copies=Copies(room=budget is None),
-            graphs=graphs_for(checkpoint.unet, placement.device) if budget is None else None,
+            graphs=graphs_for(checkpoint.unet, placement.device) if settings.gpu_trials and budget is None else None,
         ),
     )
 
