@@ -53,6 +53,7 @@ class Studio:
     port: int = field(default_factory=lambda: free_port())
     process: subprocess.Popen[bytes] | None = None
     options: tuple[str, ...] = ()  # of the command that serves
+    packages: tuple[Path, ...] = ()  # folders of further packages
 
     @property
     def address(self) -> str:
@@ -76,8 +77,9 @@ class Studio:
     def environment(self) -> dict[str, str]:
         """In which its commands run: with what it keeps, and nothing of ours."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("FROMNOISE_")}
+        path = os.pathsep.join(map(str, (SOURCES, *self.packages)))
         return {**kept, "FROMNOISE_DATA": str(self.folder / "data"), "FROMNOISE_MODELS": str(self.models),
-                "FROMNOISE_LANG": "en", "PYTHONPATH": str(SOURCES), **THREADS}  # fmt: skip
+                "FROMNOISE_LANG": "en", "PYTHONPATH": path, **THREADS}  # fmt: skip
 
     def add_user(self, name: str, password: str, *options: str) -> None:
         command = [sys.executable, "-m", "fromnoise", "users", "add", name, *options]

@@ -83,8 +83,8 @@ def visit(request: pytest.FixtureRequest, chromium: "Browser") -> Iterator[Open]
         contexts.append(context)
         preferences = json.dumps({"language": language, "theme": theme})
         context.add_init_script(
-            "localStorage.getItem('fromnoise.preferences') || "
-            f"localStorage.setItem('fromnoise.preferences', {preferences!r})"
+            "self === top && (localStorage.getItem('fromnoise.preferences') || "
+            f"localStorage.setItem('fromnoise.preferences', {preferences!r}))"
         )
         page = context.new_page()
         page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+from contextlib import suppress
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request
@@ -74,15 +75,14 @@ class ExtensionOrder(BaseModel):
 def list_extensions(here: Here, who: Who) -> ExtensionsView:
     """Kinds of work and panels that packages outside add."""
     told = news(here)
-    panels = []
+    panels = {}  # several workers tell the same
     for panel in (panel for one in told for panel in one.get("panels", [])):
-        try:
-            panels.append(PanelView.model_validate(panel))
-        except ValidationError:  # a worker of another version
-            continue
+        with suppress(ValidationError):  # a worker of another version
+            view = PanelView.model_validate(panel)
+            panels.setdefault(view.title, view)
     faults = sorted({fault for one in told for fault in one.get("faults", [])}) if who.is_admin else []
     return ExtensionsView(
-        kinds=named("kinds", here), panels=panels, faults=faults, routes=named("routes", here),
+        kinds=named("kinds", here), panels=list(panels.values()), faults=faults, routes=named("routes", here),
         nodes=named("nodes", here),
     )  # fmt: skip
 
