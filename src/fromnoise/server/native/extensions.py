@@ -75,7 +75,7 @@ class ExtensionOrder(BaseModel):
 def list_extensions(here: Here, who: Who) -> ExtensionsView:
     """Kinds of work and panels that packages outside add."""
     told = news(here)
-    panels = {}  # several workers tell the same
+    panels: dict[str, PanelView] = {}  # several workers tell the same
     for panel in (panel for one in told for panel in one.get("panels", [])):
         with suppress(ValidationError):  # a worker of another version
             view = PanelView.model_validate(panel)
