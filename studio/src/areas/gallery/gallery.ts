@@ -53,6 +53,7 @@ export const useGallery = defineStore('gallery', () => {
   let before: number | null = null
   let more = true
   let asked = 0 // the newest search: answers to older ones are dropped
+  let missed = false // whether pictures came while the first page was on its way
   let timer: ReturnType<typeof setTimeout> | undefined
 
   const filtered = computed(() => JSON.stringify({ ...filters, deleted: false }) !== JSON.stringify(ALL))
@@ -65,6 +66,7 @@ export const useGallery = defineStore('gallery', () => {
     loading.value = false
     selected.clear()
     await Promise.all([loadMore(own, true), loadCounts(own)])
+    if (missed && own === asked) await loadNew()
   }
 
   async function loadCounts(own: number): Promise<void> {
@@ -101,8 +103,12 @@ export const useGallery = defineStore('gallery', () => {
 
   /** Pictures that were made since the newest that is shown. */
   async function loadNew(): Promise<void> {
-    const newest = pictures.value[0]?.number ?? -1
+    missed = loading.value && before === null
+    if (missed) return
+    const own = asked
     const page = await call(api.GET('/api/v1/gallery', { params: { query: { ...query(filters), limit: PAGE } } }))
+    if (own !== asked) return
+    const newest = pictures.value[0]?.number ?? -1
     const fresh = page.pictures.filter((one) => one.number > newest)
     if (!fresh.length) return
     pictures.value = [...fresh, ...pictures.value]
