@@ -13,6 +13,7 @@ from PIL import Image
 from fromnoise.captioners import CAPTIONERS, Caption
 from fromnoise.engine.images import save_png
 from fromnoise.engine.memory import place
+from fromnoise.engine.metadata.carrier import read_texts
 from fromnoise.engine.metadata.own import texts
 from fromnoise.engine.recipe import Recipe
 from fromnoise.jobs.database import Database
@@ -107,6 +108,22 @@ def test_a_check_tells_its_verdict(worker: Worker, picture: dict[str, str]) -> N
     job, (result,) = done(worker, "verify", {"picture": picture})
     assert (job.state, result.data["source"]) == ("done", "fromnoise")
     assert result.data["verdict"] in ("different", "not checked")
+
+
+def test_a_check_takes_the_texts_of_a_file_whose_pixels_were_kept(
+    worker: Worker, picture: dict[str, str], tmp_path: Path
+) -> None:
+    told = read_texts(Path(picture["path"]))
+    Image.open(picture["path"]).convert("RGB").save(tmp_path / "bare.png")
+    bare = {
+        "path": str(tmp_path / "bare.png"),
+        "sha256": hashlib.sha256((tmp_path / "bare.png").read_bytes()).hexdigest(),
+    }
+    job, _ = done(worker, "verify", {"picture": bare})
+    assert "carries no recipe" in str(job.error)
+    job, (result,) = done(worker, "verify", {"picture": bare, "texts": {**told, "x" * 100: "no keyword"}})
+    _, (usual,) = done(worker, "verify", {"picture": picture})
+    assert (job.state, result.data) == ("done", usual.data)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 from studio.test_gallery import call
 from studio.waiting import expect, until, width
 from studio.words import Words
@@ -69,6 +69,15 @@ def test_a_picture_is_verified_and_made_into_a_hint(visit, server: "Studio", tmp
     given(page, tmp_path / "made.png")
     expect(page.get_by_text(f"to be verified {language}").first).to_be_visible()
     page.get_by_text(say("verify"), exact=True).click()
+    page.get_by_role("button", name=say("go"), exact=True).click()
+    expect(page.get_by_text("identical").first).to_be_visible()
+    again = Image.open(tmp_path / "made.png")  # another file of the same pixels and texts, which the gallery has not
+    info = PngImagePlugin.PngInfo()
+    for key, text in again.text.items():
+        info.add_itxt(key, text)
+    again.save(tmp_path / "again.png", pnginfo=info, compress_level=1)
+    given(page, tmp_path / "again.png")
+    expect(page.get_by_text("identical")).to_have_count(0)
     page.get_by_role("button", name=say("go"), exact=True).click()
     expect(page.get_by_text("identical").first).to_be_visible()
     page.get_by_text(say("hint"), exact=True).click()

@@ -1,9 +1,11 @@
 """Work on finished pictures: enlarged, described, made into hints, and checked against what is written in them."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -100,7 +102,8 @@ def caption(body: Mapping[str, Any], desk: Desk) -> Task:
 def check(body: Mapping[str, Any], desk: Desk) -> Task:
     """`{"picture": reference, "files": [reference, ...]}`: whether a picture is what the recipe in it makes.
 
-    The files are pictures that it may have been made from, for it carries no more than their names and hashes.
+    The files are pictures that it may have been made from, for it carries no more than their names and hashes. With
+    `"texts": {...}` the picture is taken with these written in it: those of a file of which only pixels were kept.
     """
     files = [ImageRef.model_validate(one) for one in body.get("files") or ()]
     known = {one.sha256: Path(one.path) for one in files}
@@ -111,7 +114,8 @@ def check(body: Mapping[str, Any], desk: Desk) -> Task:
 
     def run(tell: Progress) -> Verification:
         tell(0, 1)
-        return verify(picture(body), load, desk.settings, known)
+        with with_texts(picture(body), body.get("texts") or {}) as path:
+            return verify(path, load, desk.settings, known)
 
     found = yield from in_steps(run)
     told = {key: value for key, value in asdict(found).items() if key not in ("again", "imported", "missing")}
@@ -121,6 +125,20 @@ def check(body: Mapping[str, Any], desk: Desk) -> Task:
         "not_understood": dict(found.imported.not_understood),
     }  # fmt: skip
     return [Result(media=TABLE, data=told)]
+
+
+@contextmanager
+def with_texts(path: Path, texts: Mapping[str, str]) -> Iterator[Path]:
+    """The same pixels with texts written beside them, as far as a PNG can; the file itself where there are none."""
+    if not texts:
+        yield path
+        return
+    with TemporaryDirectory() as folder:
+        written = Path(folder) / "picture.png"
+        save_png(
+            open_image(path), written, {key: text for key, text in texts.items() if key.isascii() and len(key) < 80}
+        )
+        yield written
 
 
 def picture(body: Mapping[str, Any]) -> Path:

@@ -65,10 +65,18 @@ class Caption(Errand):
     model: str | None = Field(default=None, max_length=500, description="Name of its files on the shelf captioners.")
 
 
+Keyword = Annotated[str, Field(max_length=200)]
+Text = Annotated[str, Field(max_length=200_000)]
+
+
 class Verify(Errand):
     """Whether a picture is what the recipe in it makes: the result's data are verdict, changed, box ..."""
 
     kind: Literal["verify"]
+    texts: dict[Keyword, Text] = Field(
+        default={}, max_length=64,
+        description="Those of a PNG that was sent, as POST /read told them: what is kept of it has none.",
+    )  # fmt: skip
 
 
 AnyErrand = Annotated[Upscale | Preprocess | Caption | Verify | AdminWork, Field(discriminator="kind")]
