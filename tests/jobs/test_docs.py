@@ -45,6 +45,6 @@ def test_numbers_and_words(page: str) -> None:
     assert f"is kept every {station.keep_every:g} s" in page
     assert limits.deaths == station.deaths == 3
     assert f"the default is `{DEFAULT}`" in page
-    unsaid = {"prompt_no_styles", "styles", "vae_filename"}  # which stand for nothing of ours
+    unsaid = {"prompt_no_styles", "styles"}  # which stand for nothing of ours
     for word in words(Named(Recipe(), datetime.now())).keys() - unsaid:
         assert f"`[{word}" in page, word
