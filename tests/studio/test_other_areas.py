@@ -39,7 +39,7 @@ def test_a_picture_is_enlarged(visit, tmp_path: Path) -> None:
     Image.new("RGB", (40, 40), "red").save(tmp_path / "red.png")
     page = visit("extras")
     page.locator("input[type=file]").set_input_files(tmp_path / "red.png")
-    page.get_by_label("Upscaler").select_option("Lanczos")
+    page.get_by_label("Upscaler", exact=True).select_option("Lanczos")
     page.get_by_role("button", name="Go").click()
     result = page.locator("img.result")
     result.wait_for()

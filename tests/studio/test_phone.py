@@ -30,14 +30,14 @@ def test_the_bar_holds_the_main_areas_and_more_the_others(visit, axe, language: 
         assert box["height"] >= LEAST
         assert box["width"] >= LEAST
         assert box["x"] + box["width"] <= PHONE[0]
-    page.get_by_role("button", name=words["more"]).tap()
+    page.locator("nav").get_by_role("button", name=words["more"]).tap()
     dialog = page.get_by_role("dialog")
     assert axe(page) == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     dialog.get_by_role("link", name=words["grids"]).tap()
     expect(dialog).to_have_count(0)
     expect(page.locator("nav .more")).to_have_class("link main more router-link-active")
-    page.get_by_role("button", name=words["more"]).tap()
+    page.locator("nav").get_by_role("button", name=words["more"]).tap()
     dialog.get_by_role("button", name=words["look"]).tap()
     page.get_by_text(words["dark"]).tap()
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
