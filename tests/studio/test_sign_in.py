@@ -76,6 +76,7 @@ def test_a_session_that_ends_loses_nothing_that_was_typed(visit, guarded, langua
     database = next(Path(guarded.folder, "data").glob("*.db"), None) or next(Path(guarded.folder).rglob("*.sqlite*"))
     with sqlite3.connect(database, timeout=60) as connection:
         connection.execute("UPDATE tokens SET expires = 1 WHERE session")
+    page.wait_for_timeout(1500)  # who calls is looked up once a second
     page.get_by_label(words["prompt"], exact=True).press("Control+Enter")
     page.get_by_text(words["expired"]).wait_for()
     expect(page.get_by_label(words["name"], exact=True)).to_have_value("bob")
