@@ -9,8 +9,9 @@ from PIL import Image
 from fromnoise.captioners import CAPTIONERS
 from fromnoise.captioners.wd14 import LoadedTagger, Tagger, TagRules, prepared, read_tags, threshold, written
 from fromnoise.errors import FileError
+from tests.captioners.colours import write_tagger
 
-onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 CSV = """tag_id,name,category,count
@@ -30,20 +31,7 @@ BIAS = np.array([1, 0, -12, -12, -12, -9, -23], np.float32)
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    from onnx import TensorProto, helper, numpy_helper
-
-    given = helper.make_tensor_value_info("picture", TensorProto.FLOAT, ["n", SIDE, SIDE, 3])
-    answer = helper.make_tensor_value_info("tags", TensorProto.FLOAT, ["n", 7])
-    nodes = [
-        helper.make_node("ReduceMean", ["picture"], ["mean"], axes=[1, 2], keepdims=0),
-        helper.make_node("Gemm", ["mean", "weights", "bias"], ["logits"], transB=1),
-        helper.make_node("Sigmoid", ["logits"], ["tags"]),
-    ]
-    held = [numpy_helper.from_array(WEIGHTS, "weights"), numpy_helper.from_array(BIAS, "bias")]
-    graph = helper.make_graph(nodes, "tagger", [given], [answer], held)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
-    onnx.save(model, str(tmp_path / "model.onnx"))
-    (tmp_path / "selected_tags.csv").write_text(CSV)
+    write_tagger(tmp_path, SIDE, WEIGHTS, BIAS, CSV)
     return tmp_path
 
 

@@ -20,8 +20,9 @@ from fromnoise.jobs.worker.easel import Easel
 from fromnoise.jobs.worker.kept import Kept
 from fromnoise.jobs.worker.worker import Worker
 from fromnoise.settings import Settings
+from tests.captioners.colours import write_tagger
 
-onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 SIDE = 32
@@ -33,23 +34,9 @@ BIAS = np.array([1, -12, -12], np.float32)
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     """A shelf with the tagger, and a data set of a red and a blue picture."""
-    from onnx import TensorProto, helper, numpy_helper
-
     folder = tmp_path / "models" / "captioners" / "colours"
     folder.mkdir(parents=True)
-    given = helper.make_tensor_value_info("picture", TensorProto.FLOAT, ["n", SIDE, SIDE, 3])
-    answer = helper.make_tensor_value_info("tags", TensorProto.FLOAT, ["n", 3])
-    nodes = [
-        helper.make_node("ReduceMean", ["picture"], ["mean"], axes=[1, 2], keepdims=0),
-        helper.make_node("Gemm", ["mean", "weights", "bias"], ["logits"], transB=1),
-        helper.make_node("Sigmoid", ["logits"], ["tags"]),
-    ]
-    held = [numpy_helper.from_array(WEIGHTS, "weights"), numpy_helper.from_array(BIAS, "bias")]
-    graph = helper.make_graph(nodes, "tagger", [given], [answer], held)
-    onnx.save(
-        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), str(folder / "model.onnx")
-    )
-    (folder / "selected_tags.csv").write_text(TAGS)
+    write_tagger(folder, SIDE, WEIGHTS, BIAS, TAGS)
     data = tmp_path / "datasets" / "themes"
     data.mkdir(parents=True)
     for colour in ("red", "blue"):

@@ -53,11 +53,8 @@ def drafted(order: Order) -> Recipe:
 def changed(recipe: Recipe, order: Order) -> Recipe:
     """`recipe` with what was said put in its place, settings of a part one by one."""
     given = said(order, recipe.steps)
-    for named in (
-        given,
-        given.get("refiner"),
-        given.get("hires"),
-    ):  # another model has another hash, and without one its VAE is looked for
+    # another model has another hash, and without one its VAE is looked for
+    for named in (given, given.get("refiner"), given.get("hires")):
         if named and ("model" in named or ("vae" in named and named["vae"] is None)):
             named["model_hash"] = None
     return with_styles(Recipe.make(**merged(recipe.model_dump(), given)), order)

@@ -46,6 +46,9 @@ Picture = Annotated[Path, typer.Argument(metavar="FILE", help=say("A picture wit
 Batch = Annotated[
     int, option(WHAT, say("How many pictures: seed, seed + 1, ..."), metavar="N", min=1, max=10_000, default=1)
 ]
+Local = Annotated[
+    bool, option(MACHINE, say("Work in this process, though a server is running that would do it."), "--local")
+]
 Watch = Annotated[
     bool, option(WHERE, say("Also write NAME-watch.png: the picture that was predicted at each step."), "--watch")
 ]
@@ -460,9 +463,7 @@ class Order:
     quiet: Annotated[bool, option(WHERE, say("Print the path and nothing else."), "--quiet", "-q")] = False
 
     # the machine
-    local: Annotated[
-        bool, option(MACHINE, say("Work in this process, though a server is running that would do it."), "--local")
-    ] = False
+    local: Local = False
     allow_unmatched: Annotated[
         bool, option(MACHINE, say("Go on without weights in files that match nothing."), "--allow-unmatched")
     ] = False

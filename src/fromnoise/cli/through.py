@@ -13,14 +13,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from fromnoise.cli.failures import Stopped
 from fromnoise.cli.leash import LEASH
 from fromnoise.cli.messages import language, say, translated
-from fromnoise.cli.options import MACHINE, option
+from fromnoise.cli.options import Local
 from fromnoise.errors import FromnoiseError, UserError
 
 if TYPE_CHECKING:
@@ -28,10 +28,6 @@ if TYPE_CHECKING:
 
 COST = 50.0  # beside a picture of 512x512 in 20 steps, where owners take turns
 WORDS: list[str] = []  # of the command that this process runs
-
-Local = Annotated[
-    bool, option(MACHINE, say("Work in this process, though a server is running that would do it."), "--local")
-]
 
 
 def through(command: Callable[..., None], *, alone: tuple[str, ...] = ()) -> Callable[..., None]:

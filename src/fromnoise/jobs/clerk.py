@@ -15,6 +15,8 @@ from fromnoise.jobs.child import Child, without_secrets
 PATIENCE = 60.0  # seconds for one answer
 TRIES = 2  # it may just have ended
 MODULE = "fromnoise.jobs.worker.clerk"
+MOST_TEXTS = 64  # of a picture that are told
+LONGEST_TEXT = 200_000  # characters of one
 
 
 @dataclass

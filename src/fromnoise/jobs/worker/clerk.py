@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from fromnoise.errors import FileError, FromnoiseError
+from fromnoise.jobs.clerk import LONGEST_TEXT, MOST_TEXTS
 
 IDLE = 120.0  # seconds without a question after which it ends
-MOST_TEXTS = 64
-LONGEST_TEXT = 200_000  # characters
 
 Answer = Mapping[str, Any]
 ERRANDS: dict[str, Callable[[Mapping[str, Any]], Answer]] = {}

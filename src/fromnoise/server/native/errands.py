@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from fromnoise.engine.recipe import ImageRef, Recipe
 from fromnoise.engine.recipe_upscale import Postprocess
 from fromnoise.errors import UserError
+from fromnoise.jobs.clerk import LONGEST_TEXT, MOST_TEXTS
 from fromnoise.jobs.job import Work
 from fromnoise.server.access import Identity
 from fromnoise.server.context import Context, Here, Who
@@ -66,7 +67,7 @@ class Caption(Errand):
 
 
 Keyword = Annotated[str, Field(max_length=200)]
-Text = Annotated[str, Field(max_length=200_000)]
+Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
 
 
 class Verify(Errand):
@@ -74,7 +75,7 @@ class Verify(Errand):
 
     kind: Literal["verify"]
     texts: dict[Keyword, Text] = Field(
-        default={}, max_length=64,
+        default={}, max_length=MOST_TEXTS,
         description="Those of a PNG that was sent, as POST /read told them: what is kept of it has none.",
     )  # fmt: skip
 

@@ -9,12 +9,12 @@ export type Entry = Record<string, unknown> & { off?: boolean }
 
 export interface Entries {
   all: ComputedRef<readonly Entry[]>
-  put: (all: readonly Entry[]) => void
   add: (values?: Entry) => void
   copy: (i: number) => void
   remove: (i: number) => void
   move: (i: number, to: number) => void
   set: (i: number, name: string, value: unknown) => void
+  change: (i: number, values: Entry) => void
 }
 
 /** What can be done with the list at a path of the recipe. */
@@ -24,7 +24,7 @@ export function entriesOf(path: string, get: () => unknown, put: (all: readonly 
   const change = (list: readonly Entry[]) => put(list.length ? list : undefined)
   return {
     all,
-    put: change,
+    change: (i, values) => change(all.value.map((one, at) => (at === i ? { ...one, ...values } : one))),
     add: (values = {}) => {
       const schema = catalogue.schemaOf(`${path}[]`)
       change([...all.value, { ...(schema ? fresh(shape(schema).schema) : {}), ...values }])
