@@ -64,5 +64,12 @@ def place(page: "Page", of: "Locator") -> "FloatRect":
 
 
 def width(picture: "Locator") -> int:
-    """Of a picture in its own pixels, once it is decoded."""
-    return int(picture.evaluate("one => one.decode().then(() => one.naturalWidth)"))
+    """Of a picture in its own pixels, once it is loaded; another may take its place until then."""
+    found = [0]
+
+    def loaded() -> int:
+        found[0] = int(picture.evaluate("one => one.complete ? one.naturalWidth : 0"))
+        return found[0]
+
+    until(picture.page, loaded)
+    return found[0]
