@@ -60,9 +60,9 @@ export async function sendImage(picture: Blob): Promise<Schemas['Upload']> {
   return told as Schemas['Upload']
 }
 
-/** The bytes of a picture of the server. Throws a Problem. */
-export async function pictureAt(url: string): Promise<Blob> {
-  const response = await fetched(new Request(url))
+/** The bytes of a picture of the server. Throws a Problem, or an AbortError when the signal comes. */
+export async function pictureAt(url: string, signal?: AbortSignal): Promise<Blob> {
+  const response = await fetched(new Request(url, { signal }))
   if (!response.ok) throw problemOf(response, await response.json().catch(() => null))
   return response.blob()
 }

@@ -5,16 +5,25 @@ import { Pool, type Cell } from './pool'
 const cards = Array.from({ length: 1000 }, (_, i) => ({ thumb: `/thumb/${i}` }))
 const model = document.createElement('li')
 model.append(document.createElement('button'))
-model.firstElementChild!.append(document.createElement('img'))
+model.firstElementChild!.append(document.createElement('canvas'))
 
 function made() {
+  const asked: string[] = []
+  const kept = new Set<string>() // whose loading was not ended
+  const come: (() => void)[] = []
+  const bring = (url: string, signal: AbortSignal) => {
+    asked.push(url)
+    kept.add(url)
+    signal.addEventListener('abort', () => kept.delete(url))
+    return new Promise<ImageBitmap>((give) => come.push(() => give({ width: 3, height: 2, close: () => undefined } as ImageBitmap)))
+  }
   const list = document.createElement('ul')
   const write = (cell: Cell<{ thumb: string }>) => (cell.element.dataset.index = String(cell.index))
-  const pool = new Pool(list, model, write)
+  const pool = new Pool(list, model, write, bring)
   const draw = (first: number, end: number, all = cards, look = '') =>
     pool.draw({ cards: all, part: { first, end }, screen: { first, end }, look })
   const shown = () => [...list.children].map((one) => Number((one as HTMLElement).dataset.index))
-  return { list, pool, draw, shown }
+  return { list, pool, draw, shown, asked, kept, come }
 }
 const sorted = (numbers: number[]) => [...numbers].sort((a, b) => a - b)
 const range = (first: number, end: number) => Array.from({ length: end - first }, (_, i) => first + i)
@@ -30,30 +39,34 @@ test('scrolling takes up the elements that are there', () => {
   expect([...list.children].every((one) => before.has(one))).toBe(true)
 })
 
-test('pictures begin to load a few at a time, and each cell gets its own', () => {
-  const { list, draw } = made()
+test('pictures begin to load a few at a time, and each is asked for once', () => {
+  const { draw, asked } = made()
   let frames = 1
   while (draw(40, 70)) frames++
   expect(frames).toBeGreaterThan(5)
-  for (const one of list.children) expect(one.querySelector('img')!.src).toMatch(new RegExp(`/thumb/${(one as HTMLElement).dataset.index}$`))
+  expect([...asked].sort()).toEqual(range(40, 70).map((i) => `/thumb/${i}`))
 })
 
 test('what was passed before it began to load is not loaded', () => {
-  const { list, draw } = made()
+  const { draw, asked, kept } = made()
   draw(0, 30)
   while (draw(300, 330));
-  const asked = [...list.querySelectorAll('img')].map((one) => Number(one.src.split('/').at(-1)))
-  expect(sorted(asked)).toEqual(range(300, 330))
+  expect([...kept].sort()).toEqual(range(300, 330).map((i) => `/thumb/${i}`))
+  expect(asked.length).toBe(34) // 4 of the first 30 had begun: their loading was ended
 })
 
-test('a picture is not seen in the cell of another', () => {
-  const { list, draw } = made()
+test('a picture is not seen in the cell of another', async () => {
+  const { list, draw, come } = made()
   while (draw(0, 4));
-  const images = [...list.querySelectorAll('img')]
-  images.forEach((one) => one.dispatchEvent(new Event('load')))
-  expect(images.map((one) => one.style.visibility)).toEqual(['', '', '', ''])
+  const seen = () => [...list.querySelectorAll('canvas')].map((one) => one.style.visibility)
+  expect(seen()).toEqual(Array(4).fill('hidden'))
+  come.slice(1).forEach((one) => one())
+  await Promise.resolve().then().then().then()
+  expect(sorted(seen().map((one) => one.length))).toEqual([0, 0, 0, 'hidden'.length])
   draw(4, 8)
-  expect(images.map((one) => one.style.visibility)).toEqual(Array(4).fill('hidden'))
+  come[0]!() // too late
+  await Promise.resolve().then().then().then()
+  expect(seen()).toEqual(Array(4).fill('hidden'))
 })
 
 test('fewer pictures have fewer cells, and elements are put in order', () => {
