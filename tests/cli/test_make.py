@@ -1,6 +1,8 @@
 """Pictures from the command line: what they are called, what is printed, what is in them."""
 
 import re
+import threading
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from fromnoise.engine.memory import place
 from fromnoise.engine.metadata import own
 from fromnoise.engine.recipe import MAX_SEED, ImageRef, Recipe
 from fromnoise.engine.recipe_guidance import Outpaint
-from fromnoise.errors import UserError
+from fromnoise.errors import FileError, UserError
 
 from .conftest import Run, everything
 
@@ -152,6 +154,27 @@ def test_progress_is_a_few_lines_where_there_is_no_terminal(draw: Run) -> None:
 def test_quiet_prints_the_path_and_nothing_else(draw: Run) -> None:
     ran = draw("a cat", "--quiet")
     assert (ran.err, len(ran.paths)) == ("", 1)
+
+
+def test_pictures_are_written_while_others_are_drawn_and_what_fails_is_told(
+    draw: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save, threads = make.save_png, []
+
+    def failing(image: Image.Image, path: Path, texts: Mapping[str, str]) -> None:
+        threads.append(threading.current_thread())
+        if len(threads) == 2:
+            raise FileError(f"{path}: can't be written (No space left on device); choose another place with --out")
+        save(image, path, texts)
+
+    monkeypatch.setattr(make, "save_png", failing)
+    ran = draw("a cat", "--batch", 3)
+    assert ran.status != 0
+    assert "No space left on device" in ran.last
+    assert len(threads) == 3
+    assert threading.main_thread() not in threads
+    assert [path.name.split("-")[3] for path in ran.paths] == ["7", "9"], "the third was finished, too"
+    assert everything(folder / "outputs") == sorted(folder / path for path in ran.paths)
 
 
 def test_watch_writes_a_contact_sheet_beside_the_picture(draw: Run) -> None:

@@ -1,6 +1,7 @@
 """A worker makes the pictures that are asked for, stops when told to, and goes on where it stopped."""
 
 import json
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,11 +17,13 @@ from fromnoise.engine.library import load
 from fromnoise.engine.memory import place
 from fromnoise.engine.metadata.own import recipe_in
 from fromnoise.engine.recipe import Recipe
+from fromnoise.errors import FileError
 from fromnoise.jobs.database import Database
 from fromnoise.jobs.job import Job, Result, Work
 from fromnoise.jobs.leases import Leases
 from fromnoise.jobs.queue import Queue
 from fromnoise.jobs.station import Station
+from fromnoise.jobs.worker import worker as writing
 from fromnoise.jobs.worker.easel import Easel
 from fromnoise.jobs.worker.kept import Kept
 from fromnoise.jobs.worker.tasks import TASKS, Desk, Task, task
@@ -202,6 +205,7 @@ def test_cancel_and_skip(worker: Worker, queue: Queue, station: Station, checkpo
     queue.cancel(first.id)
     queue.skip(second.id)
     worker.turn()
+    worker.settle(wait=True)
     assert queue.get(first.id).state == "cancelled"
     skipped = queue.get(second.id)
     assert (skipped.state, queue.results(second.id)[0].data["partial"]) == ("done", 2)
@@ -237,6 +241,72 @@ def test_without_grace_the_rest_goes_on_later(
     assert (left.state, left.kept, left.deaths) == ("queued", 1, 0)
     finish_all(worker_at(station, database, "v"), queue)
     assert same(station.outputs / "1.png", twin(checkpoint, 1))
+
+
+def test_a_picture_is_written_while_the_next_is_drawn(
+    worker: Worker, queue: Queue, station: Station, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (short,) = queue.submit([Work.picture(recipe(checkpoint, 1, steps=1))])
+    (long,) = asked(queue, checkpoint, 2)
+    drawn, threads, save = threading.Event(), [], writing.save_png
+
+    def slow(image: Image.Image, path: Path, texts: Mapping[str, str]) -> None:
+        threads.append(threading.current_thread())
+        assert drawn.wait(60), "nothing was drawn meanwhile"
+        save(image, path, texts)
+
+    monkeypatch.setattr(writing, "save_png", slow)
+    for _ in range(3):
+        worker.turn()
+    assert (queue.get(short.id).state, queue.get(long.id).step) == ("running", 3), "it is done when it is written"
+    assert not list(station.outputs.glob("*.png"))
+    drawn.set()
+    finish_all(worker, queue)
+    ends = [event.job for event in queue.events() if event.kind == "done"]
+    assert ends == [short.id, long.id]
+    assert same(station.outputs / "1.png", twin(checkpoint, 1, steps=1))
+    assert same(station.outputs / "2.png", twin(checkpoint, 2))
+    assert threading.main_thread() not in threads
+
+
+def test_what_cannot_be_written_fails_alone_and_says_why(
+    worker: Worker, queue: Queue, station: Station, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full, good = asked(queue, checkpoint, 1, 2)
+    save = writing.save_png
+
+    def failing(image: Image.Image, path: Path, texts: Mapping[str, str]) -> None:
+        if path.name == "1.png":
+            raise FileError(f"{path}: can't be written (No space left on device)")
+        save(image, path, texts)
+
+    monkeypatch.setattr(writing, "save_png", failing)
+    finish_all(worker, queue)
+    assert (queue.get(full.id).state, queue.get(good.id).state) == ("failed", "done")
+    assert "No space left on device" in str(queue.get(full.id).error)
+    assert not list(station.kept.glob("*"))
+
+
+def test_a_worker_that_is_stopped_writes_what_is_finished(
+    worker: Worker, queue: Queue, station: Station, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (short,) = queue.submit([Work.picture(recipe(checkpoint, 1, steps=1))])
+    (long,) = asked(queue, checkpoint, 2)
+    save, released = writing.save_png, threading.Event()
+
+    def slow(image: Image.Image, path: Path, texts: Mapping[str, str]) -> None:
+        assert released.wait(60)
+        save(image, path, texts)
+
+    monkeypatch.setattr(writing, "save_png", slow)
+    worker.turn()
+    assert queue.get(short.id).state == "running"
+    object.__setattr__(worker.station, "grace", 0.0)
+    worker.stop()
+    threading.Timer(0.2, released.set).start()
+    worker.run()
+    assert (queue.get(short.id).state, queue.get(long.id).state) == ("done", "queued")
+    assert same(station.outputs / "1.png", twin(checkpoint, 1, steps=1))
 
 
 def test_previews_are_pictures(station: Station, database: Database, queue: Queue, checkpoint: Path) -> None:

@@ -1,8 +1,9 @@
 """`fromnoise "a red apple"`: from options to recipes, through the engine, to files."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -20,6 +21,7 @@ from fromnoise.cli.output import Destination
 from fromnoise.cli.progress import Report, note, progress
 from fromnoise.cli.wording import chosen
 from fromnoise.engine import library
+from fromnoise.engine.behind import Behind
 from fromnoise.engine.fitting import fitted
 from fromnoise.engine.generate import Generated, Step, generate
 from fromnoise.engine.images import save_png
@@ -49,8 +51,7 @@ def make_pictures(order: Order, batch: int = 1, watch: bool = False) -> None:
         began = time.perf_counter()
         recipes = chosen(numbered(fitted(draft, models.of(draft)[0].defaults), batch), order)
         note(summary(recipes[0], models.of(draft)[0]), order.quiet)
-        for path in finished(models, recipes, destination, watch):
-            written.append(path)
+        draw(models, recipes, destination, watch, written)
         note(say("done in {seconds:.1f} s", seconds=time.perf_counter() - began), order.quiet)
     except KeyboardInterrupt:
         raise Stopped(stopped(len(written), batch)) from None
@@ -91,18 +92,26 @@ class Observer:
             self.predictions.setdefault(index, []).append(step.denoised)
 
 
-def finished(models: Models, recipes: Sequence[Recipe], destination: Destination, watch: bool) -> Iterator[Path]:
-    """The path of each picture as it is written, a few pictures at a time."""
+def draw(models: Models, recipes: Sequence[Recipe], destination: Destination, watch: bool, written: list[Path]) -> None:
+    """Make the pictures, a few at a time; each is written while others are drawn, and then its path joins `written`.
+
+    What is finished is written, whatever ends the work.
+    """
     model, refiner = models.of(recipes[0])
-    with progress(models.quiet) as report:
+    with progress(models.quiet) as report, Behind[Path]() as files:
         observer = Observer(report, len(recipes), watch)
-        for start in range(0, len(recipes), TOGETHER):
-            observer.predictions.clear()
-            for made in generate(model, recipes[start : start + TOGETHER], refiner=refiner, watch=observer):
-                number = None if len(recipes) == 1 else start + made.index + 1
-                predictions = observer.predictions.get(made.index)
-                sheet = contact_sheet(model, predictions) if predictions else None
-                yield write(made, sheet, destination, number, model.placement.device)
+        try:
+            for start in range(0, len(recipes), TOGETHER):
+                observer.predictions.clear()
+                for made in generate(model, recipes[start : start + TOGETHER], refiner=refiner, watch=observer):
+                    number = None if len(recipes) == 1 else start + made.index + 1
+                    predictions = observer.predictions.get(made.index)
+                    sheet = contact_sheet(model, predictions) if predictions else None
+                    work = partial(write, made, sheet, destination, number, model.placement.device)
+                    files.add(work, aside=len(recipes) > 1)
+                    written.extend(files.ready(TOGETHER))
+        finally:
+            written.extend(files.rest())
 
 
 def write(

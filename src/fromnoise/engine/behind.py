@@ -1,4 +1,4 @@
-"""Finished latents become pictures behind the U-Net's back: the decoder works on one while it draws the next."""
+"""What is done with finished pictures behind the U-Net's back: one is decoded or written while it draws the next."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -14,6 +14,8 @@ from fromnoise.engine.memory import Plan
 
 T = TypeVar("T")
 
+CPU = torch.device("cpu")
+
 
 @dataclass
 class Behind(Generic[T]):
@@ -25,12 +27,14 @@ class Behind(Generic[T]):
         yield from behind.rest()
     """
 
-    device: torch.device
+    device: torch.device = CPU
     under_way: "deque[Future[T]]" = field(default_factory=deque)
 
-    def __enter__(self) -> "Behind[T]":
-        self.pool = ThreadPoolExecutor(1, thread_name_prefix="decoder")
+    def __post_init__(self) -> None:
+        self.pool = ThreadPoolExecutor(1, thread_name_prefix="behind")  # its thread comes with the first work
         self.stream: Any = torch.cuda.Stream(self.device) if self.device.type == "cuda" else None  # type: ignore[no-untyped-call]
+
+    def __enter__(self) -> "Behind[T]":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -50,9 +54,12 @@ class Behind(Generic[T]):
         with nullcontext() if self.stream is None else torch.cuda.stream(self.stream):
             return work()
 
-    def ready(self) -> Iterator[T]:
-        """What is done by now. What work raised is raised here."""
-        while self.under_way and self.under_way[0].done():
+    def ready(self, most: int | None = None) -> Iterator[T]:
+        """What is done by now, and as much more as must be so that no more than `most` are under way.
+
+        What work raised is raised here.
+        """
+        while self.under_way and (self.under_way[0].done() or (most is not None and len(self.under_way) > most)):
             yield self.under_way.popleft().result()
 
     def rest(self) -> Iterator[T]:

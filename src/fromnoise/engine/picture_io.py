@@ -13,6 +13,16 @@ from fromnoise.errors import FileError
 MAX_PIXELS = 64_000_000
 
 
+def current_umask() -> int:
+    """The permissions that new files don't get; reading it means setting it for a moment."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+UMASK = current_umask()  # read before there are threads, whose files must not be made in that moment
+
+
 def open_image(path: Path) -> Image.Image:
     """The picture in `path`, upright; FileError where there is none or it is too large."""
     if path.is_dir():
@@ -59,17 +69,10 @@ def write_whole(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(partial, 0o666 & ~current_umask())
+        os.chmod(partial, 0o666 & ~UMASK)
         os.replace(partial, path)
     except OSError as error:
         raise FileError(f"{path}: can't be written ({error.strerror}); choose another place with --out") from error
     finally:
         if partial and os.path.exists(partial):
             os.unlink(partial)
-
-
-def current_umask() -> int:
-    """The permissions that new files don't get; reading it means setting it for a moment."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -4,18 +4,20 @@ import hashlib
 import shutil
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from glob import escape
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor
 
+from fromnoise.engine.behind import Behind
 from fromnoise.engine.images import open_image, save_png
 from fromnoise.engine.metadata.own import texts
 from fromnoise.engine.named_files import with_names_alone
@@ -44,6 +46,7 @@ from fromnoise.jobs.worker.marking import Marks
 from fromnoise.jobs.worker.tasks import TASKS, Desk, Moment, Skipped, Task
 
 IDLE = 0.1  # seconds between looks at an empty queue
+UNWRITTEN = 4  # finished pictures, at most, while others are drawn
 
 
 @dataclass
@@ -66,6 +69,7 @@ class Worker:
     errand: Errand | None = None
     stopping: float | None = None  # since when it is told to stop, by the monotonic clock
     wishes: dict[str, Wish] = field(default_factory=dict)
+    files: Behind[None] = field(default_factory=Behind)  # writes finished pictures
 
     def run(self) -> None:
         """Work until `stop`; then end what can be ended in time, and leave the rest to others. Buried."""
@@ -75,6 +79,7 @@ class Worker:
             self.leave(drawing, "queued")
         if self.errand is not None:
             self.end_errand("queued")
+        self.settle(wait=True)
         self.leases.retire(self.id)
 
     @property
@@ -87,16 +92,27 @@ class Worker:
 
     def turn(self) -> None:
         """Take what there is room for, and advance what is under way by a step."""
-        if self.stopping is None and self.errand is None:
-            room = self.station.together - len(self.easel.drawings)
-            for job in self.leases.claim(self.id, room, self.station.kinds):
-                self.begin(job)
+        self.take()
         if self.errand is not None:
             self.advance_errand(self.errand)
         elif self.easel.drawings:
             self.advance_pictures()
         else:
             time.sleep(IDLE)
+        if self.files.under_way and not self.busy:
+            self.take()  # what can be drawn while these are written
+        self.settle(wait=not self.busy)
+
+    def take(self) -> None:
+        if self.stopping is None and self.errand is None:
+            room = self.station.together - len(self.easel.drawings)
+            for job in self.leases.claim(self.id, room, self.station.kinds):
+                self.begin(job)
+
+    def settle(self, *, wait: bool) -> None:
+        """See to what was written by now, or to all that is to be. Buried."""
+        for _ in self.files.rest() if wait else self.files.ready(UNWRITTEN):
+            pass
 
     def begin(self, job: Job) -> None:
         """Start a job, or say why it can't be done."""
@@ -179,12 +195,21 @@ class Worker:
             self.easel.kept.forget(drawing.job.id)
 
     def finish(self, job: str, latents: Tensor, *, partial_at: int | None = None) -> None:
-        """Decode, write the file, and only then say that the job is done."""
+        """Decode; then, while others are drawn, write the file, and only then say that the job is done."""
         drawing = self.easel.drawings[job]
         with self.told_of(drawing.job):
             drawing, image = self.easel.finish(job, latents)
-            recipe = with_names_alone(drawing.maker.recipe)
-            image, replaced = examine(image, recipe)
+            image, replaced = examine(image, with_names_alone(drawing.maker.recipe))
+            more: dict[str, Any] = {"partial": partial_at} if partial_at is not None else {}
+            more |= {"replaced": replaced} if replaced else {}
+            self.files.add(partial(self.store, drawing, image, more), aside=True)
+            return
+        self.easel.kept.forget(job)
+
+    def store(self, drawing: Drawing, image: Image.Image, more: Mapping[str, Any]) -> None:
+        """Write a picture and enter it, in a thread of its own: what fails is the job's failure. Buried."""
+        job, recipe = drawing.job.id, with_names_alone(drawing.maker.recipe)
+        with self.told_of(drawing.job):
             image = self.marks.on(image)
             named = Named(recipe, datetime.now(), drawing.job.work.owner, hashlib.sha256(image.tobytes()).hexdigest())
             pattern = "/".join(part for part in (drawing.job.work.folder, name(self.station.pattern, named)) if part)
@@ -198,9 +223,8 @@ class Worker:
                 "width": image.width,
                 "height": image.height,
                 "recipe": recipe.model_dump(mode="json", exclude_none=True),
-                **({"partial": partial_at} if partial_at is not None else {}),
+                **more,
                 **({"warnings": odd} if odd else {}),
-                **({"replaced": replaced} if replaced else {}),
             }
             result = Result(file, file_digest(outputs / file), "image/png", data)
             self.leases.finish(self.id, job, [result], [self.entry(drawing.job, result, outputs / file, image)])
