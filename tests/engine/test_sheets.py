@@ -141,7 +141,7 @@ def test_every_plain_field_of_a_recipe_is_an_axis() -> None:
         ("Steps", "", "axis Steps has no values"),
         ("Size", "big", "'big' is no size"),
         ("Sampler", "eulr", "did you mean 'euler'"),
-        ("Seed", "-1", "seed: input should be greater"),
+        ("Seed", "-2", "seed: input should be greater"),
     ],
 )
 def test_bad_axes_say_why(axis: str, values: str, message: str) -> None:
@@ -281,6 +281,16 @@ def test_layers_stand_side_by_side() -> None:
     wide, one = draw_grid(grid, colours(6)), draw_grid(xyz(BASE, ("seed", "1-2")), colours(2))
     assert wide.width > 3 * one.width - 1
     assert wide.height > one.height
+
+
+def test_seeds_of_cells() -> None:
+    varied = xyz(BASE, ("steps", "1-2"), None, ("CFG Scale", "1-2"), vary_seeds="xz")
+    assert [cell.seed - BASE.seed for cell in varied.cells] == [0, 1, 2, 3]
+    assert len({cell.seed for cell in xyz(BASE, ("steps", "1-4"), any_seeds=True).cells}) == 4
+    assert [cell.seed for cell in xyz(BASE, ("Seed", "5, 6"), any_seeds=True).cells] == [5, 6]
+    first, second = xyz(BASE, ("Seed", "-1, -1")).cells
+    assert min(first.seed, second.seed) >= 0
+    assert first.seed != second.seed
 
 
 def test_a_sheet_that_is_too_large_is_refused() -> None:

@@ -274,9 +274,65 @@ def test_axes_of_schedules_and_styles(real: Served) -> None:
 
 
 def test_every_axis_of_the_list_is_known(real: Served) -> None:
-    """All but the one that has no counterpart, each refused or taken by name."""
     known = {one["label"] for one in real.client.get("/api/v1/catalogue").json()["axes"]}
-    assert {label for label, _ in AXES} - known == {"Always discard next-to-last sigma"}
+    assert {label for label, _ in AXES} <= known
+
+
+def test_the_last_level_but_one_can_be_left_out(real: Served) -> None:
+    plot = {"script_name": "X/Y/Z plot", "sampler_name": "Euler", "scheduler": "Karras", "steps": 3}
+    args = ["Always discard next-to-last sigma", "", ["False", "True"], 0, "", [], 0, "", [], False, True]
+    _, plain, without = images(post(real, "txt2img", script_args=args, **plot))
+    assert pixels(plain) != pixels(without)
+    settings = {**SMALL["override_settings"], "always_discard_next_to_last_sigma": True}
+    by_setting = post(real, "txt2img", **{**plot, "script_name": None}, override_settings=settings)
+    assert pixels(images(by_setting)[0]) == pixels(without)
+    assert json.loads(by_setting["info"])["extra_generation_params"]["Discard penultimate sigma"] == "True"
+    text = json.loads(by_setting["info"])["infotexts"][0]
+    again = post(real, "txt2img", infotext=text, **{**plot, "script_name": None})
+    assert pixels(images(again)[0]) == pixels(without)
+
+
+def labels_of(real: Served, args: Any, axis: str, **more: Any) -> list[str]:
+    """What the pictures of a plot say of an axis."""
+    found = json.loads(post(real, "txt2img", script_name="X/Y/Z plot", script_args=args, **more)["info"])
+    return [parsed.fields[axis] for text in found["infotexts"][1:] if (parsed := parse(text))]
+
+
+def test_typed_values_of_listed_axes_count_in_csv_mode(real: Served) -> None:
+    args = ["Sampler", "Euler, LCM", ["Heun", "DDIM"], 0, "", [], 0, "", [], False, True, False, False, False, False,
+            False, 0, False]  # fmt: skip
+    assert labels_of(real, args, "Sampler") == ["Heun", "DDIM"]
+    args[17] = True
+    assert labels_of(real, args, "Sampler") == ["Euler", "LCM"]
+    args[17], args[2] = False, []
+    assert labels_of(real, args, "Sampler") == ["Euler", "LCM"]
+    of_text = ["Steps", "1, 2", ["3"], *args[3:]]  # which has no list
+    assert labels_of(real, of_text, "Steps") == ["1", "2"]
+
+
+def test_seeds_of_plots(real: Served) -> None:
+    args: list[Any] = ["Steps", "1, 2", [], "CFG Scale", "2, 3", [], 0, "", [], False, True, False, False, True, True]
+    assert labels_of(real, args, "Seed") == ["7", "8", "9", "10"]  # vary_seeds_x and vary_seeds_y
+    assert labels_of(real, [*args[:13], False, True], "Seed") == ["7", "7", "8", "8"]
+    assert labels_of(real, args[:13], "Seed") == ["7"] * 4
+    assert len(set(labels_of(real, args[:13], "Seed", seed=-1))) == 1
+    args[12] = True  # no_fixed_seeds
+    assert len(set(labels_of(real, args[:13], "Seed", seed=-1))) == 4
+    assert labels_of(real, args[:13], "Seed") == ["7"] * 4
+    found = post(real, "txt2img", script_name="X/Y/Z plot", script_args=["Seed", "-1, 5, -1"])
+    sheet = parse(images(found)[0].info["parameters"])
+    assert sheet is not None
+    fixed = [int(seed) for seed in sheet.fields["Fixed X Values"].split(",")]
+    assert (sheet.fields["X Values"], fixed) == ("-1, 5, -1", json.loads(found["info"])["all_seeds"])
+    assert (fixed[1], len(set(fixed)), min(fixed) >= 0) == (5, 3, True)
+
+
+def test_lists_of_before_seeds_varied(real: Served) -> None:
+    """margin_size stood at their place, csv_mode after it; switches were words."""
+    old = [1, "7,8", "", 0, "", "", 0, "", "", "False", "False", "False", "False"]
+    widths = [images(post(real, "txt2img", script_name="X/Y/Z plot", script_args=[*old, *more]))[0].size[0]
+              for more in ([0], [10], [10, True])]  # fmt: skip
+    assert widths == [128, 138, 138]
 
 
 def test_a_batch_has_one_picture_of_each_start(real: Served) -> None:
@@ -315,7 +371,7 @@ def test_choices_of_an_axis(real: Served) -> None:
         ("x/y/z plot", ["Seed", ""], "no values"),
         ("x/y/z plot", ["Steps", "0"], "steps"),
         ("x/y/z plot", [1, "1-100", [], 4, "1-100"], "too many"),
-        ("x/y/z plot", {"vary_seeds_x": True}, "vary_seeds_x"),
+        ("x/y/z plot", ["Seed", "many"], "many"),
         ("prompt matrix", [False, False, "sideways"], "prompt_type"),
         ("prompt matrix", [], "no parts"),
         ("prompts from file or textbox", [False, False, "start", ""], "no prompts"),

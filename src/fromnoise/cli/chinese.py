@@ -114,6 +114,9 @@ OURS = {
     "How weights in prompts act: native, comfyui, no norm or ignore; by default the profile's.": (
         "提示词权重的算法： native、 comfyui、 no norm 或 ignore； 默认随 --profile。"
     ),
+    "Leave out the last noise level but one, as some samplers do anyway.": (
+        "去掉倒数第二个噪声水平； 有些采样器本来就这样做。"
+    ),
     "Count moments in prompts as before version 1.6 of AUTOMATIC1111.": (
         "提示词编辑的时刻按旧规则计算 （AUTOMATIC1111 的 1.6 版之前）。"
     ),

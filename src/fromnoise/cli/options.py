@@ -247,6 +247,10 @@ class Order:
     schedule_options: Annotated[
         str | None, option(HOW, say('Options of the schedule: "rho=5, sigma_min=0.1".'), metavar="SETTINGS")
     ] = None
+    drop_penultimate: Annotated[
+        bool | None, option(HOW, say("Leave out the last noise level but one, as some samplers do anyway."),
+                            "--drop-penultimate")
+    ] = None  # fmt: skip
     clip_skip: Annotated[
         int | None,
         option(

@@ -25,6 +25,7 @@ CHINESE = {
     "schedule": "噪声调度：每一步用哪个噪声水平；默认用采样器自己的。",
     "sampler_options": "采样器的选项，例如 eta。",
     "schedule_options": "噪声调度的选项：sigma_min、sigma_max、rho 等。",
+    "drop_penultimate": "多规划一步，再去掉倒数第二个噪声水平；有些采样器本来就这样做。",
     "noise.whole_variance": "起始噪声强度为 sqrt(1 + sigma^2)，与 SDXL 官方代码一致；仅 a1111。",
     "profile": "遵循谁的数值细节：native、a1111、comfyui 或 diffusers。",
     "clip_skip": "取文本编码器倒数第几层的输出。",

@@ -46,11 +46,13 @@ def make_plan(
     *,
     exact_steps: bool = False,
     options: Mapping[str, float] = NO_OPTIONS,
+    drop_penultimate: bool = False,
     whole_variance: bool = False,
 ) -> Plan:
     """The plan of a pass of `steps` steps. `strength`: of a start picture, in [0, 1]; None without one.
 
     `exact_steps` makes AUTOMATIC1111's rule take as many steps as were asked for. `options` are the schedule's.
+    `drop_penultimate`: the last level above 0 is left out with samplers, too, that do not ask for it themselves.
     `whole_variance`: noise that no picture is under begins with sqrt(1 + sigma^2), whatever the profile does.
     """
     if strength == 0:
@@ -59,7 +61,7 @@ def make_plan(
         table = single_precision(table)
     if spec.name in profile.timestep_samplers:
         return timestep_plan(table, spec.name, steps, strength, exact_steps)
-    drop = profile.drops_penultimate(spec)
+    drop = drop_penultimate or profile.drops_penultimate(spec)
     if strength is None:
         planned = sigmas = sigmas_for(schedule, table, steps, drop_penultimate=drop, options=options)
     elif profile.strength == "stretch":

@@ -102,6 +102,7 @@ class Preparation:
             order.strength,
             exact_steps=order.exact_steps,
             options=self.recipe.schedule_options,
+            drop_penultimate=self.recipe.drop_penultimate,
             whole_variance=self.recipe.noise is not None and self.recipe.noise.whole_variance,
         )
 

@@ -87,6 +87,9 @@ class Recipe(BaseModel):
     schedule_options: dict[Annotated[str, Field(max_length=50)], Annotated[float, Field(gt=0, le=1e6)]] = Field(
         default_factory=dict, max_length=20, description="Options of the schedule: sigma_min, sigma_max, rho, ..."
     )
+    drop_penultimate: bool = Field(
+        False, description="Plan a step more and leave out the last noise level but one, as some samplers do anyway."
+    )
     profile: str = Field("native", description="Whose numerics to follow: native, a1111, comfyui or diffusers.")
 
     clip_skip: int | None = Field(

@@ -91,6 +91,8 @@ def written_fields(recipe: Recipe) -> Iterator[tuple[str, str]]:
         yield option_key(recipe.sampler, name), number(value) if isinstance(value, float) else str(value)
     for name, value in recipe.schedule_options.items():
         yield SCHEDULE_OPTIONS.get(name, f"{SCHEDULE_OPTION}{name}"), number(value)
+    if recipe.drop_penultimate:
+        yield "Discard penultimate sigma", "True"
     if recipe.mask and recipe.inpaint:
         yield from inpaint_fields(recipe.inpaint)
     yield from guidance_fields(recipe)

@@ -181,6 +181,8 @@ def take(draft: Draft, key: str, value: str, tool: str) -> None:
         draft.part("schedule_options", FROM_SCHEDULE.get(key, key.removeprefix(SCHEDULE_OPTION)), value, key)
     elif key == "SGM noise multiplier" and value == "True":
         draft.part("noise", "whole_variance", True, key)
+    elif key == "Discard penultimate sigma" and value == "True":
+        draft.set("drop_penultimate", True, key)
     elif key.startswith(OPTION):
         draft.option(key.removeprefix(OPTION), value, key)
     elif key not in SILENT:

@@ -11,7 +11,7 @@ from itertools import permutations
 from typing import Any, Literal, Union, get_args, get_origin
 
 from fromnoise.engine.recipe import Recipe
-from fromnoise.engine.sheets.values import integers, numbers, words
+from fromnoise.engine.sheets.values import integers, numbers, seeds, words
 from fromnoise.errors import UnknownName, UserError
 from fromnoise.registry import Registry
 from fromnoise.sampling.samplers import resolve
@@ -46,13 +46,13 @@ class Axis:
 AXES: Registry[Axis] = Registry("axis", entry_points="fromnoise.axes")
 
 LABELS = {  # AUTOMATIC1111's, of the recipe's fields
-    "seed": "Seed",
     "steps": "Steps",
     "guidance_scale": "CFG Scale",
     "image_guidance_scale": "Image CFG Scale",
     "model": "Checkpoint name",
     "clip_skip": "Clip skip",
     "strength": "Denoising",
+    "drop_penultimate": "Always discard next-to-last sigma",
 }
 OPTIONS = {
     "eta": "Eta",
@@ -63,7 +63,7 @@ OPTIONS = {
 }
 AMONG = {"model": "checkpoints", "profile": "profiles", "init_upscaler": "upscalers"}
 TRUTHS = ("false", "true")
-OF_THEIR_OWN = {"prompt", "negative", "sampler", "schedule", "model_hash", "dtype"}
+OF_THEIR_OWN = {"seed", "prompt", "negative", "sampler", "schedule", "model_hash", "dtype"}
 
 
 def axis(
@@ -165,6 +165,12 @@ def with_option(option: str, value: float) -> Callable[[Recipe], Recipe]:
 
 add_fields()
 add_options()
+
+
+@axis("seed", "Seed", "whole")
+def all_seeds(text: str) -> list[Point]:
+    """Seeds; -1 is any."""
+    return [setting("seed", seed) for seed in seeds(text)]
 
 
 @axis("nothing", "Nothing", "none")

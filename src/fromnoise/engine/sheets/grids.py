@@ -1,12 +1,14 @@
 """Grids of recipes: X/Y/Z plots and prompt matrices."""
 
 import re
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from fromnoise.engine.recipe import MAX_SEED, Recipe
-from fromnoise.engine.sheets.axes import Point, points_of
+from fromnoise.engine.sheets.axes import AXES, Point, points_of
+from fromnoise.engine.sheets.values import ANY_SEED
 from fromnoise.errors import UserError
 from fromnoise.text.prompt_styles import Style
 
@@ -39,9 +41,13 @@ Axis = tuple[str, str] | None  # name and values
 
 
 def xyz(
-    recipe: Recipe, x: Axis = None, y: Axis = None, z: Axis = None, *, styles: Sequence[Style] = ()
+    recipe: Recipe, x: Axis = None, y: Axis = None, z: Axis = None, *, styles: Sequence[Style] = (),
+    vary_seeds: str = "", any_seeds: bool = False,
 ) -> Grid:  # fmt: skip
     """`recipe` with every combination of values. Samplers and prompts are changed before what is set in them.
+
+    Along the axes that `vary_seeds` names, such as "xz", each place has the next seed; x counts fastest. With
+    `any_seeds` each cell has a seed that nobody chose, unless an axis says otherwise.
 
     UserError or UnknownName where an axis, a value or a combination is wrong.
     """
@@ -50,8 +56,30 @@ def xyz(
     if count > MAX_CELLS:
         raise UserError(f"{count} pictures; a sheet has {MAX_CELLS} at most")
     cells = tuple(changed(recipe, (column, row, layer)) for layer in axes[2] for row in axes[1] for column in axes[0])
+    if any_seeds and not any(axis and AXES.canonical(axis[0]) == "seed" for axis in (x, y, z)):
+        cells = tuple(cell.but(seed=secrets.randbelow(ANY_SEED)) for cell in cells)
+    ahead = seeds_ahead([len(points) for points in axes], vary_seeds)
+    cells = tuple(
+        cell.but(seed=(cell.seed + more) % (MAX_SEED + 1)) if more else cell
+        for cell, more in zip(cells, ahead, strict=True)
+    )
     columns, rows, layers = (tuple(point.label for point in points) for points in axes)
     return Grid(columns, rows, layers, cells)
+
+
+def seeds_ahead(sizes: Sequence[int], varied: str) -> list[int]:
+    """How far the seed of each cell is ahead of the first one's, cells in their order.
+
+    >>> seeds_ahead([2, 3, 1], "y"), seeds_ahead([2, 2, 1], "xy")
+    ([0, 0, 1, 1, 2, 2], [0, 1, 2, 3])
+    """
+    across, down, deep = sizes
+    wide = across if "x" in varied else 1
+    high = wide * (down if "y" in varied else 1)
+    return [
+        column * ("x" in varied) + row * wide * ("y" in varied) + layer * high * ("z" in varied)
+        for layer in range(deep) for row in range(down) for column in range(across)
+    ]  # fmt: skip
 
 
 def changed(recipe: Recipe, points: Sequence[Point]) -> Recipe:

@@ -5,7 +5,7 @@ from typing import Any
 
 from fromnoise.engine.recipe import Recipe
 from fromnoise.engine.sheets.axes import Point, axis, schedule_named, truth
-from fromnoise.engine.sheets.values import integers, numbers, words
+from fromnoise.engine.sheets.values import integers, numbers, seeds, words
 from fromnoise.errors import UnknownName, UserError
 from fromnoise.sampling.samplers import resolve
 
@@ -123,8 +123,8 @@ def extra_noise(text: str) -> list[Point]:
 
 @axis("variation.seed", "Var. seed", "whole")
 def variation_seeds(text: str) -> list[Point]:
-    """Seeds of the noise that is mixed in."""
-    return [Point(str(seed), changing("variation", seed=seed)) for seed in integers(text)]
+    """Seeds of the noise that is mixed in; -1 is any."""
+    return [Point(str(seed), changing("variation", seed=seed)) for seed in seeds(text)]
 
 
 @axis("variation.strength", "Var. strength", "number")

@@ -6,6 +6,7 @@
 import csv
 import math
 import re
+import secrets
 from typing import TypeVar
 
 from fromnoise.errors import UserError
@@ -13,6 +14,7 @@ from fromnoise.errors import UserError
 T = TypeVar("T")
 
 MAX_VALUES = 1000  # of one axis
+ANY_SEED = 2**32 - 2  # as AUTOMATIC1111's: below
 
 NUMBER = r"([+-]?\s*\d+(?:\.\d*)?|[+-]?\s*\.\d+)"
 RANGE = re.compile(rf"\s*{NUMBER}\s*-\s*{NUMBER}\s*(?:\(\s*{NUMBER}\s*\)|\[\s*(\d{{1,6}})\s*\])?\s*")
@@ -53,6 +55,11 @@ def integers(text: str) -> list[int]:
         if value != int(value) and "[" not in text:
             raise UserError(f"{value:g} is not a whole number")
     return [int(value) for value in found]
+
+
+def seeds(text: str) -> list[int]:
+    """Whole numbers; each -1 becomes a number that nobody chose."""
+    return [secrets.randbelow(ANY_SEED) if seed == -1 else seed for seed in integers(text)]
 
 
 def span(start: float | None, end: float | None, step: float | None, count: str | None) -> list[float]:

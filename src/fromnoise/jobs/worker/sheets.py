@@ -55,7 +55,10 @@ def plan_of(recipe: Recipe, body: Mapping[str, Any]) -> Grid:
     script, given = str(body["script"]), dict(body.get("given") or {})
     if script == "xyz":
         axes = [tuple(axis) if axis else None for axis in given["axes"]]
-        return xyz(recipe, *axes, styles=[Style(**one) for one in given.get("styles") or ()])
+        return xyz(
+            recipe, *axes, styles=[Style(**one) for one in given.get("styles") or ()],
+            vary_seeds=str(given.get("vary_seeds") or ""), any_seeds=bool(given.get("any_seeds")),
+        )  # fmt: skip
     if script == "matrix":
         return matrix(recipe, **given)
     if script == "lines":

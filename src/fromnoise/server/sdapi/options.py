@@ -28,7 +28,7 @@ OF_SCHEDULES: Mapping[str, Mapping[str, str]] = {  # which options AUTOMATIC1111
     "beta_sigma": ENDS | {"alpha": "beta_dist_alpha", "beta": "beta_dist_beta"},
 }
 WITHOUT_COUNTERPART = (  # they change pixels in AUTOMATIC1111
-    "always_discard_next_to_last_sigma", "sd_noise_schedule", "uni_pc_skip_type", "uni_pc_lower_order_final",
+    "sd_noise_schedule", "uni_pc_skip_type", "uni_pc_lower_order_final",
     "sd_vae_encode_method", "sd_vae_decode_method", "sdxl_clip_l_skip", "use_old_emphasis_implementation",
     "use_old_karras_scheduler_sigmas", "use_old_hires_fix_width_height", "use_downcasted_alpha_bar",
     "refiner_switch_by_sample_steps", "hires_fix_refiner_pass", "comma_padding_backtrack", "enable_batch_seeds",
@@ -115,6 +115,8 @@ def apply_schedule(settings: Mapping[str, Any], fields: dict[str, Any]) -> None:
     """Options of the schedule that it has there: 0 is its own. What is taken from the model by itself has none."""
     if settings.get("sgm_noise_multiplier"):
         fields["noise"]["whole_variance"] = True
+    if settings.get("always_discard_next_to_last_sigma"):
+        fields["drop_penultimate"] = True
     chosen = fields.get("schedule") or (PROFILES["a1111"].default_schedules or {}).get(str(fields["sampler"]))
     found = {
         ours: value for ours, name in OF_SCHEDULES.get(str(chosen), {}).items() if (value := number(settings, name))

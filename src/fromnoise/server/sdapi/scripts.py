@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from fromnoise.engine.sheets.values import seeds
 from fromnoise.errors import UserError
 from fromnoise.server.errors import ApiError
 
@@ -22,6 +23,12 @@ AXES: tuple[tuple[str, str], ...] = (
     ("Refiner switch at", ""), ("RNG source", ""), ("FP8 mode", ""), ("Size", ""),
 )  # fmt: skip
 NO_AXIS = "Nothing"
+SEEDS = ("seed", "var. seed")
+LISTED = {  # their values are chosen in a list, unless csv_mode is on
+    "sampler", "hires sampler", "checkpoint name", "schedule type", "hires upscaler", "vae", "styles", "face restore",
+    "always discard next-to-last sigma", "sgm noise multiplier", "refiner checkpoint", "rng source", "fp8 mode",
+}  # fmt: skip
+VARIED = ("vary_seeds_x", "vary_seeds_y", "vary_seeds_z")
 
 
 @dataclass(frozen=True)
@@ -95,8 +102,16 @@ def arguments(script: str, given: Args) -> dict[str, Any]:
     return table | dict(zip(table, given, strict=False))
 
 
-def axis(kind: Any, values: Any, choices: Any, tab: Tab) -> tuple[str, str] | None:
-    """Name and values of an axis. UserError."""
+def as_now(given: Args) -> Args:
+    """Arguments of X/Y/Z plot in today's order: before vary_seeds_x came, margin_size stood in its place."""
+    place = [name for name, _ in ARGUMENTS["x/y/z plot"]].index(VARIED[0])
+    if isinstance(given, list) and place < len(given) <= place + 2 and str(given[place]).isdigit():
+        return [*given[:place], False, False, False, *given[place:]]
+    return given
+
+
+def axis(kind: Any, values: Any, choices: Any, tab: Tab, *, typed: bool = False) -> tuple[str, str] | None:
+    """Name and values of an axis; `typed` values count before chosen ones. UserError."""
     there = [label for label, where in AXES if where in ("", tab)]
     if isinstance(kind, str) and not kind.strip().isdigit():
         label = kind.strip()
@@ -108,9 +123,9 @@ def axis(kind: Any, values: Any, choices: Any, tab: Tab) -> tuple[str, str] | No
     if label.lower() == NO_AXIS.lower():
         return None
     text = str(values or "").strip()
-    if not text and isinstance(choices, list):
-        text = ", ".join(quoted(str(choice)) for choice in choices)
-    return label, text
+    chosen = ", ".join(quoted(str(choice)) for choice in choices) if isinstance(choices, list) else ""
+    typed = typed or label.lower() not in LISTED
+    return label, (text or chosen) if typed else (chosen or text)
 
 
 def quoted(value: str) -> str:
@@ -119,21 +134,29 @@ def quoted(value: str) -> str:
 
 
 def xyz(given: Args, tab: Tab) -> Plan:
-    found = arguments("x/y/z plot", given)
-    axes = [
-        axis(found[f"{letter}_type"], found[f"{letter}_values"], found[f"{letter}_values_dropdown"], tab)
-        for letter in "xyz"
-    ]
-    for name in ("vary_seeds_x", "vary_seeds_y", "vary_seeds_z"):
-        if found[name]:
-            raise UserError(f"X/Y/Z plot: {name} is not here; use Seed as an axis")
+    found = arguments("x/y/z plot", as_now(given))
+    axes: list[tuple[str, str] | None] = []
     fields = {"Script": "X/Y/Z plot"}
-    for letter, one in zip("XYZ", axes, strict=True):
-        fields |= {f"{letter} Type": one[0], f"{letter} Values": one[1]} if one else {}
+    for letter in "xyz":
+        one = axis(found[f"{letter}_type"], found[f"{letter}_values"], found[f"{letter}_values_dropdown"], tab,
+                   typed=on(found["csv_mode"]))  # fmt: skip
+        big = letter.upper()
+        fields |= {f"{big} Type": one[0], f"{big} Values": one[1]} if one else {}
+        if one and one[0].lower() in SEEDS:
+            one = one[0], ", ".join(map(str, seeds(one[1])))
+            fields |= {} if on(found["no_fixed_seeds"]) else {f"Fixed {big} Values": one[1]}
+        axes.append(one)
+    asked = {"axes": axes, "vary_seeds": "".join(name[-1] for name in VARIED if on(found[name])),
+             "any_seeds": on(found["no_fixed_seeds"])}  # fmt: skip
     return Plan(
-        "xyz", {"axes": axes}, "X/Y/Z plot", legend=bool(found["draw_legend"]), lone=bool(found["include_lone_images"]),
-        sub_grids=bool(found["include_sub_grids"]), margin=margin(found["margin_size"]), fields=fields,
+        "xyz", asked, "X/Y/Z plot", legend=on(found["draw_legend"]), lone=on(found["include_lone_images"]),
+        sub_grids=on(found["include_sub_grids"]), margin=margin(found["margin_size"]), fields=fields,
     )  # fmt: skip
+
+
+def on(value: Any) -> bool:
+    """Whether an option is; clients write it as a word, too."""
+    return str(value).strip().lower() not in ("false", "0", "", "none")
 
 
 def matrix(given: Args, tab: Tab) -> Plan:

@@ -111,7 +111,9 @@ class Translator:
             return None
         if body.count > 1:
             raise UserError(f"{name}: batch_size and n_iter are 1 with this script")
-        return scripts.PLANS[name](body.script_args, tab)
+        plan = scripts.PLANS[name](body.script_args, tab)
+        chosen = "any_seeds" in plan.given and body.seed != -1
+        return replace(plan, given={**plan.given, "any_seeds": False}) if chosen else plan
 
     def shared(self, body: Shared) -> dict[str, Any]:
         """Fields of a recipe that both have."""
