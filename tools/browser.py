@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -10,9 +9,12 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
+
+from tools.ports import free_port
 
 SOURCES = Path(__file__).resolve().parents[1] / "src"
 THREADS = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "2")}
@@ -50,7 +52,7 @@ class Studio:
     """A server in a process of its own, which can be stopped and started again with what it has kept."""
 
     folder: Path
-    port: int = field(default_factory=lambda: free_port())
+    port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
     options: tuple[str, ...] = ()  # of the command that serves
     packages: tuple[Path, ...] = ()  # folders of further packages
@@ -92,9 +94,9 @@ class Studio:
     def is_ready(self) -> bool:
         """With a worker."""
         try:
-            with urllib.request.urlopen(f"{self.address}/readyz", timeout=2) as answer:
+            with urllib.request.urlopen(f"{self.address}/readyz", timeout=30) as answer:
                 return bool(answer.status == 200)
-        except OSError:
+        except (OSError, HTTPException):
             return False
 
     def stop(self, *, kill: bool = False) -> None:
@@ -105,7 +107,11 @@ class Studio:
             self.process.kill()
         else:
             self.process.terminate()
-        self.process.wait(30)
+        try:
+            self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
         self.process = None
 
 
@@ -118,9 +124,3 @@ def studio(folder: Path) -> Iterator[Studio]:
         yield found
     finally:
         found.stop()
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])

@@ -41,12 +41,12 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_the_browser_opens_when_the_server_answers(address: str, shown: list[str]) -> None:
-    opening.show_when_ready(address).join(20)
+    opening.show_when_ready(address).join(180)
     assert shown == [address]
 
 
 def test_the_browser_stays_closed_where_nothing_answers(shown: list[str]) -> None:
-    opening.show_when_ready("http://127.0.0.1:1", patience=0.3).join(20)
+    opening.show_when_ready("http://127.0.0.1:1", patience=0.3).join(180)
     assert shown == []
 
 

@@ -63,7 +63,7 @@ def test_what_nobody_here_has_typed_is_refused(queue: Queue, folder: Path) -> No
     [forged] = queue.submit([Work("command", {**order, "signature": "0" * 64})])
     signed = {**order, "signature": signature(order, key_in(folder / "data"))}
     [changed] = queue.submit([Work("command", {**signed, "words": ["merge", "other"]})])
-    for _ in range(100):
+    for _ in range(1800):
         if all(queue.get(job.id).is_finished for job in (forged, changed)):
             break
         threading.Event().wait(0.1)

@@ -50,7 +50,7 @@ def running() -> Iterator[str]:
                 yield url
             finally:
                 server.send_signal(signal.SIGINT)  # does not wait for those who are connected
-                server.wait(30)
+                server.wait(180)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -58,7 +58,7 @@ def running() -> Iterator[str]:
 def wait_until_it_answers(url: str) -> None:
     import psycopg
 
-    end = time.monotonic() + 60
+    end = time.monotonic() + 180
     while True:
         try:
             psycopg.connect(url).close()

@@ -32,7 +32,7 @@ def test_what_is_new_is_read_by_one_process(
 
     def start(command: list[str], env: dict[str, str], **_: object) -> "subprocess.Popen[bytes]":
         started.append(env)
-        return popen([sys.executable, "-c", "import time; time.sleep(60)"])
+        return popen([sys.executable, "-c", "import time; time.sleep(600)"])
 
     monkeypatch.setattr("subprocess.Popen", start)
     upkeep = Upkeep(database, settings)
@@ -83,7 +83,7 @@ def test_what_others_have_is_tidied_up_with_it(database: Database, settings: Set
 
 def test_it_works_in_a_thread(database: Database, settings: Settings) -> None:
     with Upkeep(database, settings, clock=lambda: 5_000_000.0) as upkeep:
-        end = time.monotonic() + 10
+        end = time.monotonic() + 180
         while not upkeep.tidied and time.monotonic() < end:
             time.sleep(0.01)
     assert upkeep.tidied == 5_000_000.0

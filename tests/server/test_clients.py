@@ -1,8 +1,5 @@
 """Clients that nobody here wrote, against a server that listens."""
 
-import socket
-import threading
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +9,7 @@ from PIL import Image
 from fromnoise.server.app import create_app
 
 from .conftest import Served
+from .listening import listening
 
 webuiapi = pytest.importorskip("webuiapi")
 
@@ -19,17 +17,8 @@ webuiapi = pytest.importorskip("webuiapi")
 @pytest.fixture
 def port(working: Served) -> Iterator[int]:
     """Of the server on loopback."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        number = int(free.getsockname()[1])
-    server = uvicorn.Server(uvicorn.Config(create_app(working.context), "127.0.0.1", number, log_level="error"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield number
-    server.should_exit = True
-    thread.join()
+    with listening(uvicorn.Config(create_app(working.context), log_level="error")) as number:
+        yield number
 
 
 def test_webuiapi(port: int) -> None:

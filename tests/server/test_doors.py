@@ -4,13 +4,13 @@ import base64
 import io
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from .conftest import Served
+from .listening import waited
 
 
 def pixels(data: bytes) -> bytes:
@@ -20,10 +20,7 @@ def pixels(data: bytes) -> bytes:
 
 def native(served: Served, recipe: dict[str, object]) -> bytes:
     job = served.client.post("/api/v1/jobs", json={"recipes": [recipe]}).json()[0]["id"]
-    for _ in range(1500):
-        if served.client.get(f"/api/v1/jobs/{job}").json()["state"] in ("done", "failed"):
-            break
-        time.sleep(0.02)
+    waited(lambda: served.client.get(f"/api/v1/jobs/{job}").json()["state"] in ("done", "failed"))
     return served.client.get(f"/api/v1/jobs/{job}/results/0").content
 
 

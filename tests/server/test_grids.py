@@ -10,13 +10,14 @@ from fromnoise.engine.recipe import Recipe
 from fromnoise.engine.sheets.grids import xyz
 
 from .conftest import Served, png
+from .listening import PATIENCE
 
 RECIPE = {"prompt": "a red apple", "width": 64, "height": 64, "steps": 2, "seed": 7, "model": "tiny"}
 XYZ = {"kind": "xyz", "axes": [{"name": "steps", "values": "1-3 (+2)"}, {"name": "Sampler", "values": "Euler a, LCM"}]}
 
 
 def ended(real: Served, job: str) -> dict[str, object]:
-    end = time.monotonic() + 60
+    end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         found: dict[str, object] = real.client.get(f"/api/v1/jobs/{job}").json()
         if found["state"] in ("done", "failed", "cancelled"):

@@ -5,7 +5,6 @@ import binascii
 import io
 import json
 import re
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from fromnoise.jobs.scan import scan
 from fromnoise.server.app import with_routes
 
 from .conftest import HOST, Served, png
+from .listening import waited
 
 SMALL = {"prompt": "a cat", "width": 64, "height": 64, "steps": 2, "seed": 7}
 NATIVE = {**SMALL, "model": "tiny"}
@@ -73,12 +73,13 @@ def watched(served: Served) -> Iterator[list[str]]:
 
 
 def ended(served: Served, job: str) -> dict[str, Any]:
-    for _ in range(1500):
+    def end() -> dict[str, Any] | None:
         found: dict[str, Any] = served.client.get(f"/api/v1/jobs/{job}").json()
-        if found["state"] in ("done", "failed"):
-            return found
-        time.sleep(0.02)
-    raise AssertionError("the job does not end")
+        return found if found["state"] in ("done", "failed") else None
+
+    found = waited(end)
+    assert found is not None
+    return found
 
 
 def ask(served: Served, **fields: Any) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from tests import hub_server
 from tests.hub_server import Repo
 
 from .conftest import Served, png
+from .listening import PATIENCE
 
 
 @pytest.fixture
@@ -93,7 +94,7 @@ def test_a_name_that_is_none_is_told_at_once(served: Served) -> None:
 
 
 def ended(real: Served, job: str) -> dict[str, object]:
-    end = time.monotonic() + 60
+    end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         found: dict[str, object] = real.client.get(f"/api/v1/jobs/{job}").json()
         if found["state"] in ("done", "failed", "cancelled"):

@@ -1,8 +1,5 @@
 """What a machine makes up from the schema: every operation is called with values that fit it and values that don't."""
 
-import socket
-import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -13,7 +10,6 @@ import hypothesis
 import pytest
 import requests
 import schemathesis
-import uvicorn
 from hypothesis import HealthCheck, Phase
 from hypothesis.errors import Unsatisfiable
 from schemathesis import Case
@@ -30,6 +26,7 @@ from fromnoise.server.patience import LONGEST_HEAD, configured
 from fromnoise.settings import Settings
 
 from .conftest import server_in, worker_of
+from .listening import listening
 
 ENDLESS = "/api/v1/events"  # a stream that lasts as long as somebody listens: test_events.py
 THEIRS = "/sdapi/v1/options"  # AUTOMATIC1111 answers 500 to names that it does not know, and so do we, with its words
@@ -98,17 +95,8 @@ def caller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
         context = replace(
             served.context, settings=here, submissions=Limiter(often), sendings=Limiter(often), clerk=Illiterate()
         )
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = int(free.getsockname()[1])
-        server = uvicorn.Server(configured(create_app(context), "127.0.0.1", port, grace=1))
-        thread = threading.Thread(target=server.run)
-        thread.start()
-        while not server.started:
-            time.sleep(0.01)
-        yield Caller(f"http://127.0.0.1:{port}", context.queue)
-        server.should_exit = True
-        thread.join()
+        with listening(configured(create_app(context), "127.0.0.1", 0, grace=1)) as port:
+            yield Caller(f"http://127.0.0.1:{port}", context.queue)
 
 
 def operations() -> list[APIOperation]:

@@ -4,7 +4,6 @@ import base64
 import io
 import json
 import threading
-import time
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from fromnoise.engine.metadata.infotext_parse import parse
 from fromnoise.server.sdapi.scripts import AXES
 
 from .conftest import Served, png
+from .listening import waited
 
 SMALL = {"prompt": "a cat", "width": 64, "height": 64, "steps": 2, "seed": 7, "sampler_name": "Euler",
          "override_settings": {"sd_model_checkpoint": "tiny"}}  # fmt: skip
@@ -464,14 +464,6 @@ def test_describing_needs_the_files_of_a_captioner(real: Served) -> None:
     found = real.client.post("/sdapi/v1/interrogate", json={"image": b64(noise()), "model": "clip"})
     assert found.status_code == 422
     assert "captioner 'blip'" in found.json()["detail"]
-
-
-def waited(test: Any) -> Any:
-    for _ in range(600):
-        if found := test():
-            return found
-        time.sleep(0.02)
-    raise AssertionError("it did not happen")
 
 
 def test_interrupting_brings_what_is_there(real: Served) -> None:

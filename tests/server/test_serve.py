@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,19 +14,20 @@ import pytest
 from fromnoise.errors import UserError
 from fromnoise.server.access import digest
 from fromnoise.server.serve import Service, identities
+from tools.ports import free_port
+
+from .listening import PATIENCE
 
 
 def call(port: int, path: str, body: object = None) -> object:
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", data, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=60) as answer:
+    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
         return json.loads(answer.read() or b"null")
 
 
 def test_a_picture_from_a_server(tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = int(free.getsockname()[1])
+    port = free_port()
     environment = {**os.environ, "FROMNOISE_DATA": str(tmp_path / "data"), "FROMNOISE_CACHE": str(tmp_path / "cache")}
     command = [sys.executable, "-m", "fromnoise", "serve", "--port", str(port), "--outputs", str(tmp_path / "out"),
                "--device", "cpu"]  # fmt: skip
@@ -36,7 +36,7 @@ def test_a_picture_from_a_server(tmp_path: Path) -> None:
             wait_for(port, process)
             (job,) = call(port, "/api/v1/jobs", {"recipes": [{"prompt": "a red apple", "width": 128, "height": 128,
                                                               "steps": 2, "guidance_scale": 4}]})  # type: ignore[misc]  # fmt: skip
-            deadline = time.monotonic() + 120
+            deadline = time.monotonic() + PATIENCE
             while (found := call(port, f"/api/v1/jobs/{job['id']}"))["state"] not in ("done", "failed"):  # type: ignore[index]
                 assert time.monotonic() < deadline
                 time.sleep(0.2)
@@ -44,11 +44,12 @@ def test_a_picture_from_a_server(tmp_path: Path) -> None:
             assert len(list((tmp_path / "out").rglob("*.png"))) == 1
         finally:
             process.send_signal(signal.SIGTERM)
-            assert process.wait(60) in (0, -signal.SIGTERM, 128 + signal.SIGTERM)
+            assert process.wait(PATIENCE) in (0, -signal.SIGTERM, 128 + signal.SIGTERM)
 
 
 def wait_for(port: int, process: "subprocess.Popen[str]") -> None:
-    for _ in range(300):
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
         assert process.poll() is None, process.stderr.read() if process.stderr else ""
         try:
             call(port, "/healthz")
@@ -78,9 +79,7 @@ def test_strangers_need_a_token() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_an_idle_server_is_small_and_soon_there(tmp_path: Path) -> None:
     """The bounds are for a machine that does nothing else: 1.5 s and 150 MB."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = int(free.getsockname()[1])
+    port = free_port()
     environment = {**os.environ, "FROMNOISE_DATA": str(tmp_path / "data"), "FROMNOISE_CACHE": str(tmp_path / "cache")}
     command = [sys.executable, "-m", "fromnoise", "serve", "--port", str(port), "--outputs", str(tmp_path / "out")]
     for first in (True, False):  # the first makes the database
@@ -96,4 +95,4 @@ def test_an_idle_server_is_small_and_soon_there(tmp_path: Path) -> None:
                 assert first or seconds < 1.5, f"{seconds:.1f} s"
             finally:
                 process.send_signal(signal.SIGTERM)
-                process.wait(60)
+                process.wait(PATIENCE)

@@ -1,21 +1,19 @@
 """webuiapi, through its own classes, against a server that listens and makes real pictures."""
 
 import json
-import socket
 import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-import uvicorn
 from PIL import Image
 
 from fromnoise.server.app import create_app
 from fromnoise.server.patience import configured
 
 from .conftest import Served
+from .listening import listening, waited
 
 webuiapi = pytest.importorskip("webuiapi")
 
@@ -26,17 +24,8 @@ SMALL = {"prompt": "a cat", "width": 64, "height": 64, "steps": 2, "seed": 7,
 @pytest.fixture(scope="module")
 def api(real: Served) -> Iterator[Any]:
     """webuiapi, connected."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = int(free.getsockname()[1])
-    server = uvicorn.Server(configured(create_app(real.context), "127.0.0.1", port))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield webuiapi.WebUIApi(host="127.0.0.1", port=port, sampler="Euler", steps=2)
-    server.should_exit = True
-    thread.join()
+    with listening(configured(create_app(real.context), "127.0.0.1", 0)) as port:
+        yield webuiapi.WebUIApi(host="127.0.0.1", port=port, sampler="Euler", steps=2)
 
 
 def picture(size: tuple[int, int] = (64, 64)) -> Image.Image:
@@ -123,10 +112,7 @@ def test_interrupting(api: Any) -> None:
     long = {**SMALL, "steps": 1000, "width": 256, "height": 256}
     thread = threading.Thread(target=lambda: made.append(api.txt2img(**long)))
     thread.start()
-    for _ in range(1000):
-        if api.get_progress()["state"]["sampling_step"] > 1:
-            break
-        time.sleep(0.02)
+    waited(lambda: api.get_progress()["state"]["sampling_step"] > 1)
     assert api.interrupt() == {}
     thread.join()
     assert made[0].image.size == (256, 256)

@@ -12,6 +12,7 @@ from PIL import Image
 from fromnoise.settings import Settings
 
 from .conftest import Served, png, server_in
+from .listening import PATIENCE
 
 API = "/api/v1"
 
@@ -123,7 +124,7 @@ def test_what_can_be_set_is_told_in_both_languages(here: Served) -> None:
     assert all(one["text_zh"] and one["panel_zh"] for one in told["settings"])
 
 
-def finished(served: Served, job: str, seconds: float = 60.0) -> dict[str, Any]:
+def finished(served: Served, job: str, seconds: float = PATIENCE) -> dict[str, Any]:
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         found: dict[str, Any] = served.client.get(f"{API}/jobs/{job}").json()

@@ -1,6 +1,13 @@
-"""A server with the built-in model and a browser, for the tests that are marked `studio`."""
+"""A server with the built-in model and a browser, for the tests that are marked `studio`.
+
+With FROMNOISE_TEST_DELAY=MILLISECONDS pages have a slow network: every call of theirs waits up to so long before it is
+sent and again before its answer is there, so that answers overtake each other, and all else that they load comes later.
+FROMNOISE_TEST_SEED=NUMBER draws other delays. What fails then has a race, in the test or in the page.
+"""
 
 import json
+import os
+import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,6 +57,32 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Studio]":
 
 Open = Callable[..., "Page"]
 
+DELAY = int(os.environ.get("FROMNOISE_TEST_DELAY", "0"))  # milliseconds at most
+SEED = os.environ.get("FROMNOISE_TEST_SEED", "0")
+SLOW_CALLS = """
+    const real = window.fetch
+    let state = SEED
+    const chance = () => (state = (state * 48271) % 2147483647) / 2147483647
+    const wait = () => new Promise(go => setTimeout(go, DELAY * chance()))
+    window.fetch = async (...asked) => {
+        await wait()
+        const answer = await real(...asked)
+        await wait()
+        return answer
+    }
+"""
+
+
+def slow_down(page: "Page", seed: str) -> None:
+    """Give it the slow network that FROMNOISE_TEST_DELAY asks for."""
+    dice = random.Random(f"{SEED} {seed}")
+    script = SLOW_CALLS.replace("SEED", str(dice.randrange(1, 2**31 - 1))).replace("DELAY", str(DELAY))
+    page.add_init_script(f"(() => {{ {script} }})()")
+    session = page.context.new_cdp_session(page)
+    session.send("Network.enable")
+    slow = {"offline": False, "latency": dice.uniform(0, DELAY / 2), "downloadThroughput": -1, "uploadThroughput": -1}
+    session.send("Network.emulateNetworkConditions", slow)
+
 
 @pytest.fixture
 def visit(request: pytest.FixtureRequest, chromium: "Browser") -> Iterator[Open]:
@@ -87,6 +120,8 @@ def visit(request: pytest.FixtureRequest, chromium: "Browser") -> Iterator[Open]
             f"localStorage.setItem('fromnoise.preferences', {preferences!r}))"
         )
         page = context.new_page()
+        if DELAY:
+            slow_down(page, f"{request.node.name} {len(contexts)}")
         page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(f"{at or request.getfixturevalue('server').address}/#/{area}")

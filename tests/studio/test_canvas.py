@@ -6,7 +6,7 @@ import pytest
 from PIL import Image, ImageChops
 from studio.test_create import pixels, png, shown, start
 from studio.test_forms import file_of
-from studio.waiting import equals, expect, place, until
+from studio.waiting import equals, expect, place, still, until
 
 pytestmark = pytest.mark.studio
 
@@ -79,7 +79,7 @@ def test_a_mask_is_taken_up_again_where_it_was_left(visit) -> None:
     open_mask(page)
     stroke(page, [(0.5, 0.5), (0.6, 0.5)])
     until(page, lambda: page.evaluate(COUNT) > 0)
-    before = page.evaluate(COUNT)
+    before = still(page, lambda: page.evaluate(COUNT))
     page.get_by_role("button", name="Use it").click()
     page.get_by_role("button", name="Change the mask").click()
     painted(page, before, 0.01)
@@ -148,11 +148,12 @@ def test_a_pen_that_is_pressed_harder_paints_broader(visit) -> None:
     page = visit("create")
     open_mask(page)
     page.evaluate(PEN, [0.2, 0.3, 0.8, 0.3, 0.1])
-    light = page.evaluate(COUNT)
-    page.get_by_role("button", name="Undo").click()
-    assert page.evaluate(COUNT) == 0
+    until(page, lambda: page.evaluate(COUNT) > 0)
+    light = still(page, lambda: page.evaluate(COUNT))
+    page.get_by_role("button", name="Undo", exact=True).click()
+    painted(page, 0)
     page.evaluate(PEN, [0.2, 0.3, 0.8, 0.3, 1.0])
-    assert page.evaluate(COUNT) > 2 * light > 0
+    until(page, lambda: page.evaluate(COUNT) > 2 * light)
 
 
 class Fingers:
@@ -170,28 +171,27 @@ def test_one_finger_paints_and_two_go_closer_and_move(visit) -> None:
     page = visit("create", size=(390, 844), touch=True)
     open_mask(page)
     canvas = page.locator("canvas.mask")
-    canvas.scroll_into_view_if_needed()
-    box = canvas.bounding_box()
+    box = place(page, canvas)
     at = lambda x, y: (box["x"] + box["width"] * x, box["y"] + box["height"] * y)  # noqa: E731
     fingers = Fingers(page)
     fingers.send("touchStart", at(0.3, 0.3))
     for i in range(1, 5):
         fingers.send("touchMove", at(0.3 + 0.1 * i, 0.3))
     fingers.send("touchEnd")
-    painted = page.evaluate(COUNT)
-    assert painted > 0.02
+    until(page, lambda: page.evaluate(COUNT) > 0.02)
+    painted = still(page, lambda: page.evaluate(COUNT))
 
     fingers.send("touchStart", at(0.4, 0.5))
     fingers.send("touchStart", at(0.4, 0.5), at(0.6, 0.5))
     for i in range(1, 6):
         fingers.send("touchMove", at(0.4 - 0.04 * i, 0.5), at(0.6 + 0.04 * i, 0.5))
     until(page, lambda: canvas.bounding_box()["width"] > 2 * box["width"])
-    closer = canvas.bounding_box()
+    closer = place(page, canvas)
     for i in range(1, 6):
         fingers.send("touchMove", at(0.2 - 0.02 * i, 0.5), at(0.8 - 0.02 * i, 0.5))
     until(page, lambda: canvas.bounding_box()["x"] < closer["x"] - 0.05 * box["width"])
     fingers.send("touchEnd")
-    assert page.evaluate(COUNT) == painted  # the first of two fingers has painted nothing
+    assert still(page, lambda: page.evaluate(COUNT)) == painted  # the first of two fingers has painted nothing
     page.get_by_role("button", name="All of it").click()  # a tap so soon after two fingers is none to Chromium
     equals(page, lambda: canvas.bounding_box()["width"], pytest.approx(box["width"], abs=1))
 
@@ -200,8 +200,7 @@ def test_a_finger_draws_a_region_and_pulls_its_corner(visit) -> None:
     page = visit("create", size=(390, 844), touch=True)
     page.locator("summary", has_text="Regions").tap()
     board = page.get_by_role("group", name="The picture; drag to draw a region")
-    board.scroll_into_view_if_needed()
-    box = board.bounding_box()
+    box = place(page, board)
     fingers = Fingers(page)
 
     def drag(start: tuple[float, float], end: tuple[float, float]) -> None:
@@ -214,6 +213,6 @@ def test_a_finger_draws_a_region_and_pulls_its_corner(visit) -> None:
     drag(at(0.2, 0.2), at(0.5, 0.5))
     rect = page.locator(".board .rect")
     expect(rect).to_have_count(1)
-    before = rect.bounding_box()
+    before = place(page, rect)
     drag(at(0.5, 0.5), at(0.8, 0.7))
     until(page, lambda: rect.bounding_box()["width"] > before["width"] + 0.2 * box["width"])

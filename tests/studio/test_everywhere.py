@@ -34,19 +34,19 @@ def test_an_area_is_accessible_and_fits(
     page.wait_for_selector("main h1, main h2")
     settled(page)
     assert axe(page) == []
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    until(page, lambda: page.evaluate("document.documentElement.scrollWidth <= innerWidth"))
     expect(page.locator("html")).to_have_attribute("lang", ("zh-Hans" if language == "zh" else "en"))
 
 
 def test_the_language_and_the_theme_change_at_once_and_are_kept(visit) -> None:
     page = visit("create")
     page.get_by_role("button", name="Language and appearance").click()
-    page.get_by_text("中文", exact=True).click()
-    page.get_by_text("深色", exact=True).click()
+    page.get_by_role("dialog").get_by_text("中文", exact=True).click()
+    page.get_by_role("dialog").get_by_text("深色", exact=True).click()
     page.keyboard.press("Escape")
-    expect(page.get_by_role("link", name="创作")).to_be_visible()
+    expect(page.get_by_role("link", name="创作", exact=True)).to_be_visible()
     page.reload()
-    expect(page.get_by_role("link", name="创作")).to_be_visible()
+    expect(page.get_by_role("link", name="创作", exact=True)).to_be_visible()
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
 
 

@@ -5,7 +5,7 @@ import urllib.request
 
 import pytest
 from studio.test_create import png, shown, start
-from studio.waiting import expect, place, until, width
+from studio.waiting import PATIENCE, expect, place, until, width
 
 pytestmark = pytest.mark.studio
 
@@ -20,10 +20,11 @@ WORDS = {
 }  # fmt: skip
 
 
-def asked(page) -> dict:
-    """The recipe of the last order."""
+def asked(page, prompt: str) -> dict:
+    """The recipe of the newest order with a prompt."""
     origin = page.evaluate("location.origin")
-    return json.load(urllib.request.urlopen(f"{origin}/api/v1/jobs?limit=1"))["jobs"][0]["body"]
+    bodies = [job["body"] for job in json.load(urllib.request.urlopen(f"{origin}/api/v1/jobs?limit=50"))["jobs"]]
+    return next(body for body in bodies if body.get("prompt") == prompt)
 
 
 def unfold(page, name: str) -> None:
@@ -39,18 +40,18 @@ def test_a_control_has_its_picture_and_a_preview_of_the_hint(visit, language: st
     words = WORDS[language]
     page = visit("create", language=language)
     unfold(page, "ControlNet")
-    page.get_by_role("button", name=words["add"]).click()
+    page.get_by_role("button", name=words["add"], exact=True).click()
     entry = page.locator(".entry")
     entry.locator("input[type=file]").first.set_input_files(file_of(png()))
     entry.locator(".place img").wait_for()
     entry.get_by_label(words["preprocessor"], exact=True).select_option("canny")
-    entry.get_by_role("button", name=words["preview"]).click()
+    entry.get_by_role("button", name=words["preview"], exact=True).click()
     entry.locator("img.hint").wait_for()
     assert width(entry.locator("img.hint")) >= 128
     entry.get_by_label(words["preprocessor"], exact=True).select_option("reference_only")
     start(page, f"a red disc {language}", language=language, steps=4)
     shown(page, f"a red disc {language}")
-    (control,) = asked(page)["controls"]
+    (control,) = asked(page, f"a red disc {language}")["controls"]
     assert control["preprocessor"] == "reference_only"
     assert len(control["image"]["sha256"]) == 64
 
@@ -72,7 +73,7 @@ def test_entries_are_put_aside_copied_moved_and_removed(visit) -> None:
         page.locator(".entry").nth(i).get_by_role("checkbox").first.uncheck()
     start(page, "nothing is asked of them", steps=2)
     shown(page, "nothing is asked of them")
-    assert not asked(page).get("image_prompts")
+    assert not asked(page, "nothing is asked of them").get("image_prompts")
     page.reload()
     unfold(page, "Image prompts")
     expect(page.locator(".entry")).to_have_count(2)  # they are still there
@@ -100,7 +101,7 @@ def test_a_region_is_drawn_on_the_board(visit, language: str) -> None:
     page.get_by_label(words["prompt"], exact=True).fill(f"the sky at night {language}")
     start(page, f"the sky at night {language}", language=language, steps=4)
     shown(page, f"the sky at night {language}")
-    (region,) = asked(page)["regional"]["regions"]
+    (region,) = asked(page, f"the sky at night {language}")["regional"]["regions"]
     assert region["prompt"] == "a moon"
     assert [region[name] for name in ("left", "top", "width", "height")] == pytest.approx(
         [0.48, 0.25, 0.4, 0.5], abs=0.02
@@ -115,28 +116,29 @@ def test_a_card_puts_a_network_into_the_prompt_with_a_slider(visit, server) -> N
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {f"lora_unet_mid_block_attentions_0_proj_in.lora_{which}.weight": np.zeros(shape, np.float32)
                for which, shape in (("down", (2, 8)), ("up", (8, 2)))}  # fmt: skip
-    save_file(tensors, str(folder / "ink.safetensors"))
+    save_file(tensors, str(folder / "brushwork.safetensors"))
     request = urllib.request.Request(server.address + "/api/v1/models/refresh", b"", method="POST")
-    urllib.request.urlopen(request, timeout=30).read()
+    urllib.request.urlopen(request, timeout=PATIENCE).read()
     page = visit("create")
     prompt = page.get_by_label("Prompt", exact=True)
     prompt.fill("a crane")
     unfold(page, "LoRA, embeddings")
     page.get_by_role("button", name="Choose from cards").click()
-    page.get_by_role("button", name="ink").click()
-    expect(page.get_by_role("button", name="ink")).to_have_attribute("aria-pressed", "true")
+    page.get_by_role("dialog").get_by_role("button", name="brushwork").click()
+    expect(page.get_by_role("dialog").get_by_role("button", name="brushwork")).to_have_attribute("aria-pressed", "true")
     page.keyboard.press("Escape")
-    expect(prompt).to_have_value("a crane, <lora:ink:1>")
-    strength = page.get_by_role("spinbutton", name="ink", exact=True)
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(prompt).to_have_value("a crane, <lora:brushwork:1>")
+    strength = page.get_by_role("spinbutton", name="brushwork", exact=True)
     strength.fill("0.65")
     strength.press("Tab")
-    expect(prompt).to_have_value("a crane, <lora:ink:0.65>")
-    page.get_by_role("button", name="More settings for ink").click()
+    expect(prompt).to_have_value("a crane, <lora:brushwork:0.65>")
+    page.get_by_role("button", name="More settings for brushwork").click()
     expect(prompt).to_have_value("a crane")
     expect(page.get_by_role("spinbutton", name="Strength", exact=True)).to_have_value("0.65")
     page.get_by_role("button", name="More for").click()
     page.get_by_role("menuitem", name="Remove it").click()
-    (folder / "ink.safetensors").unlink()
+    (folder / "brushwork.safetensors").unlink()
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
@@ -192,9 +194,10 @@ def test_generating_goes_on_until_it_is_stopped_and_prompts_are_remembered(visit
     made.nth(2).wait_for()
     page.get_by_role("button", name="Generate forever").click()
     expect(page.get_by_role("button", name="Generate forever")).to_have_attribute("aria-pressed", "false")
+    expect(page.locator(".stage")).to_have_attribute("aria-busy", "false")
     page.get_by_label("Prompt", exact=True).fill("something else")
-    page.get_by_role("button", name="Prompts of before").click()
-    page.get_by_role("button", name="one after the other").first.click()
+    page.get_by_role("button", name="Prompts of before", exact=True).click()
+    page.get_by_role("dialog").get_by_role("button", name="one after the other", exact=True).click()
     expect(page.get_by_label("Prompt", exact=True)).to_have_value("one after the other")
 
 

@@ -11,7 +11,8 @@ from studio.waiting import PATIENCE, expect, settled
 
 pytestmark = pytest.mark.studio
 
-INERT = "<img src=x onerror=\"document.title='broken'\"><script>document.title='broken'</script> javascript:alert(1)"
+RUN = "<img src=x onerror=\"document.title='broken'\"><script>document.title='broken'</script> javascript:alert(1)"
+INERT = f"a gallery of {RUN}"
 PROMPTS = [
     "a gallery of red apples",
     "a gallery of red roses",
@@ -23,7 +24,7 @@ PROMPTS = [
 def call(server: Any, path: str, body: object = None) -> Any:
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(server.address + path, data, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=60) as answer:
+    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
         return json.load(answer)
 
 
@@ -40,8 +41,25 @@ def pictures(server: Any) -> None:
 def found(page: Any, words: str, count: int) -> Any:
     """The pictures that words find, once there are `count`."""
     page.get_by_role("searchbox").fill(words)
+    looked(page)
     expect(page.locator(".picture")).to_have_count(count)
     return page.locator(".picture")
+
+
+def looked(page: Any) -> None:
+    """Wait until what is shown is what was asked for last."""
+    expect(page.locator(".gallery")).to_have_attribute("aria-busy", "false")
+
+
+def nth(page: Any, i: int, what: str = ".picture") -> Any:
+    """The i-th picture, or what else is in its cell: elements are used anew, and lie in any order for a moment."""
+    return page.locator(f"li:has(.picture[data-index='{i}']) {what}")
+
+
+def turn(page: Any, name: str) -> None:
+    """Press one of the gallery's filters, and wait for what it finds."""
+    page.locator(".gallery header").get_by_role("button", name=name, exact=True).click()
+    looked(page)
 
 
 def test_words_and_filters_find(visit) -> None:
@@ -50,9 +68,10 @@ def test_words_and_filters_find(visit) -> None:
     found(page, "gallery red -roses", 1)
     page.get_by_role("searchbox").fill("nothing of this kind")
     page.get_by_text("Nothing matches").wait_for()
-    page.get_by_role("button", name="Clear filters").first.click()
+    page.get_by_role("button", name="Clear filters", exact=True).first.click()
     page.get_by_role("button", name="Filters", exact=True).click()
-    page.get_by_label("Model").select_option(index=1)
+    models = page.get_by_label("Model", exact=True)
+    models.select_option(models.locator("option", has_text="builtin").first.get_attribute("value"))
     found(page, "gallery whales", 1)
 
 
@@ -69,53 +88,59 @@ def test_words_and_filters_find(visit) -> None:
 def test_a_picture_is_marked_and_put_away_and_taken_back(visit, language: str, names: tuple[str, ...]) -> None:
     opened, favourite, favourites, tag, into, bin_, restore = names
     page = visit("gallery", language=language)
-    page.get_by_role("button", name=opened).first.click()
+    words = opened.partition(" ")[2]
+
+    def back() -> None:
+        page.goto(re.sub(r"#.*", "#/gallery", page.url))
+
+    found(page, words, 1).click()
     page.locator(".viewer").get_by_role("button", name=favourite, exact=True).click()
-    page.get_by_label(tag).fill(f"sea {language}")
-    page.get_by_label(tag).press("Enter")
+    page.get_by_label(tag, exact=True).fill(f"sea {language}")
+    page.get_by_label(tag, exact=True).press("Enter")
     page.locator(".tags", has_text=f"sea {language}").wait_for()
-    page.keyboard.press("Escape")
-    page.goto(re.sub(r"#.*", "#/gallery", page.url))
-    page.get_by_role("button", name=favourites, exact=True).click()
-    expect(page.locator("li:has(.picture):not(:has(.star))")).to_have_count(0)
-    page.get_by_role("button", name=opened).first.click()
+    back()
+    turn(page, favourites)
+    expect(page.locator("li:has(.picture):has(.star[hidden])")).to_have_count(0)
+    page.get_by_role("button", name=opened, exact=True).click()
     address = page.url
     page.get_by_role("button", name=into, exact=True).click()
     expect(page).not_to_have_url(address)  # it shows the next one, or all
-    page.goto(re.sub(r"#.*", "#/gallery", page.url))
-    page.get_by_role("button", name=favourites, exact=True).click()
-    page.get_by_role("button", name=bin_, exact=True).click()
-    page.get_by_role("button", name=opened).first.click()
+    back()
+    turn(page, favourites)
+    expect(page.get_by_role("button", name=opened, exact=True)).to_have_count(0)
+    turn(page, bin_)
+    page.get_by_role("button", name=opened, exact=True).click()
     address = page.url
-    page.get_by_role("button", name=restore).click()
+    page.locator(".viewer").get_by_role("button", name=restore, exact=True).click()
     expect(page).not_to_have_url(address)
-    page.goto(re.sub(r"#.*", "#/gallery", page.url))
-    page.get_by_role("button", name=bin_, exact=True).click()
-    page.get_by_role("button", name=opened).first.wait_for()
+    back()
+    turn(page, bin_)
+    page.get_by_role("button", name=opened, exact=True).wait_for()
 
 
 def test_a_range_is_selected_compared_and_saved(visit) -> None:
     page = visit("gallery")
-    page.locator(".picture").nth(1).wait_for()
-    page.locator(".tick").nth(0).click()
-    page.locator(".picture").nth(1).click(modifiers=["Shift"])
-    page.get_by_text("2 selected").wait_for()
+    found(page, "gallery red", 2)
+    nth(page, 0, ".tick").click()
+    nth(page, 1).click(modifiers=["Shift"])
+    page.get_by_text("2 selected", exact=True).first.wait_for()
     with page.expect_download() as saved:
-        page.get_by_role("link", name="Download").click()
+        page.get_by_role("link", name="Download", exact=True).click()
     assert saved.value.suggested_filename == "pictures.zip"
-    page.get_by_role("button", name="Compare").click()
-    border = page.get_by_label("How much of the left picture is seen")
+    page.get_by_role("button", name="Compare", exact=True).click()
+    border = page.get_by_label("How much of the left picture is seen", exact=True)
     border.fill("20")
     expect(page.locator(".both .left")).to_have_css("clip-path", "inset(0px 80% 0px 0px)")
 
 
 def test_arrows_go_from_picture_to_picture(visit) -> None:
     page = visit("gallery")
-    page.locator(".picture").nth(1).wait_for()
-    page.locator(".picture").nth(0).focus()
+    found(page, "gallery", len(PROMPTS))
+    nth(page, 0).focus()
     page.keyboard.press("ArrowRight")
-    expect(page.locator(".picture").nth(1)).to_be_focused()
+    expect(nth(page, 1)).to_be_focused()
     page.keyboard.press("Enter")
+    page.locator(".viewer").wait_for()
     address = page.url
     page.keyboard.press("ArrowLeft")
     expect(page).not_to_have_url(address)
@@ -123,7 +148,7 @@ def test_arrows_go_from_picture_to_picture(visit) -> None:
 
 def test_text_from_strangers_is_inert(visit) -> None:
     page = visit("gallery")
-    found(page, "onerror", 1).click()
+    found(page, "gallery onerror", 1).click()
     expect(page.locator("h1.prompt")).to_have_text(INERT)
     expect(page.locator("main img[src=x], main script")).to_have_count(0)
     settled(page)

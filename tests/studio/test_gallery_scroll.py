@@ -44,7 +44,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     from fromnoise.server.accounts import Users
     from fromnoise.server.app import create_app
     from fromnoise.server.context import Context
-    from tools.browser import free_port
+    from tools.ports import free_port
 
     folder = tmp_path_factory.mktemp("full")
     database = Database.open(f"sqlite:///{folder / 'fromnoise.db'}")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from studio.waiting import PATIENCE, expect, until
+from studio.waiting import PATIENCE, equals, expect, until
 from studio.words import Words
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ SAY = {
 def call(server: "Studio", method: str, path: str, body: object = None) -> Any:
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(server.address + path, data, {"Content-Type": "application/json"}, method=method)
-    with urllib.request.urlopen(request, timeout=60) as answer:
+    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
         return json.load(answer)
 
 
@@ -57,36 +57,36 @@ def test_a_model_is_checked_described_shown_and_removed(visit, server: "Studio",
     page = visit("models", language=language)
     page.get_by_role("searchbox").fill(name)
     expect(page.locator(".card")).to_have_count(1)
-    page.locator(".card").click()
+    page.locator(".card", has_text=name).click()
     sheet = page.get_by_role("dialog")
-    sheet.get_by_role("button", name=say["check"]).click()
+    sheet.get_by_role("button", name=say["check"], exact=True).click()
     sheet.get_by_text(say["whole"]).wait_for()
 
-    sheet.get_by_role("button", name=say["edit"]).click()
+    sheet.get_by_role("button", name=say["edit"], exact=True).click()
     sheet.get_by_label(say["triggers"], exact=True).fill(f"emoji {language}")
-    sheet.get_by_role("button", name=say["save"]).click()
-    sheet.get_by_role("button", name=f"emoji {language}").wait_for()
+    sheet.get_by_role("button", name=say["save"], exact=True).click()
+    sheet.get_by_role("button", name=f"emoji {language}", exact=True).wait_for()
     notes = json.loads((server.models / "checkpoints" / f"{name}.json").read_text("utf-8"))
     assert notes["activation text"] == f"emoji {language}"
 
-    sheet.get_by_role("button", name=say["preview"]).click()
+    sheet.get_by_role("button", name=say["preview"], exact=True).click()
     sheet.get_by_role("button", name="a picture for a preview").first.click()
     expect(sheet.locator(".detail > img")).to_have_count(1)
     until(page, (server.models / "checkpoints" / f"{name}.preview.webp").is_file)
 
-    sheet.get_by_role("button", name=say["bin"]).click()
-    sheet.get_by_role("button", name=say["move"]).click()
-    page.get_by_text(say["nothing"]).wait_for()
+    sheet.get_by_role("button", name=say["bin"], exact=True).click()
+    sheet.get_by_role("button", name=say["move"], exact=True).click()
+    page.get_by_text(say["nothing"], exact=True).wait_for()
     gone: list[Path] = list((server.models / "checkpoints" / ".bin").rglob(f"{name}*"))
     assert len(gone) == 3
 
 
 def test_a_name_that_is_none_is_told_where_it_is_typed(visit) -> None:
     page = visit("models")
-    page.get_by_role("button", name="Download").click()
+    page.get_by_role("button", name="Download", exact=True).click()
     sheet = page.get_by_role("dialog")
     sheet.get_by_label("Name or address", exact=True).fill("nonsense")
-    sheet.get_by_role("button", name="Download").click()
+    sheet.get_by_role("button", name="Download", exact=True).click()
     expect(sheet.get_by_role("alert")).to_contain_text("OWNER/NAME")
 
 
@@ -138,7 +138,7 @@ def test_a_file_is_found_by_all_that_is_known_of_it(visit, server: "Studio", wei
         expect(sheet.get_by_text(told).first).to_be_visible()
     sheet.get_by_role("button", name="ink wash style").click()
     page.get_by_text(say("copied", what="ink wash style")).wait_for()
-    assert page.evaluate("navigator.clipboard.readText()") == "ink wash style"
+    equals(page, lambda: page.evaluate("navigator.clipboard.readText()"), "ink wash style")
     sheet.get_by_role("button", name="<lora:inkwash:1>").click()
     page.get_by_text(say("copied", what="<lora:inkwash:1>")).wait_for()
 
@@ -154,6 +154,7 @@ def test_models_are_merged_pruned_and_converted(visit, server: "Studio", weights
         done = say("write.done", file=f"{name}.safetensors").partition("{")[0]
         expect(sheet.get_by_text(re.compile(re.escape(done)))).to_be_visible()
         page.keyboard.press("Escape")
+        expect(page.get_by_role("dialog")).to_have_count(0)
 
     page.get_by_role("button", name=say("merge"), exact=True).click()
     sheet = page.get_by_role("dialog")
@@ -172,8 +173,11 @@ def test_models_are_merged_pruned_and_converted(visit, server: "Studio", weights
     sheet.get_by_label(say("rewrite.model"), exact=True).select_option(f"merged-{language}")
     sheet.get_by_label(say("convert.to"), exact=True).select_option("vae")
     written(sheet, "write.go", f"vae-{language}")
-    cards = call(server, "GET", "/api/v1/models")["models"]
-    assert f"vae-{language}" in [card["name"] for card in cards if card["kind"] == "vae"]
+
+    def vaes() -> list[str]:
+        return [card["name"] for card in call(server, "GET", "/api/v1/models")["models"] if card["kind"] == "vae"]
+
+    until(page, lambda: f"vae-{language}" in vaes())
 
 
 def test_a_merge_that_cannot_be_is_told_with_its_reason(visit, server: "Studio", weights: None) -> None:

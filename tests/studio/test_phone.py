@@ -1,7 +1,7 @@
 """On a phone: a bar with the main areas and More, and things that fingers hit."""
 
 import pytest
-from studio.waiting import expect
+from studio.waiting import equals, expect, place, settled
 
 pytestmark = pytest.mark.studio
 
@@ -26,12 +26,13 @@ def test_the_bar_holds_the_main_areas_and_more_the_others(visit, axe, language: 
     page = visit("create", language=language, size=PHONE, touch=True)
     inside = page.locator("nav .link:visible")
     expect(inside).to_have_count(5)
-    for box in [inside.nth(i).bounding_box() for i in range(5)]:
+    for box in [place(page, inside.nth(i)) for i in range(5)]:
         assert box["height"] >= LEAST
         assert box["width"] >= LEAST
         assert box["x"] + box["width"] <= PHONE[0]
     page.locator("nav").get_by_role("button", name=words["more"]).tap()
     dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("link", name=words["grids"])).to_be_visible()
     assert axe(page) == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     dialog.get_by_role("link", name=words["grids"]).tap()
@@ -39,7 +40,7 @@ def test_the_bar_holds_the_main_areas_and_more_the_others(visit, axe, language: 
     expect(page.locator("nav .more")).to_have_class("link main more router-link-active")
     page.locator("nav").get_by_role("button", name=words["more"]).tap()
     dialog.get_by_role("button", name=words["look"]).tap()
-    page.locator("span").filter(has_text=words["dark"]).last.tap()  # a model may be called so, too
+    dialog.locator(".segments label").filter(has_text=words["dark"]).tap()
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
 
 
@@ -47,4 +48,5 @@ def test_the_bar_holds_the_main_areas_and_more_the_others(visit, axe, language: 
 def test_what_is_pressed_is_large_enough_for_a_finger(visit, area: str) -> None:
     page = visit(area, size=PHONE, touch=True)
     page.locator("main h1, main h2").first.wait_for()
-    assert page.evaluate(SMALL, LEAST) == []
+    settled(page)
+    equals(page, lambda: page.evaluate(SMALL, LEAST), [])

@@ -1,13 +1,14 @@
 """The queue: what waits is seen, moved, paused and cancelled; and nothing is lost when the server dies."""
 
 import json
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from studio.waiting import expect, place, width
+from studio.waiting import PATIENCE, expect, place, width
 from studio.words import Words
 
 if TYPE_CHECKING:
@@ -16,15 +17,23 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.studio
 
 
+def call(server: "Studio", method: str, path: str, body: object = None) -> Any:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(server.address + path, data, {"Content-Type": "application/json"}, method=method)
+    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+        return json.load(answer)
+
+
 @pytest.fixture(autouse=True)
-def not_held(server: "Studio") -> Iterator[None]:
-    """The queue goes on after each test, whatever became of it."""
+def empty(server: "Studio") -> Iterator[None]:
+    """Nothing of another test waits or runs, and the queue goes on after each, whatever became of it."""
+    call(server, "DELETE", "/api/v1/line")
+    end = time.monotonic() + PATIENCE
+    while any(job["state"] in ("queued", "running") for job in call(server, "GET", "/api/v1/jobs?limit=100")["jobs"]):
+        assert time.monotonic() < end
+        time.sleep(0.2)
     yield
-    body = json.dumps({"held": False}).encode()
-    request = urllib.request.Request(
-        f"{server.address}/api/v1/queue", body, {"Content-Type": "application/json"}, method="PUT"
-    )
-    urllib.request.urlopen(request, timeout=30).close()
+    call(server, "PUT", "/api/v1/queue", {"held": False})
 
 
 def ask(page, prompts: list[str], steps: int = 4) -> None:
@@ -63,21 +72,25 @@ def test_what_waits_is_moved_paused_and_goes_on(visit, language: str, names: tup
     hold, waiting, more, earlier, pause, paused, resume, go = names
     page = visit("queue", language=language)
     page.get_by_role("button", name=hold, exact=True).click()
+    page.locator(".held").wait_for()
     ask(page, [f"{language} one", f"{language} two", f"{language} three"])
     section(page, waiting).get_by_text(f"{language} three").wait_for()
     told(page, waiting, [f"{language} one", f"{language} two", f"{language} three"])
 
     row = section(page, waiting).locator("li", has_text=f"{language} three")
-    row.get_by_role("button", name=more).click()
-    page.get_by_role("menuitem", name=earlier).click()
+    row.get_by_role("button", name=more, exact=True).click()
+    page.get_by_role("menuitem", name=earlier, exact=True).click()
     section(page, waiting).locator("li").nth(1).get_by_text(f"{language} three").wait_for()
     told(page, waiting, [f"{language} one", f"{language} three", f"{language} two"])
 
-    section(page, waiting).locator("li", has_text=f"{language} one").get_by_role("button", name=more).click()
-    page.get_by_role("menuitem", name=pause).click()
+    section(page, waiting).locator("li", has_text=f"{language} one").get_by_role(
+        "button", name=more, exact=True
+    ).click()
+    page.get_by_role("menuitem", name=pause, exact=True).click()
     section(page, paused).get_by_text(f"{language} one").wait_for()
-    section(page, paused).get_by_role("button", name=resume).click()
-    page.locator(".held").get_by_role("button", name=go).click()
+    section(page, paused).get_by_role("button", name=resume, exact=True).click()
+    expect(section(page, paused)).to_have_count(0)
+    page.locator(".held").get_by_role("button", name=go, exact=True).click()
     for name in ("one", "two", "three"):
         job = page.locator("li", has_text=f"{language} {name}")
         job.locator("img").wait_for()
@@ -88,11 +101,13 @@ def test_what_waits_is_dragged_and_moved_by_the_keyboard(visit, language: str) -
     hold, waiting = {"en": ("Hold the queue", "Waiting"), "zh": ("暂停队列", "等待中")}[language]
     page = visit("queue", language=language)
     page.get_by_role("button", name=hold, exact=True).click()
+    page.locator(".held").wait_for()
     names = [f"{language} first", f"{language} second", f"{language} third"]
     ask(page, names)
     rows = section(page, waiting).locator("li")
     rows.filter(has_text=names[2]).wait_for()
     grip = rows.filter(has_text=names[2]).locator(".grip")
+    told(page, waiting, names)
     start, end = place(page, grip), place(page, rows.filter(has_text=names[0]))
     page.mouse.move(start["x"] + 5, start["y"] + 20)
     page.mouse.down()
@@ -106,17 +121,19 @@ def test_what_waits_is_dragged_and_moved_by_the_keyboard(visit, language: str) -
     told(page, waiting, [names[0], names[2], names[1]])
     expect(rows.nth(1).locator(".grip")).to_be_focused()
     page.get_by_role("button", name={"en": "Cancel all that waits", "zh": "取消所有等待的任务"}[language]).click()
+    expect(rows).to_have_count(0)
 
 
 def test_all_that_waits_is_cancelled_at_once(visit) -> None:
     page = visit("queue")
-    page.get_by_role("button", name="Hold the queue").click()
+    page.get_by_role("button", name="Hold the queue", exact=True).click()
+    page.locator(".held").wait_for()
     ask(page, ["late one", "late two"])
-    page.get_by_text("late two").wait_for()
-    page.get_by_role("button", name="Cancel all that waits").click()
-    page.get_by_text("2 jobs cancelled").wait_for()
-    page.get_by_role("button", name="Let it go on").click()
-    page.locator("li", has_text="late two").get_by_text("cancelled").wait_for()
+    told(page, "Waiting", ["late one", "late two"])
+    page.get_by_role("button", name="Cancel all that waits", exact=True).click()
+    page.get_by_text("2 jobs cancelled", exact=True).first.wait_for()
+    page.get_by_role("button", name="Let it go on", exact=True).click()
+    page.locator("li", has_text="late two").get_by_text("cancelled").first.wait_for()
 
 
 @pytest.fixture
@@ -130,7 +147,7 @@ def mortal(tmp_path: Path) -> "Iterator[Studio]":
 def test_a_server_that_is_killed_in_the_middle_of_a_job_loses_nothing(visit, mortal: "Studio") -> None:
     page = visit("create", at=mortal.address)
     page.get_by_label("Prompt", exact=True).fill("a tall tree")
-    page.get_by_role("spinbutton", name="Steps", exact=True).fill("60")
+    page.get_by_role("spinbutton", name="Steps", exact=True).fill("200")
     page.get_by_role("button", name="Generate", exact=True).click()
     page.locator(".stage img.early").wait_for()
     mortal.stop(kill=True)
@@ -138,7 +155,7 @@ def test_a_server_that_is_killed_in_the_middle_of_a_job_loses_nothing(visit, mor
     mortal.start()
     page.get_by_text("The server does not answer").wait_for(state="hidden")
     picture = page.locator(".stage img:not(.early)[alt*='a tall tree']")
-    picture.wait_for(timeout=90_000)
+    picture.wait_for()
     assert width(picture) == 128
 
 
@@ -149,6 +166,7 @@ def test_whose_it_is_is_told_and_what_was_cancelled_or_failed_is_tried_again(
     say = Words("queue", language)
     page = visit("queue", language=language)
     page.get_by_role("button", name=say("hold"), exact=True).click()
+    page.locator(".held").wait_for()
     ask(page, [f"{language} again"])
     row = page.locator("li", has_text=f"{language} again")
     expect(row).to_contain_text(say("of", who="local"))

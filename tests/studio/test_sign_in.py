@@ -25,6 +25,12 @@ def sign_in(page, words: dict[str, str], name: str, password: str) -> None:
     page.get_by_label(words["password"], exact=True).press("Enter")
 
 
+def signed_in(page, words: dict[str, str], name: str, password: str) -> None:
+    """Until then keys and what is typed go nowhere: the form is before all else."""
+    sign_in(page, words, name, password)
+    expect(page.locator(".sign-in")).to_have_count(0)
+
+
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_signing_in_and_out(visit, axe, guarded, language: str) -> None:
     words = WORDS[language]
@@ -38,11 +44,11 @@ def test_signing_in_and_out(visit, axe, guarded, language: str) -> None:
     page.get_by_label(words["prompt"], exact=True).wait_for()
     page.reload()
     page.get_by_label(words["prompt"], exact=True).wait_for()
-    expect(page.get_by_role("link", name=words["settings"])).to_have_count(1)
+    expect(page.get_by_role("link", name=words["settings"], exact=True)).to_have_count(1)
     page.locator("nav .appearance").click()
-    page.get_by_text(words["admin"], exact=True).wait_for()
+    page.get_by_role("dialog").get_by_text(words["admin"], exact=True).wait_for()
     assert axe(page) == []
-    page.get_by_role("button", name=words["out"]).click()
+    page.get_by_role("button", name=words["out"], exact=True).click()
     page.get_by_role("button", name=words["in"], exact=True).wait_for()
     page.reload()
     page.get_by_role("button", name=words["in"], exact=True).wait_for()
@@ -51,38 +57,38 @@ def test_signing_in_and_out(visit, axe, guarded, language: str) -> None:
 def test_a_user_is_not_offered_what_administrators_do(visit, guarded) -> None:
     words = WORDS["en"]
     page = visit("create", at=guarded.address)
-    sign_in(page, words, "bob", "battery staple")
+    signed_in(page, words, "bob", "battery staple")
     page.get_by_label("Prompt", exact=True).wait_for()
     for name in ("Settings", "Machine"):
-        expect(page.get_by_role("link", name=name)).to_have_count(0)
-    page.get_by_role("button", name="Styles").click()
+        expect(page.get_by_role("link", name=name, exact=True)).to_have_count(0)
+    page.get_by_role("button", name="Styles", exact=True).click()
     page.get_by_text("Named texts").wait_for()
     expect(page.get_by_label("Keep the prompts of now as a style")).to_have_count(0)
     page.keyboard.press("Escape")
     page.get_by_role("link", name="Queue").click()
-    page.get_by_role("heading", name="Queue").wait_for()
+    page.get_by_role("heading", name="Queue", exact=True).wait_for()
     expect(page.get_by_role("button", name="Hold")).to_have_count(0)
     page.locator("nav .appearance").click()
-    page.get_by_text("user", exact=True).wait_for()
+    page.get_by_role("dialog").get_by_text("user", exact=True).wait_for()
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_a_session_that_ends_loses_nothing_that_was_typed(visit, guarded, language: str) -> None:
     words = WORDS[language]
     page = visit("create", at=guarded.address, language=language)
-    sign_in(page, words, "bob", "battery staple")
-    page.get_by_label(words["prompt"], exact=True).fill("a quiet lake")
+    signed_in(page, words, "bob", "battery staple")
+    page.get_by_label(words["prompt"], exact=True).fill(f"a quiet lake {language}")
     page.get_by_role("spinbutton", name=words["steps"], exact=True).fill("1")
     database = next(Path(guarded.folder, "data").glob("*.db"), None) or next(Path(guarded.folder).rglob("*.sqlite*"))
     with sqlite3.connect(database, timeout=60) as connection:
         connection.execute("UPDATE tokens SET expires = 1 WHERE session")
-    page.wait_for_timeout(1500)  # who calls is looked up once a second
+    page.wait_for_timeout(1500)  # by the server's clock: who calls is looked up once a second
     page.get_by_label(words["prompt"], exact=True).press("Control+Enter")
     page.get_by_text(words["expired"]).wait_for()
     expect(page.get_by_label(words["name"], exact=True)).to_have_value("bob")
-    sign_in(page, words, "bob", "battery staple")
+    signed_in(page, words, "bob", "battery staple")
     page.get_by_label(words["prompt"], exact=True).press("Control+Enter")
-    page.locator(".stage img:not(.early)[alt*='a quiet lake']").wait_for()
+    page.locator(f".stage img:not(.early)[alt*='a quiet lake {language}']").wait_for()
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
@@ -103,16 +109,18 @@ def test_a_link_with_a_token_signs_in_and_is_not_kept(visit, guarded, language: 
 def test_a_password_is_changed(visit, guarded) -> None:
     guarded.add_user("cho", "first password")
     page = visit("create", at=guarded.address)
-    sign_in(page, WORDS["en"], "cho", "first password")
+    signed_in(page, WORDS["en"], "cho", "first password")
     page.get_by_label("Prompt", exact=True).wait_for()
     page.locator("nav .appearance").click()
-    page.get_by_role("button", name="Change the password").click()
-    page.get_by_label("Password of now").fill("first password")
-    page.get_by_label("New password").fill("short")
-    page.get_by_role("button", name="Change the password").last.click()
-    page.get_by_role("alert").get_by_text("at least 8").wait_for()
-    page.get_by_label("New password").fill("second password")
-    page.get_by_role("button", name="Change the password").last.click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Change the password", exact=True).click()
+    change = dialog.locator("form").get_by_role("button", name="Change the password", exact=True)
+    page.get_by_label("Password of now", exact=True).fill("first password")
+    page.get_by_label("New password, at least 8 characters", exact=True).fill("short")
+    change.click()
+    dialog.get_by_role("alert").get_by_text("at least 8").wait_for()
+    page.get_by_label("New password, at least 8 characters", exact=True).fill("second password")
+    change.click()
     page.get_by_text("other browsers are signed out").wait_for()
     page.keyboard.press("Escape")
     page.reload()

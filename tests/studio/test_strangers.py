@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from PIL import Image, PngImagePlugin
+from studio.test_gallery import nth
 from studio.waiting import PATIENCE, expect, settled
 
 if TYPE_CHECKING:
@@ -109,8 +110,8 @@ def test_in_the_gallery(visit, hostile: "Studio", language: str) -> None:
     expect(page.locator(".picture")).to_have_count(len(STRANGE) + 1)
     page.locator("header button", has_text="Filters").click()
     inert(page)
-    page.locator(".tick").first.click()
-    page.locator(".picture").nth(1).hover()
+    nth(page, 0, ".tick").click()
+    nth(page, 1).hover()
     inert(page)
     for card in call(hostile, "GET", "/api/v1/gallery")["pictures"]:
         page.goto(f"{hostile.address}/#/gallery/{card['id']}")
@@ -129,6 +130,7 @@ def test_in_models(visit, hostile: "Studio") -> None:
         expect(page.get_by_role("dialog").get_by_text("<img src=x").first).to_be_visible()
         inert(page)
         page.keyboard.press("Escape")
+        expect(page.get_by_role("dialog")).to_have_count(0)
 
 
 def test_in_create(visit, hostile: "Studio") -> None:
@@ -140,11 +142,13 @@ def test_in_create(visit, hostile: "Studio") -> None:
         boxes.nth(i).check()
     inert(page)
     page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
     page.locator("summary", has_text="LoRA, embeddings").first.click()
     page.get_by_role("button", name="Choose from cards").click()
     expect(page.get_by_role("dialog").get_by_role("button", name="<img src=x").first).to_be_visible()
     inert(page)
     page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
     prompt = page.get_by_label("Prompt", exact=True)
     prompt.fill("")
     for begun in ("<lora:", "__", "<img"):

@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from studio.waiting import expect
+from studio.waiting import PATIENCE, expect
 
 pytestmark = pytest.mark.studio
 
-PATIENCE = 180_000  # milliseconds
 INERT = "<img src=x onerror=\"document.title='broken'\">"
 SAY = {
     "en": {
@@ -44,7 +43,7 @@ def test_from_pictures_to_a_lora_in_the_prompt(visit, tmp_path: Path, language: 
     page.get_by_label(say["new"]).fill(name)
     page.get_by_role("button", name=say["make"]).click()
     page.locator("input[type=file]").set_input_files(sorted(tmp_path.iterdir()))
-    expect(page.locator(".pictures li")).to_have_count(3, timeout=PATIENCE)
+    expect(page.locator(".pictures li")).to_have_count(3)
     caption = page.get_by_label(say["caption"])
     expect(caption).to_have_value("dot, red")
     caption.fill(f"dot, red, {INERT}")
@@ -59,7 +58,7 @@ def test_from_pictures_to_a_lora_in_the_prompt(visit, tmp_path: Path, language: 
     expect(caption).to_have_value(f"dot, crimson, {INERT}")
     page.get_by_role("spinbutton", name=say["small"], exact=True).fill("32")  # what is small is not compared
     page.get_by_role("button", name=say["examine"], exact=True).click()
-    page.get_by_text(say["twice"]).wait_for(timeout=PATIENCE)
+    page.get_by_text(say["twice"]).wait_for()
     page.get_by_role("button", name=say["aside"], exact=True).last.click()
     expect(page.locator(".pictures li")).to_have_count(2)
 
@@ -69,7 +68,7 @@ def test_from_pictures_to_a_lora_in_the_prompt(visit, tmp_path: Path, language: 
         page.get_by_role("spinbutton", name=say[field], exact=True).fill(value)
         page.get_by_role("spinbutton", name=say[field], exact=True).press("Tab")
     page.get_by_role("button", name=say["start"]).click()
-    page.get_by_role("button", name=say["use"]).click(timeout=2 * PATIENCE)
+    page.get_by_role("button", name=say["use"]).click(timeout=4000 * PATIENCE)
     prompt = page.get_by_role("textbox", name=say["prompt"], exact=True)
     expect(prompt).to_have_value(f"<lora:{name}:1>")
     assert page.title() != "broken"

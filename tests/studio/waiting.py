@@ -3,16 +3,17 @@
 The page's own `wait_for_function` polls by means that the page's policy forbids; `until` asks from outside.
 """
 
+import os
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 if TYPE_CHECKING:
     from playwright.sync_api import FloatRect, Locator, Page
 
-PATIENCE = 180.0  # seconds; for a machine that is busy with other things
+PATIENCE = float(os.environ.get("FROMNOISE_TEST_PATIENCE", "180"))  # seconds; for a machine that is busy
 
 expect = pytest.importorskip("playwright.sync_api").expect
 expect.set_options(timeout=PATIENCE * 1000)
@@ -47,20 +48,23 @@ def settled(page: "Page") -> None:
     until(page, same)
 
 
-def place(page: "Page", of: "Locator") -> "FloatRect":
-    """Where it is, once it stays there: pictures that are loaded above move it."""
-    seen: list[FloatRect | None] = [None]
+def still(page: "Page", read: Callable[[], object]) -> object:
+    """What is read, once it stays what it is; never None."""
+    seen: list[object] = [None]
 
     def rests() -> bool:
         page.wait_for_timeout(50)
-        seen.append(of.bounding_box())
+        seen.append(read())
         return seen[-1] is not None and seen[-1] == seen[-2]
 
-    of.scroll_into_view_if_needed()
     until(page, rests)
-    box = seen[-1]
-    assert box is not None
-    return box
+    return seen[-1]
+
+
+def place(page: "Page", of: "Locator") -> "FloatRect":
+    """Where it is, once it stays there: pictures that are loaded above move it."""
+    of.scroll_into_view_if_needed()
+    return cast("FloatRect", still(page, of.bounding_box))
 
 
 def width(picture: "Locator") -> int:

@@ -4,7 +4,6 @@ import json
 import multiprocessing
 import os
 import signal
-import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -46,6 +45,7 @@ from fromnoise.train.objective import Objective
 from fromnoise.train.trainable import Trainable
 from tests import tiny
 from tests.train.test_lora import model
+from tools.ports import free_port
 
 RATES = {"finetune": 1e-3, "dreambooth": 1e-3, "embedding": 3e-1, "hypernetwork": 1e-2, "controlnet": 3e-3,
          "t2i-adapter": 3e-3, "custom": 1e-2, "lcm": 1e-2, "lora": 1e-2}  # fmt: skip
@@ -394,9 +394,7 @@ def test_two_processes_of_torchrun_lose_what_one_does_that_accumulates(folder: P
     with alone.applied():
         train(alone, replace(config, accumulate=2), tmp_path / "alone")
     context = multiprocessing.get_context("fork")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    port = str(free_port())
     ranks = [context.Process(target=ranked, args=(n, port, config, folder, tmp_path / "ranks")) for n in range(2)]
     for one in ranks:
         one.start()

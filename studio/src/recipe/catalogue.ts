@@ -3,6 +3,7 @@ import { defineStore } from 'pinia'
 import { computed, ref, shallowRef } from 'vue'
 
 import { api, call, type Schemas } from '@/api/client'
+import { newest } from '@/api/newest'
 import { either } from '@/text/words'
 
 import { part, type Schema } from './schema'
@@ -32,9 +33,10 @@ export const useCatalogue = defineStore('catalogue', () => {
     return loading.value
   }
 
-  async function loadModels(): Promise<void> {
-    models.value = (await call(api.GET('/api/v1/models'))).models
-  }
+  const loadModels = newest(
+    () => call(api.GET('/api/v1/models')),
+    (found) => (models.value = found.models),
+  )
 
   const ofKind = (kind: ModelCard['kind']) => models.value.filter((card) => card.kind === kind)
 

@@ -2,7 +2,7 @@
 import { defineStore } from 'pinia'
 import { computed, reactive, ref } from 'vue'
 
-import { api, call, type JobView, type ResultView } from '@/api/client'
+import { api, asProblem, call, type JobView, type ResultView } from '@/api/client'
 import { follow, type JobEvent } from '@/api/events'
 
 export type Action = 'cancel' | 'skip' | 'pause' | 'resume' | 'retry'
@@ -15,6 +15,8 @@ export const useJobs = defineStore('jobs', () => {
   const linked = ref(true) // whether the server is there
   const loaded = ref(false)
   let stop: (() => void) | undefined
+  let asked = 0 // calls and steps, in their order
+  const told = new Map<string, number>() // the newest of them that told of a job
 
   const newestFirst = computed(() => [...known.values()].sort((a, b) => (a.id < b.id ? 1 : -1)))
   const waiting = computed(() => newestFirst.value.filter((job) => !FINISHED.includes(job.state)).reverse())
@@ -32,9 +34,18 @@ export const useJobs = defineStore('jobs', () => {
     stop = undefined
   }
 
+  /** Take what a call told of a job, unless something newer has told of it: answers overtake each other. */
+  function take(job: JobView, own: number): void {
+    if (own < (told.get(job.id) ?? 0)) return
+    told.set(job.id, own)
+    known.set(job.id, job)
+    if (FINISHED.includes(job.state)) previews.delete(job.id)
+  }
+
   async function load(): Promise<void> {
+    const own = ++asked
     const page = await call(api.GET('/api/v1/jobs', { params: { query: { limit: 100 } } }))
-    for (const job of page.jobs) known.set(job.id, job)
+    for (const job of page.jobs) take(job, own)
     loaded.value = true
     const missing = page.jobs.filter((job) => job.state === 'done' && !results.has(job.id))
     await Promise.all(missing.slice(0, 40).map((job) => loadResults(job.id)))
@@ -45,18 +56,20 @@ export const useJobs = defineStore('jobs', () => {
   }
 
   async function refresh(id: string): Promise<void> {
+    const own = ++asked
     const job = await call(api.GET('/api/v1/jobs/{job}', { params: { path: { job: id } } }))
     if (job.state === 'done') await loadResults(id)
-    known.set(id, job)
-    if (FINISHED.includes(job.state)) previews.delete(id)
+    take(job, own)
   }
 
   function happened(event: JobEvent): void {
     const job = known.get(event.job)
     if (event.kind !== 'step' || !job) {
-      refresh(event.job).catch(() => known.delete(event.job)) // it was removed meanwhile
+      refresh(event.job).catch((error: unknown) => asProblem(error).status === 404 && known.delete(event.job)) // it was removed meanwhile
       return
     }
+    if (FINISHED.includes(job.state)) return // it is told of once more, after the link was lost
+    told.set(job.id, ++asked)
     const step = Number(event.step)
     const steps = Number(event.steps) || job.steps
     known.set(job.id, { ...job, state: 'running', step, steps, progress: steps ? Math.min(1, step / steps) : 0 })
@@ -64,17 +77,19 @@ export const useJobs = defineStore('jobs', () => {
   }
 
   function add(jobs: readonly JobView[]): void {
-    for (const job of jobs) if (!known.has(job.id)) known.set(job.id, job)
+    for (const job of jobs) if (!known.has(job.id)) take(job, 0)
   }
 
   /** Cancel, skip, pause, resume or retry. Throws a Problem. */
   async function act(id: string, action: Action): Promise<void> {
-    known.set(id, await call(api.POST('/api/v1/jobs/{job}/{action}', { params: { path: { job: id, action } } })))
+    const own = ++asked
+    take(await call(api.POST('/api/v1/jobs/{job}/{action}', { params: { path: { job: id, action } } })), own)
   }
 
   /** Forget a finished job; its pictures stay. Throws a Problem. */
   async function remove(id: string): Promise<void> {
     await call(api.DELETE('/api/v1/jobs/{job}', { params: { path: { job: id } } }))
+    told.set(id, Infinity)
     known.delete(id)
     results.delete(id)
   }

@@ -5,6 +5,7 @@ import { computed, reactive, ref, shallowRef, watch } from 'vue'
 import { api, call, type Schemas } from '@/api/client'
 import { keep, kept } from '@/stores/kept'
 import { useJobs } from '@/stores/jobs'
+import { complain } from '@/ui/notes'
 
 export type Card = Schemas['Card']
 export type Facets = Schemas['Facets']
@@ -50,6 +51,7 @@ export const useGallery = defineStore('gallery', () => {
   const selected = reactive(new Set<string>())
   const problem = ref<unknown>(null)
   const loading = ref(false)
+  const stale = ref(false) // whether what is shown is of an older search
   let before: number | null = null
   let more = true
   let asked = 0 // the newest search: answers to older ones are dropped
@@ -64,6 +66,7 @@ export const useGallery = defineStore('gallery', () => {
     before = null
     more = true
     loading.value = false
+    stale.value = true
     selected.clear()
     await Promise.all([loadMore(own, true), loadCounts(own)])
     if (missed && own === asked) await loadNew()
@@ -92,10 +95,12 @@ export const useGallery = defineStore('gallery', () => {
       before = page.before ?? null
       more = before !== null
       problem.value = null
+      stale.value = false
     } catch (error) {
       if (own !== asked) return
       problem.value = error
       more = false
+      stale.value = false
     } finally {
       if (own === asked) loading.value = false
     }
@@ -148,8 +153,9 @@ export const useGallery = defineStore('gallery', () => {
 
   watch(look, () => keep('gallery', look))
   watch(filters, () => {
+    stale.value = true
     clearTimeout(timer)
-    timer = setTimeout(() => void search(), PATIENCE)
+    timer = setTimeout(() => search().catch(complain), PATIENCE)
   })
 
   /** Pictures appear as their jobs end. */
@@ -162,7 +168,7 @@ export const useGallery = defineStore('gallery', () => {
   }
 
   return {
-    filters, look, pictures, count, facets, selected, problem, loading, filtered,
+    filters, look, pictures, count, facets, selected, problem, loading, stale, filtered,
     search, loadMore, change, bin, emptyBin, follow,
   }
 })

@@ -64,6 +64,11 @@ export class Pool<T extends { thumb: string }> {
     return this.cells.find((cell) => cell.index === index)
   }
 
+  /** The one that is this element. */
+  of(element: Element | null | undefined): Cell<T> | undefined {
+    return this.cells.find((cell) => cell.element === element)
+  }
+
   /** Elements in the order of their pictures, as Tab and screen readers go. Where one has the focus it would lose it. */
   sort(): void {
     if (this.list.contains(document.activeElement)) return

@@ -114,7 +114,7 @@ export const useGrids = defineStore('grids', () => {
     )
     const found = pages.flatMap((page) => page.jobs).filter((job) => job.kind === 'loopback' || Array.isArray(job.body.jobs))
     jobs.add(found)
-    runs.value = found.map((job) => job.id).sort().reverse()
+    runs.value = [...new Set([...runs.value, ...found.map((job) => job.id)])].sort().reverse() // one may have been asked for meanwhile
   }
 
   /** The pictures of a grid, with what they made. */

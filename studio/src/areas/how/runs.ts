@@ -30,7 +30,7 @@ export const useRuns = defineStore('how', () => {
   watch(wanted, () => keep('how', wanted))
   watch(
     () => runs.value.map((run) => [run.job, jobs.known.get(run.job)?.step, jobs.known.get(run.job)?.state].join()),
-    (now, before) => now.forEach((state, i) => state !== before[i] && runs.value[i] && void load(runs.value[i])),
+    (now, before) => now.forEach((state, i) => state !== before[i] && runs.value[i] && load(runs.value[i]).catch(() => undefined)), // it was removed meanwhile
   )
 
   async function load(run: Run): Promise<void> {
@@ -40,7 +40,9 @@ export const useRuns = defineStore('how', () => {
 
   /** Steps of the pictures that were watched before a reload; what the server has forgotten is let go. */
   async function reload(): Promise<void> {
-    const found = await Promise.allSettled(runs.value.map(load))
+    const before = runs.value
+    const found = await Promise.allSettled(before.map(load))
+    if (runs.value !== before) return // others were asked for meanwhile
     runs.value = runs.value.filter((run, i) => found[i]?.status === 'fulfilled' && (run.steps.length || jobs.known.has(run.job)))
   }
 

@@ -3,6 +3,7 @@ import { defineStore } from 'pinia'
 import { computed, ref, shallowRef } from 'vue'
 
 import { api, call, type JobView } from '@/api/client'
+import { newest } from '@/api/newest'
 import { FINISHED, useJobs } from '@/stores/jobs'
 
 export const useQueue = defineStore('queue', () => {
@@ -18,21 +19,28 @@ export const useQueue = defineStore('queue', () => {
   const ended = computed(() => jobs.newestFirst.filter((job) => FINISHED.includes(job.state)).slice(0, 40))
 
   /** Ask for the order again. Throws a Problem. */
-  async function load(): Promise<void> {
-    const [line, about] = await Promise.all([
-      call(api.GET('/api/v1/line', { params: { query: { limit: 200 } } })),
-      call(api.GET('/api/v1/about')),
-    ])
-    jobs.add(line)
-    order.value = line.map((job) => job.id)
-    held.value = about.held
-    isAdmin.value = about.role === 'admin'
-    const last = order.value.at(-1)
-    wait.value = last ? await call(api.GET('/api/v1/jobs/{job}/place', { params: { path: { job: last } } })).then(
-      (place) => place.wait,
-      () => null, // it has begun meanwhile
-    ) : null
-  }
+  const load = newest(
+    () => Promise.all([call(api.GET('/api/v1/line', { params: { query: { limit: 200 } } })), call(api.GET('/api/v1/about'))]),
+    ([line, about]) => {
+      jobs.add(line)
+      order.value = line.map((job) => job.id)
+      held.value = about.held
+      isAdmin.value = about.role === 'admin'
+      void loadWait(order.value.at(-1) ?? null)
+    },
+  )
+
+  /** How long it takes until the last of the line begins. */
+  const loadWait = newest(
+    async (last: string | null) =>
+      last === null
+        ? null
+        : call(api.GET('/api/v1/jobs/{job}/place', { params: { path: { job: last } } })).then(
+            (place) => place.wait,
+            () => null, // it has begun meanwhile
+          ),
+    (found) => (wait.value = found),
+  )
 
   /** Put a job before another of the line; at its end where there is none. Throws a Problem. */
   async function move(job: string, before: string | null): Promise<void> {
@@ -42,6 +50,7 @@ export const useQueue = defineStore('queue', () => {
 
   async function hold(wanted: boolean): Promise<void> {
     held.value = (await call(api.PUT('/api/v1/queue', { body: { held: wanted } }))).held
+    await load() // what was asked before it was so tells nothing any more
   }
 
   /** Cancel all that waits; how many that were. */

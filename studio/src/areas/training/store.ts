@@ -36,7 +36,7 @@ export const useTraining = defineStore('training', () => {
     schema.value = found
     sets.value = all
     jobs.add(page.jobs)
-    runs.value = page.jobs.map((job) => job.id)
+    runs.value = [...new Set([...runs.value, ...page.jobs.map((job) => job.id)])].sort().reverse() // one may have begun meanwhile
   }
 
   async function loadSets(): Promise<void> {
