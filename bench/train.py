@@ -6,7 +6,7 @@ learnt: of pictures of the new object, in all styles and on backgrounds that wer
 whose nearest neighbour among all pictures of the vocabulary and of the new object, by `bench.features`, shows it.
 kept: the share of the base vocabulary's pictures that come out right with what was learnt in place and the new word
 not said, in relation to the same share before; lost and won are the pictures that are right only before, or only
-afterwards. edges: of a ControlNet, how many edges of the hint are in the picture
+afterwards. edges: of a ControlNet or a T2I-Adapter, how many edges of the hint are in the picture
 (F1 within a pixel), with it and without.
 """
 
@@ -58,7 +58,9 @@ LESSONS = {
     "embedding": Lesson("train_embedding.sh", target="learnt above before"),
     "hypernetwork": Lesson("train_hypernetwork.sh", f"<hypernet:{WORD}:1> ", target="learnt above before"),
     "controlnet": Lesson("train_controlnet.sh", target="edges above without"),
+    "t2i-adapter": Lesson("train_t2i_adapter.sh", target="edges above without"),
 }
+CONTROLS = ("controlnet", "t2i-adapter")
 
 
 def drawn(model: Model, prompts: Sequence[str], seed: int, **more: object) -> list[Pixels]:
@@ -116,7 +118,7 @@ class Judge:
 
 
 def vocabulary(data: EmojiSet, folder: Path) -> Path:
-    """A picture of every object of the vocabulary, with what is said of it, for the ControlNet."""
+    """A picture of every object of the vocabulary, with what is said of it, for control networks."""
     folder.mkdir(parents=True, exist_ok=True)
     for number, picture in enumerate(one_each(data)):
         ground = COLOURS[number % len(COLOURS)]
@@ -131,7 +133,7 @@ def trained(lesson: Lesson, data: EmojiSet, out: Path) -> tuple[float, float]:
     """Run the example in the folder `out`; seconds by the clock, and of processors."""
     out.mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, "FROMNOISE": f"{sys.executable} -m fromnoise", "DATA": str(DATA)}
-    if lesson.script == "train_controlnet.sh":
+    if lesson in (LESSONS[name] for name in CONTROLS):
         environment["PICTURES"] = str(vocabulary(data, out / "pictures"))
     began, used = time.monotonic(), os.times()
     subprocess.run(["bash", str(ROOT / "examples" / lesson.script)], cwd=out, env=environment, check=True)
@@ -170,9 +172,9 @@ def agreement(hint: NDArray[np.bool_], found: NDArray[np.bool_]) -> float:
     return 2 * precision * recall / max(1e-9, precision + recall)
 
 
-def controlled(judge: Judge, out: Path, count: int) -> dict[str, float]:
-    """How well a ControlNet is followed: hints of pictures under prompts that do not name the object."""
-    model, data = placed(LESSONS["controlnet"], out), judge.data
+def controlled(name: str, judge: Judge, out: Path, count: int) -> dict[str, float]:
+    """How well a control network is followed: hints of pictures under prompts that do not name the object."""
+    model, data = placed(LESSONS[name], out), judge.data
     chosen = data.select(chosen=True, held_out=True)[:count]
     hints = [edges(data.draw(Scene((p,), "white")).transpose(1, 2, 0)) for p in chosen]
     prompts = [f"{COLOURS[i % len(COLOURS)]} background" for i in range(len(chosen))]
@@ -185,9 +187,7 @@ def controlled(judge: Judge, out: Path, count: int) -> dict[str, float]:
         steered = {"model": "canny", "image": ImageRef.of(path).model_dump(), "preprocessor": "none"}
         followed += drawn(model, [prompt], 7000 + number, controls=[steered])
     free = [picture for n, prompt in enumerate(prompts) for picture in drawn(model, [prompt], 7000 + n)]
-    sheet(
-        [np.repeat(h[..., None], 3, 2).astype(np.uint8) * 255 for h in hints] + followed + free, out / "controlnet.png"
-    )
+    sheet([np.repeat(h[..., None], 3, 2).astype(np.uint8) * 255 for h in hints] + followed + free, out / f"{name}.png")
     return {
         "edges_with": float(np.mean([agreement(h, edges(p)) for h, p in zip(hints, followed, strict=True)])),
         "edges_without": float(np.mean([agreement(h, edges(p)) for h, p in zip(hints, free, strict=True)])),
@@ -199,8 +199,8 @@ def measure(name: str, judge: Judge, out: Path, count: int, *, train: bool) -> d
     lesson, figures = LESSONS[name], dict[str, float]()
     if train:
         figures["seconds"], figures["processor_seconds"] = trained(lesson, judge.data, out)
-    if name == "controlnet":
-        return figures | controlled(judge, out, count)
+    if name in CONTROLS:
+        return figures | controlled(name, judge, out, count)
     model = placed(lesson, out)
     figures["learnt_before"], was = judge.base(count)
     figures["learnt"], new = judge.learnt(model, lesson.before, count)

@@ -21,6 +21,8 @@ ACCEPTED = {"en": "Accepted from kohya's scripts, and so in any case", "zh": "ä¸
 SCHEMA = Path("src/fromnoise/assets/training.json")
 NOT_OFFERED = {  # to clients of a server: what names places of its machine, and what an order says elsewhere
     "data", "dataset_config", "out", "output_dir", "folder", "config", "sample_prompts", "name", "model", "loop.board",
+    "rules.metadata_file", "output_config", "log_config", "log_with", "run.only_look", "run.resume", "run.vae",
+    "run.base_weights", "run.base_weights_multiplier", "compile", "run.backend", "loop.scheduler", "scheduler_args",
 }  # fmt: skip
 KINDS = {"int": "whole", "float": "number", "bool": "switch", "str": "text", "list": "list"}
 CHOICES = {

@@ -1,6 +1,64 @@
 """The Chinese of `fromnoise train METHOD`."""
 
 OURS = {
+    "files are not sent anywhere; give the finished file to huggingface-cli upload": (
+        "不会把文件上传到任何地方；完成后可自己用 huggingface-cli upload 上传"
+    ),
+    "several devices train through accelerate launch or torchrun, without DeepSpeed": (
+        "多设备训练用 accelerate launch 或 torchrun，不用 DeepSpeed"
+    ),
+    "gradients in fp16 vanish; --base bfloat16 or fp8 keeps frozen weights small": (
+        "fp16 的梯度会消失；--base bfloat16 或 fp8 可减小冻结权重"
+    ),
+    "data sets are read by fromnoise alone; a data-set file describes them (docs/datasets.md)": (
+        "数据集只由 fromnoise 自己读取；请用数据集文件描述（docs/datasets.md）"
+    ),
+    "losses are told in files and to TensorBoard (--tensorboard), not to Weights & Biases": (
+        "损失写入文件和 TensorBoard（--tensorboard），不发给 Weights & Biases"
+    ),
+    "A JSON file of the captions and tags of all pictures in DATA, as kohya's fine_tune.py has it.": (
+        "记录 DATA 中所有图片描述和标签的 JSON 文件（kohya 的 fine_tune.py 格式）。"
+    ),
+    "(word:1.2) in captions weighs it.": ("描述里的 (词:1.2) 按权重处理。"),
+    "States of captions end where the longest of a batch ends.": ("文本状态只到一批中最长描述的结尾，不补齐。"),
+    "Steps between measures on them, besides those with samples.": ("每隔多少步在它们上测一次损失（出样图时也会测）。"),
+    "Batches of them that are measured; all.": ("最多测多少批；默认全部。"),
+    "Take layers and inner sizes from the LoRA that is gone on from.": ("层和维度取自接着训练的 LoRA。"),
+    "The greatest norm of what a layer changes; 1 is usual, 0: any.": ("每层改动的最大范数，常用 1；0 为不限。"),
+    "A LoRA that is made part of the model before it learns; can be repeated.": ("训练前先合并进模型的 LoRA，可重复。"),
+    "Its strength, 1; can be repeated.": ("它的强度，默认 1，可重复。"),
+    "Steps after which inverse_sqrt begins to fall; those of the rise.": (
+        "inverse_sqrt 从多少步后开始下降；默认等于预热步数。"
+    ),
+    "A scheduler in place of --schedule: a class of PyTorch's, or module.Class.": (
+        "代替 --schedule 的调度器：PyTorch 的类名，或 模块.类。"
+    ),
+    "Its name=value, such as T_max=1000; can be repeated.": ("它的参数 名=值，如 T_max=1000，可重复。"),
+    "The step from which on text encoders stay as they are; -1: from the first.": (
+        "从这一步起文本编码器不再训练；-1 为从头就不训练。"
+    ),
+    "The step to begin with, with --skip_until_initial_step.": ("从哪一步开始（配合 --skip_until_initial_step）。"),
+    "The same as an epoch, from 1.": ("同上，以轮（epoch）计，从 1 起。"),
+    "Leave out the steps before it and their pictures.": ("跳过它之前的步和图片。"),
+    "A VAE in place of the model's own, by name or path.": ("代替模型自带 VAE 的 VAE，名称或路径。"),
+    "Write what is asked for into the file of --config, and end.": ("把这些选项写进 --config 指定的文件，然后结束。"),
+    "Write what is asked for into the folder of the run.": ("把这些选项写进运行文件夹。"),
+    "Write what each step would be given into the folder of the run, and end.": (
+        "把每一步会用到的图片和描述写进运行文件夹，然后结束。"
+    ),
+    "The folder of another run to go on from; a run goes on from its own by itself.": (
+        "从另一次训练的文件夹继续；自己的会自动继续。"
+    ),
+    "Compile the U-Net by torch.compile.": ("用 torch.compile 编译 U-Net。"),
+    "What compiles it: inductor, eager, ...": ("编译后端：inductor、eager 等。"),
+    "The file does not tell how it was trained.": ("文件里不写训练信息。"),
+    "Samples before the first step, too.": ("第一步之前也出样图。"),
+    "kohya's: tensorboard or all is the same as --tensorboard.": (
+        "kohya 的写法：tensorboard 或 all 等同 --tensorboard。"
+    ),
+    "without skip_until_initial_step all steps are done: initial_step and initial_epoch change nothing": (
+        "没有 skip_until_initial_step 时仍会做完所有步，initial_step 和 initial_epoch 不起作用"
+    ),
     # methods
     "Teach a model something from a folder of pictures; a LoRA of any kind comes out.": (
         "用一个图片文件夹教会模型新东西，得到任意一种 LoRA。"

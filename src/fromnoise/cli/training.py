@@ -9,7 +9,7 @@ import typer
 
 from fromnoise.cli.messages import say
 from fromnoise.cli.through import through
-from fromnoise.cli.training_table import ALWAYS, VALUED, Flag, flags
+from fromnoise.cli.training_table import ALWAYS, REFUSED, VALUED, Flag, flags
 
 HELP = {
     "lora": say("Teach a model something from a folder of pictures; a LoRA of any kind comes out."),
@@ -57,6 +57,15 @@ def command(method: str) -> Callable[..., None]:
         parameters.append(
             inspect.Parameter(
                 name, inspect.Parameter.KEYWORD_ONLY, default=default_value, annotation=Annotated[kind, hidden]
+            )
+        )
+    for name in REFUSED:
+        hidden = typer.Option(f"--{name}", hidden=True, help=REFUSED[name])
+        switch = name in ("deepspeed", "full_fp16")
+        annotated = Annotated[bool, hidden] if switch else Annotated[str | None, hidden]
+        parameters.append(
+            inspect.Parameter(
+                name, inspect.Parameter.KEYWORD_ONLY, default=False if switch else None, annotation=annotated
             )
         )
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

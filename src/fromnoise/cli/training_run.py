@@ -13,11 +13,13 @@ from fromnoise.cli.leash import held
 from fromnoise.cli.messages import say
 from fromnoise.cli.progress import note
 from fromnoise.cli.training import parameter_name, was_said
-from fromnoise.cli.training_table import ALWAYS, TOLD, UNDONE, by_name, flags
+from fromnoise.cli.training_table import ALWAYS, REFUSED, TOLD, by_name, flags
 from fromnoise.engine import shelves
+from fromnoise.engine.images import write_whole
 from fromnoise.engine.memory import best_device
 from fromnoise.engine.recipe import checked
 from fromnoise.errors import FileError, UserError
+from fromnoise.train.base import BASES
 from fromnoise.train.data.source import Dataset, Subset
 from fromnoise.train.full import DTYPES
 from fromnoise.train.loop import LoopConfig
@@ -25,7 +27,9 @@ from fromnoise.train.methods import METHODS, Method
 from fromnoise.train.noising import Noising
 from fromnoise.train.objective import Objective
 from fromnoise.train.optimizers import OPTIMIZERS, RATE_SCHEDULES, read_arguments
-from fromnoise.train.run import BASES, Run, epoch_length, teach
+from fromnoise.train.rates import rates_of
+from fromnoise.train.run import Run, epoch_length, teach
+from fromnoise.train.schema import as_toml
 
 Given = dict[str, Any]
 NETWORK_ARGS = {  # kohya's and LyCORIS's, to our options
@@ -36,7 +40,8 @@ SHORT: dict[str, tuple[str, Any]] = {  # words that set an option
     "no_text": ("text", False), "no_unet": ("unet", False), "object_template": ("template", "object"),
     "style_template": ("template", "style"),
 }  # fmt: skip
-EPOCHS = {"epochs": "steps", "sample_epochs": "report_every", "save_epochs": "save_every"}
+EPOCHS = {"epochs": "steps", "sample_epochs": "report_every", "save_epochs": "save_every",
+          "validate_epochs": "measure_every"}  # fmt: skip
 OPTIMIZER_WORDS = {"eight_bits": "AdamW8bit", "lion": "Lion"}
 ALGOS = {"locon": "lora", "diag-oft": "oft", "lora": "lora"}
 MODULES = {"networks.lora": "lora", "networks.oft": "oft", "lycoris.kohya": None, "lycoris.locon_kohya": None}
@@ -45,21 +50,24 @@ MODULES = {"networks.lora": "lora", "networks.oft": "oft", "lycoris.kohya": None
 def start(method: str, data: Path | None, given: Given) -> None:
     """Train, and print the path of the file."""
     followed = held()
+    if given.get("output_config"):
+        print(written_config(method, given))
+        return
     run = ordered(method, data, given)
     if followed:
         print(json.dumps({"steps": run.loop.steps}), flush=True)
     run.output.parent.mkdir(parents=True, exist_ok=True)
+    asked = typed_by_place(method, given)
+    if asked.get("log_config"):
+        run.folder.mkdir(parents=True, exist_ok=True)
+        write_whole(run.folder / "options.toml", config_of(method, asked).encode())
     print(teach(run, best_device(), settings.read(), note))
 
 
 def ordered(method_name: str, data: Path | None, given: Given) -> Run:
     """The training that was asked for. UserError names what is wrong."""
     method = METHODS[method_name]
-    named = {parameter_name(flag): flag for flag in flags(method_name)}
-    typed = {named[name].place: value for name, value in given.items() if name in named}
-    refuse_formats(given)
-    if "config" in typed:
-        typed = {**from_file(method_name, typed["config"]), **typed}
+    typed = typed_by_place(method_name, given)
     parts: dict[str, Given] = {
         part: {} for part in ("options", "objective", "noising", "rules", "sizes", "loop", "run")
     }
@@ -90,9 +98,46 @@ def ordered(method_name: str, data: Path | None, given: Given) -> Run:
     return with_loop(run, method, parts["loop"], words)
 
 
+def typed_by_place(method: str, given: Given) -> Given:
+    """What was typed and what its configuration file says, by what it sets. UserError."""
+    named = {parameter_name(flag): flag for flag in flags(method)}
+    typed = {named[name].place: value for name, value in given.items() if name in named}
+    refuse_formats(given)
+    for name, reason in REFUSED.items():
+        if given.get(name):
+            raise UserError(f"--{name}: {reason}")
+    if "config" in typed and not given.get("output_config"):
+        typed = {**from_file(method, typed["config"]), **typed}
+    return typed
+
+
+def config_of(method: str, typed: Given) -> str:
+    """A configuration file that asks for the same."""
+    names = {flag.place: flag.names[0] for flag in flags(method)}
+    left = ("config", "output_config", "log_config")
+    return as_toml({names[p]: str(v) if isinstance(v, Path) else v for p, v in typed.items() if p not in left})
+
+
+def written_config(method: str, given: Given) -> Path:
+    """The file of --config with what was typed besides. UserError where there is none to write."""
+    path = given.get("config")
+    if path is None:
+        raise UserError("output_config: name the file to write with --config")
+    if Path(path).exists():
+        raise UserError(f"{path} is there already; --output_config writes a new file: name another with --config")
+    write_whole(Path(path), config_of(method, typed_by_place(method, given)).encode())
+    return Path(path)
+
+
 def with_loop(run: Run, method: Method, loop: Given, words: Given) -> Run:
     """The run with its loop: what was not said follows from the number of steps."""
     steps = loop.get("steps", method.steps)
+    if words.get("initial_epoch") and words.get("skip"):
+        length = epoch_length(run, settings.read())
+        words["initial_step"] = (words["initial_epoch"] - 1) * -(-length // loop.get("accumulate", 1))
+    first = words.get("initial_step", 0) if words.get("skip") else 0
+    if not first and (words.get("initial_step") or words.get("initial_epoch", 1) > 1):
+        note(say("without skip_until_initial_step all steps are done: initial_step and initial_epoch change nothing"))
     counted = {word: field for word, field in EPOCHS.items() if word in words}
     length = epoch_length(run, settings.read()) if counted else 0
     in_steps = {field: -(-length * words[word] // loop.get("accumulate", 1)) for word, field in counted.items()}
@@ -106,13 +151,19 @@ def with_loop(run: Run, method: Method, loop: Given, words: Given) -> Run:
     free = bool(kind and kind.schedule_free)
     schedule = loop.get("schedule") or ("constant" if free else "warmup_stable_decay")
     RATE_SCHEDULES.canonical(schedule)
-    arguments = read_arguments([w for text in words.get("optimizer_args", []) for w in text.split()])
+    arguments, more = (
+        read_arguments([w for text in words.get(key, []) for w in text.split()])
+        for key in ("optimizer_args", "scheduler_args")
+    )
+    if loop.get("scheduler"):
+        rates_of(loop["scheduler"], more, rate, steps - first)
     plain: Given = {
         "steps": steps, "learning_rate": rate, "schedule": schedule, "arguments": arguments, "betas": (0.9, 0.999),
         "warmup": share(words.get("warmup", 0 if free else min(50, steps // 10)), steps),
         "decay": share(words.get("decay", steps // 4), steps), "average": 0.0, "floor": 0.0,
         "log_every": max(1, min(20, steps // 10)), "save_every": max(1, steps // 10),
         "report_every": max(1, steps // 5), "slower": factors(words, rate), "bfloat16": precision(words),
+        "first": first, "scheduler_arguments": more,
     }  # fmt: skip
     return replace(run, loop=LoopConfig(**{**plain, **in_steps, **loop, "steps": steps}))
 
@@ -146,6 +197,15 @@ def shorthands(words: Given, parts: dict[str, Given], method: Method) -> None:
     for word, optimizer in OPTIMIZER_WORDS.items():
         if words.get(word):
             parts["loop"].setdefault("optimizer", optimizer)
+    if words.get("untold"):
+        parts["run"]["told"] = False
+    if words.get("no_padding"):
+        parts["run"]["token_padding"] = False
+    if words.get("compile"):
+        parts["run"].setdefault("backend", "inductor")
+    elif "backend" in parts["run"]:
+        del parts["run"]["backend"]  # as kohya, it only counts with torch_compile
+    stopping(words, parts)
     if words.get("no_bucket"):
         parts["sizes"]["enable_bucket"] = False
     if "network_module" in words:
@@ -168,6 +228,32 @@ def shorthands(words: Given, parts: dict[str, Given], method: Method) -> None:
     for field in ("structure", "widths"):
         if isinstance(options.get(field), str):
             options[field] = tuple(number.strip() for number in options[field].split(","))
+
+
+def stopping(words: Given, parts: dict[str, Given]) -> None:
+    """What learns no longer than to some step; LoRAs that are merged before; who is told."""
+    run, loop, options = parts["run"], parts["loop"], parts["options"]
+    if "base_weights" in run:
+        run["base_weights"] = tuple(Path(path) for path in run["base_weights"])
+    if "base_weights_multiplier" in run:
+        run["base_weights_multiplier"] = tuple(number(one) for one in run["base_weights_multiplier"])
+    if loop.get("stop_text") is not None and loop["stop_text"] <= 0:
+        del loop["stop_text"]
+        options["text"] = False
+    if loop.get("stop_text") and options.get("unet") is False:
+        raise UserError("stop_text_encoder_training: the text encoders alone learn; leave it or --no-unet out")
+    teller = words.get("log_with")
+    if teller not in (None, "", "tensorboard", "all"):
+        raise UserError(f"log_with {teller!r}: {REFUSED['wandb_run_name']}")
+    if teller:
+        loop["board"] = True
+
+
+def number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise UserError(f"base_weights_multiplier: {text!r} is not a number") from None
 
 
 def share(value: float, steps: int) -> int:
@@ -225,10 +311,10 @@ def from_file(method: str, path: Path) -> Given:
         if key.replace("-", "_") in ALWAYS:
             continue
         flag = known.get(key.replace("-", "_"))
-        if flag is None and key.replace("-", "_") in UNDONE:
+        if flag is None and (reason := REFUSED.get(key.replace("-", "_"))):
             if not value:
                 continue
-            raise UserError(f"{path}: {key} is an option of kohya's scripts that is not done here; leave it out")
+            raise UserError(f"{path}: {key}: {reason}")
         if flag is None or flag.place == "config":
             near = get_close_matches(key, known, n=1, cutoff=0.5)
             hint = f"; did you mean {near[0]!r}?" if near else ""

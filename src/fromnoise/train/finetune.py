@@ -23,7 +23,7 @@ from fromnoise.engine.recipe import Recipe
 from fromnoise.engine.recipe_parts import Sizes
 from fromnoise.engine.sheets.drawing import draw_sheet
 from fromnoise.text.encode import Encoded, match_chunks
-from fromnoise.text.prompt_weights import Piece
+from fromnoise.text.prompt_weights import Piece, parse_weights
 from fromnoise.text.tokenizer import Tokenizer
 from fromnoise.train.data.batches import Item, Schedule
 from fromnoise.train.data.captions import Moment, dropped, spoken
@@ -37,7 +37,7 @@ from fromnoise.train.noising import Noising, normal
 from fromnoise.train.objective import Objective, noised, target_of
 from fromnoise.train.sampling import with_words
 from fromnoise.train.tightness import Tightness
-from fromnoise.train.trainable import Trainable
+from fromnoise.train.trainable import Trainable, text_parameters
 
 AESTHETIC = 6.0  # what SDXL's refiner is told of pictures
 REMEMBERED = 4096  # captions whose states are kept
@@ -60,6 +60,10 @@ class Lesson:
     workers: int = 0  # processes that open pictures
     keep: float = 0.0  # how much it counts to answer as before where the trigger is not said
     side: int = 512  # pixels of what is drawn to keep
+    weighted: bool = False  # whether (word:1.2) in captions weighs it
+    padding: bool = True  # whether states are filled up to a whole window
+    most_held_out: int | None = None  # batches that are measured; None: all
+    merged: tuple[str, ...] = ()  # what is part of the model besides its file
 
 
 @dataclass(frozen=True)
@@ -155,13 +159,17 @@ class FineTuneTask:
                 some = kept.some(slice(start, start + together))
                 strayed = self.strayed(some, step) * (len(some.captions) / len(kept.captions))
                 yield lesson.keep * strayed, {"strayed": float(strayed.detach())}
-        if self.kept_states:
+        if self.kept_states and any(p.requires_grad for p in text_parameters(self.trainable.module)):
             strayed = self.strayed_states(*self.kept_states.at(lesson.seed, step, len(whole.items)), step)
             yield lesson.keep * strayed, {"strayed_text": float(strayed.detach())}
 
     def tighten(self) -> str | None:
         """Take less memory from now on: what is done about it, or None where nothing is left to do."""
         return self.tightness.tighten(self.model, max(pool.batch_size for pool in self.lesson.schedule.pools))
+
+    def bound(self) -> Mapping[str, float]:
+        """Bring back what a step has led beyond its bounds; figures for the log."""
+        return self.trainable.bound()
 
     def keep(self, called: str, folder: Path, half: bool) -> None:
         """Note what the model answers, before it learns, where `called` is not said."""
@@ -175,7 +183,7 @@ class FineTuneTask:
             with torch.autocast(model.placement.device.type, torch.bfloat16, enabled=half):
                 return self.answer(noisy, timesteps, self.imagined(noisy, said))
 
-        key = json.dumps([model.sha256, lesson.seed, lesson.side, half, captions])
+        key = json.dumps([model.sha256, *lesson.merged, lesson.seed, lesson.side, half, captions])
         self.kept = stored(
             folder / "kept.safetensors", lambda: drawn(model, answer, captions, lesson.side, lesson.seed), key
         )
@@ -269,19 +277,29 @@ class FineTuneTask:
     def states(self, captions: Sequence[str]) -> list[Encoded]:
         """The states of captions; once for all where nothing that trains changes them."""
         if self.trainable.trains_text:
-            return self._limited(self._encoder().encode(*((Piece(caption),) for caption in captions)))
+            encoder, said = self._encoder(), [self.pieces(caption) for caption in captions]
+            if not self.lesson.weighted:
+                return self._limited(encoder.encode(*said), captions)
+            return self._limited([encoder.encode(one)[0] for one in said], captions)  # each keeps a mean of its own
         with torch.no_grad():
             if len(self.encoder.known) > REMEMBERED:
                 self.encoder.known.clear()
-            states = [self.encoder.encode((Piece(caption),))[0] for caption in captions]
+            states = [self.encoder.encode(self.pieces(caption))[0] for caption in captions]
             if len({state.context.shape[1] for state in states}) > 1:
                 states = match_chunks(states, self.encoder.encode((Piece(""),))[0])
-        return self._limited(states)
+        return self._limited(states, captions)
 
-    def _limited(self, states: list[Encoded]) -> list[Encoded]:
-        if self.lesson.max_tokens is None:
-            return states
-        most = Tokenizer.window * -(-self.lesson.max_tokens // (Tokenizer.window - 2))
+    def pieces(self, caption: str) -> tuple[Piece, ...]:
+        """A caption as it is encoded: with weights, where they are wanted."""
+        return tuple(parse_weights(caption, "a1111")) if self.lesson.weighted else (Piece(caption),)
+
+    def _limited(self, states: list[Encoded], captions: Sequence[str]) -> list[Encoded]:
+        most = states[0].context.shape[1]
+        if self.lesson.max_tokens is not None:
+            most = Tokenizer.window * -(-self.lesson.max_tokens // (Tokenizer.window - 2))
+        if not self.lesson.padding and most == Tokenizer.window:  # up to the end of the longest
+            said = ("".join(piece.text for piece in self.pieces(caption)) for caption in captions)
+            most = min(most, 2 + max(len(Tokenizer().encode(text)) for text in said))
         return [state._replace(context=state.context[:, :most]) for state in states]
 
     def vector(self, state: Encoded, picture: EncodedPicture) -> Tensor | None:
@@ -294,7 +312,8 @@ class FineTuneTask:
         )
 
     def _encoder(self) -> Encoder:
-        recipe = Recipe.make(emphasis="ignore", clip_skip=self.lesson.clip_skip)
+        emphasis = "native" if self.lesson.weighted else "ignore"
+        recipe = Recipe.make(emphasis=emphasis, clip_skip=self.lesson.clip_skip)
         return Encoder(self.model, recipe, PROFILES["native"], self.trainable.embeddings())
 
     @torch.no_grad()
@@ -320,8 +339,12 @@ class FineTuneTask:
 
     def held_out(self) -> Mapping[str, float]:
         """The loss on the pictures held out, at the same noise every time; nothing where there are none."""
-        items = [item for pool in self.lesson.schedule.pools for item in pool.held_out]
-        losses = []
+        most, losses = self.lesson.most_held_out, list[float]()
+        items = [
+            item
+            for pool in self.lesson.schedule.pools
+            for item in pool.held_out[: None if most is None else most * pool.batch_size]
+        ]
         for number, item in enumerate(items):
             picture = self.latents.take([item], [Random(0)])[0]
             clean = picture.mean[None].to(self.model.placement.device) * self.model.vae.config.scale_factor

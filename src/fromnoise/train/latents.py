@@ -98,7 +98,17 @@ class LatentCache:
         ]
         rules = item.example.subset.alpha_mask, item.example.subset.resize_interpolation
         place = str(item.example.path.resolve())
-        told = (place, stat.st_size, stat.st_mtime_ns, item.fit, mirrored, masks, rules, self.model.sha256)
+        told = (
+            place,
+            stat.st_size,
+            stat.st_mtime_ns,
+            item.fit,
+            mirrored,
+            masks,
+            rules,
+            self.model.sha256,
+            self.model.hashes,
+        )
         return hashlib.sha256(repr(told).encode()).hexdigest()[:32]
 
     def _path(self, key: str) -> Path:

@@ -8,7 +8,7 @@ import logging
 import math
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -25,11 +25,14 @@ from fromnoise.train.curve import draw_curve
 from fromnoise.train.log import Log, Silent
 from fromnoise.train.optimizers import Span, rate
 from fromnoise.train.ranks import Ranks, ranks
+from fromnoise.train.rates import rates_of
 from fromnoise.train.state import State
 from fromnoise.train.steppers import FusedBackward, looked_at, steppers_of, training
+from fromnoise.train.trainable import text_parameters
 from fromnoise.train.watch import Diverged, Watch
 from fromnoise.train.workers import Alone, spread
 
+STATE = "state.safetensors"
 SMALLER = "train at a smaller --resolution, or another method, such as a LoRA of a lower --rank with --no-text"
 
 
@@ -60,6 +63,24 @@ class Thrifty(Protocol):
         ...
 
 
+@runtime_checkable
+class Measured(Protocol):
+    """A task that has something to measure on."""
+
+    def held_out(self) -> Mapping[str, float]:
+        """The loss on what is held out."""
+        ...
+
+
+@runtime_checkable
+class Bounded(Protocol):
+    """A task whose weights are kept within bounds."""
+
+    def bound(self) -> Mapping[str, float]:
+        """Bring weights that a step has led too far back; figures for the log."""
+        ...
+
+
 @dataclass(frozen=True)
 class LoopConfig:
     """How long and how fast to train."""
@@ -73,6 +94,9 @@ class LoopConfig:
     decay: int = 0  # steps of cosine fall at the end, where the schedule holds the rate before
     cycles: int = 1  # of a schedule with restarts
     power: float = 1.0  # of a polynomial schedule
+    timescale: int = 0  # of inverse_sqrt, in steps
+    scheduler: str = ""  # a class of PyTorch's kind in place of the schedule: see `rates.rates_of`
+    scheduler_arguments: dict[str, Any] = field(default_factory=dict)
     floor: float = 0.01  # share of the rate that is left at the end
     weight_decay: float = 0.01
     betas: tuple[float, float] = (0.9, 0.99)
@@ -84,15 +108,22 @@ class LoopConfig:
     bfloat16: bool | None = None  # compute in it; None: where the hardware is fast at it
     processes: int = 1  # that share the work of a step, a batch each
     diverged: float = 10.0  # stop where the running loss is so many times its lowest; 0: never
+    first: int = 0  # the step to begin with, as if those before were done
+    stop_text: int | None = None  # the step from which on text encoders stay as they are
     log_every: int = 20
     save_every: int = 500
     report_every: int = 1000
+    report_first: bool = False  # before the first step, too
+    measure_every: int = 0  # steps between measures on what is held out, besides those of reports; 0: none
     board: bool = False  # write TensorBoard's events, too, where it is installed
 
     def rate(self, step: int) -> float:
         """Learning rate at `step`."""
-        span = Span(self.steps, self.warmup, self.cycles, self.power, self.floor, self.decay)
-        return self.learning_rate * rate(self.schedule, span)(step)
+        steps, now = self.steps - self.first, step - self.first
+        if self.scheduler:
+            return rates_of(self.scheduler, self.scheduler_arguments, self.learning_rate, steps)[now]
+        span = Span(steps, self.warmup, self.cycles, self.power, self.floor, self.decay, self.timescale)
+        return self.learning_rate * rate(self.schedule, span)(now)
 
 
 def train(task: Task, config: LoopConfig, folder: Path) -> nn.Module:
@@ -110,7 +141,7 @@ class Loop:
     def __init__(self, task: Task, config: LoopConfig, folder: Path) -> None:
         self.task, self.config, self.folder = task, config, folder
         folder.mkdir(parents=True, exist_ok=True)
-        self.path = folder / "state.safetensors"
+        self.path = folder / STATE
         self.fused = FusedBackward(task.module, config) if self._may_fuse() else None
         self.steppers: Sequence[torch.optim.Optimizer] = (
             self.fused.steppers if self.fused else steppers_of(task.module, config)
@@ -134,7 +165,9 @@ class Loop:
     def run(self) -> nn.Module:
         config, module = self.config, self.task.module
         training(self.steppers)
-        step = 0
+        step = config.first
+        if step >= config.steps:
+            raise UserError(f"initial_step {step} is not below the number of steps, {config.steps}")
         if self.path.exists():
             step = self.saved = self.state.load(self.path)
         group = ranks(module, self.gradient, self.steppers)
@@ -142,6 +175,8 @@ class Loop:
         board = self.folder / "tensorboard" if config.board else None
         self.log = Log(self.folder / "log.jsonl", step, board=board) if first else Silent()
         with stop_requested() as stopping, working(self, group) as work:
+            if first and config.report_first and step == config.first:
+                self.report(step)
             while step < config.steps:
                 self.advance(step, work)
                 step += 1
@@ -155,6 +190,8 @@ class Loop:
                     raise KeyboardInterrupt
                 if first and (step % config.report_every == 0 or step == config.steps):
                     self.report(step)
+                elif first and config.measure_every and step % config.measure_every == 0:
+                    self.measure(step)
         training(self.steppers, False)
         if self.average:
             self.average.put(module)
@@ -206,6 +243,9 @@ class Loop:
     def advance(self, step: int, work: Alone) -> None:
         """One step from `step` to the next. Diverged."""
         config, module = self.config, self.task.module
+        if config.stop_text is not None and step >= config.stop_text:
+            for parameter in text_parameters(module):
+                parameter.requires_grad_(False)
         for group in self.state.groups:
             group["lr"] = config.rate(step) * group["factor"]
         loss, figures = work.compute(step)
@@ -221,9 +261,10 @@ class Loop:
             work.advance()
             for parameter in module.parameters():
                 parameter.grad = None
+        bounded = self.task.bound() if isinstance(self.task, Bounded) else {}
         if self.average:
             self.average.update(module, step)
-        self.log.add(step + 1, {"loss": loss, "norm": norm, **figures})
+        self.log.add(step + 1, {"loss": loss, "norm": norm, **figures, **bounded})
 
     def give_up(self, what: str, step: int) -> None:
         """Diverged, with the weights of the last good state in the module."""
@@ -236,14 +277,24 @@ class Loop:
                 self.average.put(self.task.module)
         raise Diverged(what, step, self.saved)
 
+    @contextmanager
+    def as_used(self) -> Iterator[None]:
+        """Inside, the weights are those that would be used."""
+        averaged = self.average.applied(self.task.module) if self.average else nullcontext()
+        with torch.no_grad(), looked_at(self.steppers), averaged:
+            yield
+
+    def measure(self, step: int) -> None:
+        """The loss on what is held out."""
+        if isinstance(self.task, Measured):
+            with self.as_used():
+                figures = self.task.held_out()
+            self.log.note(step, figures)
+
     def report(self, step: int) -> None:
         """Samples, measures, the curve."""
-        with torch.no_grad(), looked_at(self.steppers):
-            if self.average is None:
-                figures = self.task.report(step, self.task.module, self.folder)
-            else:
-                with self.average.applied(self.task.module):
-                    figures = self.task.report(step, self.task.module, self.folder)
+        with self.as_used():
+            figures = self.task.report(step, self.task.module, self.folder)
         self.log.note(step, figures)
         draw_curve(self.log.path, self.folder / "loss.png")
         sample = self.folder / f"sample-{step:06d}.png"
@@ -275,7 +326,7 @@ def norm_of(module: nn.Module, clip: float) -> float:
 @torch.no_grad()
 def restore(module: nn.Module, folder: Path) -> int:
     """Put the averaged weights of the run in `folder`, finished or not, into `module`; the number of steps done."""
-    weights = read(folder / "state.safetensors")
+    weights = read(folder / STATE)
     for name, parameter in module.named_parameters():
         parameter.copy_(weights[f"average.{name}"])
     return int(weights.metadata["step"])

@@ -59,6 +59,10 @@ class LoRAOptions(BaseModel):
     block_size: int = Field(default=4, ge=2, description="OFT and BOFT: sides of the rotated blocks.")
     constraint: float = Field(default=0.0, ge=0, description="OFT and BOFT: the greatest rotation; 0 for any.")
     start: Path | None = Field(default=None, description="A LoRA of the same kind and size to go on from.")
+    dim_from_weights: bool = Field(default=False, description="Take layers and inner sizes from that file.")
+    scale_weight_norms: float = Field(
+        default=0.0, ge=0, description="Layers' changes are brought back to this norm; 0: they may have any."
+    )
 
 
 @dataclass(frozen=True)
@@ -76,15 +80,22 @@ class LoRATraining(SafetensorsFile):
 
     def __init__(self, model: Model, options: LoRAOptions, seed: int) -> None:
         self.model, self.options, self.on = model, options, True
+        reached = options.model_copy(update={"layers": "all", "conv_rank": 1}) if options.dim_from_weights else options
         self.networks: dict[str, nn.Module] = {UNET: model.unet, **dict(zip(TEXT, model.text, strict=False))}
-        self.sites = [site for name, network in self.networks.items() for site in sites(name, network, model, options)]
+        self.sites = [site for name, network in self.networks.items() for site in sites(name, network, model, reached)]
+        self.sized = {site.name: options for site in self.sites}
+        if options.dim_from_weights:
+            self.sized = sizes_of(options)
+            self.sites = [site for site in self.sites if site.name in self.sized]
+        if options.scale_weight_norms and (options.kind != "lora" or options.dora):
+            raise UserError("scale_weight_norms bounds plain LoRAs alone; leave it or --kind and --dora out")
         if not self.sites:
             raise UserError("nothing would be trained: leave the U-Net or the text encoders in")
         generator = torch.Generator().manual_seed(seed)
         self.factors = nn.ModuleDict()
         self.fixed: dict[str, Slots] = {}
         for site in self.sites:
-            slots = begin(site.weight.float(), options, generator)
+            slots = begin(site.weight.float(), self.sized[site.name], generator)
             self.fixed[site.name] = {k: slots.pop(k) for k in ("alpha", "on_input") if k in slots}
             self.factors[site.name] = nn.ParameterDict({k: nn.Parameter(v) for k, v in slots.items()})
         if options.start:
@@ -132,6 +143,23 @@ class LoRATraining(SafetensorsFile):
                 stack.enter_context(patching(network, patches[name]))
             yield
 
+    @torch.no_grad()
+    def bound(self) -> Mapping[str, float]:
+        """No change of a layer has a greater norm than is wanted; both factors are scaled alike."""
+        most = self.options.scale_weight_norms
+        if not most:
+            return {}
+        norms, scaled = [], 0
+        for name, adapter in self.adapters.items():
+            assert isinstance(adapter, LoRA)
+            norm = float(torch.linalg.matrix_norm(adapter.up.flatten(1) @ adapter.down.flatten(1)) * adapter.scale)
+            if norm > most:
+                scaled += 1
+                for factor in self.factors[name].parameters():
+                    factor.mul_(math.sqrt(most / norm))
+            norms.append(min(norm, most))
+        return {"keys_scaled": scaled, "average_key_norm": sum(norms) / len(norms), "max_key_norm": max(norms)}
+
     def tensors(self) -> dict[str, Tensor]:
         found = {}
         for site in self.sites:
@@ -152,8 +180,8 @@ class LoRATraining(SafetensorsFile):
             version = "sd_v2_v"
         return {
             "ss_network_module": "networks.lora" if plain else "lycoris.kohya",
-            "ss_network_dim": str(options.rank),
-            "ss_network_alpha": str(options.alpha),
+            "ss_network_dim": "Dynamic" if options.dim_from_weights else str(options.rank),
+            "ss_network_alpha": "Dynamic" if options.dim_from_weights else str(options.alpha),
             "ss_network_dropout": str(options.dropout or None),
             "ss_network_args": json.dumps(arguments),
             "ss_base_model_version": version,
@@ -238,6 +266,18 @@ def kohya_names(network: str, module: nn.Module, model: Model) -> Callable[[str]
         second = network == TEXT[1] or model.facts.family == "sdxl_refiner"
         prefix = ("lora_te2_" if second else "lora_te1_") if sdxl else "lora_te_"
     return lambda layer: prefix + rename(layer).replace(".", "_")
+
+
+def sizes_of(options: LoRAOptions) -> dict[str, LoRAOptions]:
+    """The layers of the file that is gone on from, each with its inner size. UserError where it tells none."""
+    slot = {"lora": "lora_down", "loha": "hada_w1_b"}.get(options.kind)
+    if options.start is None or slot is None:
+        raise UserError("dim_from_weights takes sizes from a lora or loha: name it with --start, and its --kind")
+    layers = {name: slots for name, slots in read_lora(options.start).layers.items() if slot in slots}
+    return {
+        name: options.model_copy(update={"rank": len(slots[slot]), "conv_rank": len(slots[slot])})
+        for name, slots in layers.items()
+    }
 
 
 def begin(weight: Tensor, options: LoRAOptions, generator: torch.Generator) -> Slots:

@@ -137,6 +137,7 @@ class Span:
     power: float = 1.0
     floor: float = 0.0  # factor that is left at the end
     decay: int = 0  # steps of the fall at the end, of those schedules that hold the rate before
+    timescale: int = 0  # steps after which the inverse square root begins to fall; 0: as long as the rise
 
     def done(self, step: int) -> float:
         """Share of the steps after the rise that are done, in [0, 1]."""
@@ -177,8 +178,9 @@ def polynomial(span: Span, step: int) -> float:
 
 @RATE_SCHEDULES.register("inverse_sqrt")
 def inverse_sqrt(span: Span, step: int) -> float:
-    since = max(1, span.warmup)
-    return math.sqrt(since / max(since, step))
+    """As transformers have it: 1 at the end of the rise, and 10,000 steps where there is neither rise nor scale."""
+    scale = span.timescale or span.warmup or 10_000
+    return math.sqrt(scale / (scale + max(0, step - span.warmup)))
 
 
 @RATE_SCHEDULES.register("warmup_stable_decay")

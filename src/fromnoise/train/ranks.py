@@ -26,7 +26,7 @@ class Ranks(Alone):
 
     def compute(self, step: int) -> Loss:
         loss, figures = self.gradient(step * self.count + self.rank)
-        for parameter in self.module.parameters():
+        for parameter in (p for p in self.module.parameters() if p.requires_grad):
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
             distributed.all_reduce(parameter.grad)

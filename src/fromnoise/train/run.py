@@ -1,8 +1,10 @@
 """One command from a folder of pictures to a file: `fromnoise train lora data/mycat --name mycat`."""
 
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -10,34 +12,32 @@ import torch
 from pydantic import BaseModel
 
 from fromnoise.checkpoints.detect import Prediction
-from fromnoise.engine import library
 from fromnoise.engine.fitting import fitted
-from fromnoise.engine.library import SCALINGS, Model
-from fromnoise.engine.memory import Placement, best_dtype
+from fromnoise.engine.library import Model
+from fromnoise.engine.memory import best_dtype
 from fromnoise.engine.recipe import Recipe
 from fromnoise.errors import FileError, UserError
-from fromnoise.sampling.schedules import NoiseTable
 from fromnoise.settings import Settings
+from fromnoise.train.base import compiled, loaded
 from fromnoise.train.class_pictures import drawn_class
 from fromnoise.train.data.batches import Pool, Schedule, buckets, gathered
 from fromnoise.train.data.source import Dataset, Subset, kohya_subsets, read_dataset_file
 from fromnoise.train.finetune import Lesson
 from fromnoise.train.full import DTYPES
 from fromnoise.train.keeping import trigger
-from fromnoise.train.loop import LoopConfig, train
+from fromnoise.train.looking import written_out
+from fromnoise.train.loop import STATE, LoopConfig, train
 from fromnoise.train.methods import METHODS
 from fromnoise.train.noising import Noising
 from fromnoise.train.objective import Objective
 from fromnoise.train.ranks import is_first, local_device
-from fromnoise.train.tightness import keep_in_eight_bits
-from fromnoise.train.told import told
+from fromnoise.train.told import NEEDED, told
 from fromnoise.train.trainable import Trainable
 from fromnoise.train.watch import Diverged
 
 Say = Callable[[str], None]
 SAMPLERS = {"euler_a": "euler_ancestral", "k_euler_a": "euler_ancestral", "dpm_2_a": "dpm_2_ancestral",
             "dpmsolver": "dpmpp_2m", "dpmsolver++": "dpmpp_2m", "pndm": "plms"}  # kohya's  # fmt: skip
-BASES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "fp8": torch.bfloat16}
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,17 @@ class Run:
     clip_skip: int | None = None
     max_tokens: int | None = None
     prediction: Prediction | None = None  # of the model, where its file does not say
-    base: str = "float32"  # numbers that frozen weights are kept in: see BASES
+    vae: str = ""  # in place of the model's own, by name or path
+    base: str = "float32"  # numbers that frozen weights are kept in: see `base.BASES`
+    base_weights: tuple[Path, ...] = ()  # LoRAs that are part of the model before it learns
+    base_weights_multiplier: tuple[float, ...] = ()  # their strengths; those left out are 1
+    backend: str = ""  # of torch.compile, for the U-Net; "": not compiled
+    weighted_captions: bool = False  # (word:1.2) in captions weighs it
+    token_padding: bool = True  # whether states of captions are filled up to a whole window
+    most_held_out: int | None = None  # batches of pictures held out that are measured; None: all
+    resume: Path | None = None  # the folder of a run that this one goes on from
+    told: bool = True  # whether the file tells how it was trained
+    only_look: bool = False  # write what would be trained on, and do not train
     recompute: bool = False
     keep: float | None = None  # how much it counts that pictures without the trigger stay as they are: see `kept`
     workers: int = 0
@@ -92,6 +102,8 @@ def teach(run: Run, device: torch.device, settings: Settings, say: Say) -> Path:
         run = replace(run, regular=drawn_class(
             model, run.class_prompt, run.class_pictures, run.seed, run.folder / "class", say if is_first() else silent
         ))  # fmt: skip
+    if run.backend:
+        compiled(model, run.backend)
     pools = [gathered(dataset, strict=run.strict, seed=run.seed) for dataset in datasets(run, model)]
     for pool in pools:
         tell(pool, say if is_first() else silent)
@@ -102,9 +114,15 @@ def teach(run: Run, device: torch.device, settings: Settings, say: Say) -> Path:
     lesson = Lesson(
         Schedule(tuple(pools), run.seed), run.loop.steps * run.loop.accumulate, run.objective, run.noising, run.seed,
         run.clip_skip, run.max_tokens, samples(run, model), run.recompute, run.workers,
-        keep=kept(run, pools), side=run.side(model),
+        keep=kept(run, pools), side=run.side(model), weighted=run.weighted_captions, padding=run.token_padding,
+        most_held_out=run.most_held_out,
+        merged=tuple(map(str, zip_longest(run.base_weights, run.base_weights_multiplier))),
     )  # fmt: skip
     task = method.task(model, training, lesson, run.folder / "latents")
+    if run.only_look:
+        return written_out(task, run.folder / "dataset.txt")
+    if is_first():
+        taken_over(run.resume, run.folder)
     began = time.time()
     if lesson.keep and (called := trigger(own_captions(pools), run.name)):
         if is_first():
@@ -117,11 +135,30 @@ def teach(run: Run, device: torch.device, settings: Settings, say: Say) -> Path:
     except Diverged as error:
         if error.good and is_first():
             place = run.output.with_name(f"{run.output.stem}-step{error.good:08d}{run.output.suffix}")
-            say(f"the last good state is in {training.write(place, told(run, model, pools, began, error.good))}")
+            say(f"the last good state is in {training.write(place, notes(run, model, pools, began, error.good))}")
         raise
     if is_first():
-        training.write(run.output, told(run, model, pools, began, run.loop.steps))
+        training.write(run.output, notes(run, model, pools, began, run.loop.steps))
     return run.output
+
+
+def notes(run: Run, model: Model, pools: Sequence[Pool], began: float, steps: int) -> dict[str, str]:
+    """What the file tells of the training: everything, or only what readers of files need."""
+    everything = told(run, model, pools, began, steps)
+    return everything if run.told else {name: everything[name] for name in NEEDED}
+
+
+def taken_over(resume: Path | None, folder: Path) -> None:
+    """Begin with the state that another run left, unless this run has one of its own. FileError where it left none."""
+    own = folder / STATE
+    if resume is None or own.exists():
+        return
+    if not (resume / STATE).is_file():
+        raise FileError(f"{resume}: no {STATE} there, so no run of fromnoise to go on from; --resume names its folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    draft = own.with_name(f".{STATE}.draft")
+    shutil.copyfile(resume / STATE, draft)
+    draft.replace(own)
 
 
 def kept(run: Run, pools: Sequence[Pool]) -> float:
@@ -139,19 +176,6 @@ def own_captions(pools: Sequence[Pool]) -> list[str]:
 
 def silent(text: str) -> None:
     """Of the processes that are not the first."""
-
-
-def loaded(run: Run, device: torch.device, settings: Settings) -> Model:
-    """The model as it is to learn, with no gradients of its own."""
-    model = library.load(run.model, Placement(device, BASES[run.base]), settings=settings, prediction=run.prediction)
-    for network in (model.unet, model.vae, *model.text):
-        network.requires_grad_(False)
-    run.objective.check(model.facts.prediction)
-    if run.objective.zero_terminal_snr and not model.facts.zero_snr:
-        model = replace(model, table=NoiseTable.ldm(zero_snr=True), facts=replace(model.facts, zero_snr=True))
-    if run.base == "fp8":
-        keep_in_eight_bits(model)
-    return replace(model, scalings=SCALINGS[model.facts.prediction])
 
 
 def fit(training: Trainable, pools: Sequence[Pool]) -> None:
@@ -193,7 +217,10 @@ def datasets(run: Run, model: Model) -> Sequence[Dataset]:
     smallest = max(64, min(256, side // 2 // 8 * 8))
     buckets = {"enable_bucket": True, "min_bucket_reso": smallest, "max_bucket_reso": max(2 * side, 128),
                "bucket_reso_steps": 64 if side >= 256 else 8}  # fmt: skip
-    subsets, _ = kohya_subsets(run.data, run.rules)
+    if run.rules.metadata_file is not None:
+        subsets = [run.rules.model_copy(update={"image_dir": run.data})]
+    else:
+        subsets, _ = kohya_subsets(run.data, run.rules)
     if run.regular is not None:
         plain_rules = Subset(class_tokens=run.class_prompt, caption_extension=run.rules.caption_extension)
         subsets += kohya_subsets(run.regular, plain_rules, regular=True)[0]

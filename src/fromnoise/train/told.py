@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fromnoise.engine.library import Model
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 ARCHITECTURES = {"sd1": "stable-diffusion-v1", "sd2": "stable-diffusion-v2-512", "sdxl": "stable-diffusion-xl-v1-base"}
 VERSIONS = {"sd1": "sd_v1", "sd2": "sd_v2", "sdxl": "sdxl_base_v1-0"}
+NEEDED = ("ss_base_model_version", "ss_v2")  # by tools that read files, whatever else is told
 KINDS = {"lora": "/lora", "lcm": "/lora", "custom": "/lora", "embedding": "/textual-inversion",
          "hypernetwork": "/hypernetwork", "controlnet": "/controlnet", "t2i-adapter": "/t2i-adapter"}  # fmt: skip
 
@@ -106,6 +108,7 @@ def told(run: "Run", model: Model, pools: Sequence[Pool], began: float, steps: i
         "ss_tag_frequency": json.dumps(tags(pools)),
         "ss_sd_model_name": model.path.name,
         "ss_new_sd_model_hash": model.sha256,
+        "ss_vae_name": Path(run.vae).name or None,
         "modelspec.sai_model_spec": "1.0.1",
         "modelspec.architecture": architecture(model, run.method),
         "modelspec.implementation": "fromnoise",

@@ -4,7 +4,7 @@ A method is a `Trainable` in a file of its own; `methods.py` lists them.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from random import Random
@@ -42,6 +42,10 @@ class Trainable(ABC):
         """What is said of a picture with this caption."""
         return caption
 
+    def bound(self) -> Mapping[str, float]:
+        """Bring back what a step has led beyond its bounds; figures for the log."""
+        return {}
+
     def tensors(self) -> dict[str, Tensor]:
         """What the file has, by its names there."""
         return {}
@@ -53,6 +57,11 @@ class Trainable(ABC):
     @abstractmethod
     def write(self, path: Path, told: Mapping[str, str]) -> Path:
         """The file, with what is told of the training; its path. FileError."""
+
+
+def text_parameters(module: nn.Module) -> Iterator[nn.Parameter]:
+    """Those of text encoders, or of what changes them."""
+    return (parameter for name, parameter in module.named_parameters() if name.startswith(("lora_te", "text")))
 
 
 class SafetensorsFile(Trainable):
