@@ -43,6 +43,14 @@ CONTENDERS = {
             "fromnoise-int8", "products of 8-bit integers (step, and picture with its PSNR)", "ours:prepare",
             {"lossy": {"int8": True}}, KEEP_MEMORY,
         ),
+        Contender(
+            "fromnoise-fp8", "products of 8-bit floats (step; on GPUs, picture with its PSNR)",
+            "ours:prepare", {"lossy": {"fp8": True}}, KEEP_MEMORY,
+        ),
+        Contender(
+            "fromnoise-compiled", "blocks compiled (step, and picture with its PSNR)", "ours:prepare",
+            {"lossy": {"compile": True}}, KEEP_MEMORY,
+        ),
         Contender("fromnoise-float32", "the same in float32", "ours:prepare", {"dtype": "float32"}, KEEP_MEMORY),
         Contender("fromnoise-strips", "decode strip by strip", "ours:prepare", {"strips": True}, KEEP_MEMORY),
         Contender("diffusers", "bfloat16, channels-last", "peer_diffusers:prepare", {"channels_last": True}),

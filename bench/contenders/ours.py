@@ -27,6 +27,8 @@ from fromnoise.engine.recipe import Recipe
 from fromnoise.engine.residence import Residence
 from fromnoise.nn import kernels, ops
 from fromnoise.nn.clip import CLIPText
+from fromnoise.nn.compiled import Compiled
+from fromnoise.nn.fp8 import Fp8
 from fromnoise.nn.int8 import Int8
 from fromnoise.nn.unet import UNet
 from fromnoise.nn.vae import AutoencoderKL
@@ -53,9 +55,10 @@ def prepare(
     if lossy is not None:
         if job.task == "picture":
             return picture(job, lossy)
-        if job.task not in ("step", "batch") or lossy != {"int8": True}:
+        changes: dict[str, NetworkVariant] = {"int8": Int8(), "fp8": Fp8(), "compile": Compiled()}
+        if job.task not in ("step", "batch") or not lossy.keys() <= changes.keys():
             raise ValueError(f"{job.task} is not changed by {', '.join(lossy)}")
-        return step(job, Int8())
+        return step(job, *(changes[name] for name in lossy))
     return {
         "step": step, "batch": step, "attention": attention, "decode": decode, "picture": picture, "text": text,
         "load": load, "memory": memory, "train": train,

@@ -10,7 +10,7 @@ from bench.contenders import CONTENDERS, ours
 from bench.turns import Entry, Failed
 from bench.work import Job
 from fromnoise.cli.probes import COSTS, Speeds
-from fromnoise.nn import int8
+from fromnoise.nn import fp8, int8
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ def test_our_side_of_each_job_runs(task: work.Task) -> None:
     ours.prepare(Job(task, "tiny", "float32", steps=2, batch=2))()
 
 
-@pytest.mark.parametrize("lossy", [{"step_reuse": {}}, {"int8": True}])
+@pytest.mark.parametrize("lossy", [{"step_reuse": {}}, {"int8": True}, {"fp8": True}])
 def test_what_is_lossy_tells_how_near_its_pictures_are(
     lossy: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -28,6 +28,9 @@ def test_what_is_lossy_tells_how_near_its_pictures_are(
         pytest.skip("no 8-bit products here")
     monkeypatch.setattr(int8, "FEW", 0)
     monkeypatch.setattr(int8, "NARROW", 32)
+    monkeypatch.setattr(fp8, "FEW", 0)
+    monkeypatch.setattr(fp8, "NARROW", 32)
+    monkeypatch.setattr(fp8, "is_there", lambda device: True)
     notes = ours.prepare(Job("picture", "tiny", "float32", steps=4, batch=2), lossy=lossy)()
     assert notes is not None
     assert 5 < notes["PSNR in dB"] < 80

@@ -20,7 +20,9 @@ from fromnoise.engine.prepare import Preparation
 from fromnoise.engine.profiles import PROFILES
 from fromnoise.engine.recipe import ImageRef, Recipe
 from fromnoise.errors import FileError, UserError
-from fromnoise.nn import int8
+from fromnoise.nn import compiled, fp8, int8
+from fromnoise.nn.compiled import Compilable, run
+from fromnoise.nn.fp8 import Fp8
 from fromnoise.nn.hooks import AttentionMap, FreeU, PerturbedAttention, Seamless
 from fromnoise.nn.int8 import Int8
 from fromnoise.nn.token_merging import TokenMerging
@@ -194,6 +196,7 @@ CASES: dict[str, Case] = {
     "free u, diffusers": ({"profile": "diffusers", "free_u": {}}, on(FreeU(stages="level"))),
     "token merging": ({"token_merging": {"ratio": 0.4}}, on(TokenMerging(0.4))),
     "int8": ({"int8": True}, on(Int8())),
+    "fp8": ({"fp8": True}, on(Fp8())),
     "seamless": ({"seamless": {"y": False}}, on(Seamless(y=False))),
     "changes of the network with PAG": (
         {"seamless": {}, "free_u": {}, "guidance": {"perturbed": {}}},
@@ -208,8 +211,13 @@ CASES: dict[str, Case] = {
 def test_a_part_of_the_recipe_is_the_guide_put_together_by_hand(
     model: Model, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if name == "int8" and not int8.is_there():
+        pytest.skip("no 8-bit products here")
     monkeypatch.setattr(int8, "FEW", 0)  # however small the network is
     monkeypatch.setattr(int8, "NARROW", 1)
+    monkeypatch.setattr(fp8, "FEW", 0)
+    monkeypatch.setattr(fp8, "NARROW", 16)
+    monkeypatch.setattr(fp8, "is_there", lambda device: True)
     changes, guide = CASES[name]
     one = recipe(**changes)
     made = latents(model, one)
@@ -508,9 +516,31 @@ def test_instruct_pix2pix_has_its_own_guidance(tmp_path: Path) -> None:
     assert not torch.allclose(made[0], made[1], atol=1e-3)
 
 
-def test_int8_needs_a_processor_and_room(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UserError, match="a second time"):
-        Job(replace(model, budget=10**9), recipe(int8=True))
+def test_what_is_faster_needs_its_device_and_room(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    short = replace(model, budget=10**9)
+    with pytest.raises(UserError, match="fp8 needs a GPU"):
+        Job(model, recipe(fp8=True))
+    monkeypatch.setattr(fp8, "is_there", lambda device: True)
+    monkeypatch.setattr(int8, "is_there", lambda: True)
+    for name in ("int8", "fp8"):
+        with pytest.raises(UserError, match=f"{name} keeps the U-Net's weights a second time"):
+            Job(short, recipe(**{name: True}))
+    with pytest.raises(UserError, match="compile is for weights that stay in memory"):
+        Job(short, recipe(compile=True))
+    with pytest.raises(UserError, match="int8 and compile don't go together"):
+        Job(model, recipe(compile=True, int8=True))
     monkeypatch.setattr(int8, "is_there", lambda: False)
     with pytest.raises(UserError, match="int8 needs a processor"):
         Job(model, recipe(int8=True))
+
+
+def test_a_recipe_has_its_network_compiled(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted, ran = latents(model, recipe()), []
+
+    def by_hand(block: Compilable, given: tuple[Tensor, ...], weights: dict[str, Tensor]) -> Tensor:
+        ran.append(block)
+        return run(block.outline, weights, *given)
+
+    monkeypatch.setattr(compiled, "compiled", by_hand)
+    close(latents(model, recipe(compile=True)), wanted)
+    assert ran

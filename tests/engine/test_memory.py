@@ -8,6 +8,7 @@ import tiny
 import torch
 from torch import nn
 
+from fromnoise.checkpoints.detect import ModelFacts
 from fromnoise.engine import library, memory
 from fromnoise.engine.footprint import demand, peak
 from fromnoise.engine.generate import generate
@@ -17,6 +18,10 @@ from fromnoise.engine.recipe import Recipe
 from fromnoise.engine.recipe_networks import NetworkUse
 from fromnoise.engine.sizes import parsed
 from fromnoise.errors import UserError
+from fromnoise.nn import ops
+from fromnoise.nn.clip import CLIP_L, OPENCLIP_G
+from fromnoise.nn.unet import SD1, SDXL
+from fromnoise.nn.vae import SD_VAE, SDXL_VAE
 from fromnoise.settings import Settings
 from tests.engine.models import tiny_model
 from tests.engine.test_networks import write_lora
@@ -231,3 +236,40 @@ def test_a_control_group_is_asked(tmp_path: Path) -> None:
     (tmp_path / "memory.max").write_text("max\n")
     assert group_free(tmp_path) is None
     assert memory.free(torch.device("cpu")) != 0
+
+
+def full_size(family: str) -> ModelFacts:
+    xl = family == "sdxl"
+    return ModelFacts(
+        family="sdxl" if xl else "sd1", task="base", prediction="eps", prediction_from="caller", zero_snr=False,
+        unet=SDXL if xl else SD1, vae=SDXL_VAE if xl else SD_VAE, text=(CLIP_L, OPENCLIP_G) if xl else (CLIP_L,),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("device", "dtype"),
+    [("cuda", torch.float16), ("cuda", torch.bfloat16), ("xpu", torch.bfloat16), ("mps", torch.float16)],
+)
+def test_cards_of_4_gb_draw_with_every_model(device: str, dtype: torch.dtype) -> None:
+    """Of 4 GB, the system and the program's own start leave about 3.4."""
+    where = Placement(torch.device(device), dtype)
+    small = planned(demand(full_size("sd1"), where, 512, 512), 3_400_000_000, calls=2)
+    assert (small.unet, small.calls, small.strips) == (1.0, 2, False), "at full speed"
+    large = planned(demand(full_size("sdxl"), where, 1024, 1024), 3_400_000_000, calls=2)
+    assert 0.3 < large.unet < 0.5, "some of the weights stay"
+    assert large.alone
+    with pytest.raises(UserError, match="at least"):
+        planned(demand(full_size("sdxl"), where, 1024, 1024), 1_000_000_000, calls=2)
+
+
+def test_on_apples_gpus_scores_of_attention_take_room() -> None:
+    mps, cuda = (demand(full_size("sd1"), Placement(torch.device(name), torch.float16), 512, 512)
+                 for name in ("mps", "cuda"))  # fmt: skip
+    assert mps.call - cuda.call == 2 * ops.SCORES * 2
+    assert mps.whole - cuda.whole == 2 * ops.SCORES * 4, "whose autoencoder may have to work in float32"
+
+
+@pytest.mark.parametrize("name", ["dml", "privateuseone:0", "directml"])
+def test_devices_that_are_not_known_are_refused(name: str) -> None:
+    with pytest.raises(UserError, match=f"no device '{name}' here; this machine has .*cpu"):
+        place(name)

@@ -162,3 +162,20 @@ def test_a_wrong_kernel_is_noticed(kernel: kernels.Kernel) -> None:
     assert kernels.agrees(kernel)
     assert not kernels.agrees(lambda q, k, v: kernel(q, k, 1.02 * v))  # type: ignore[arg-type]
     assert not kernels.agrees(lambda q, k, v: kernel(q, k, v) * torch.nan)  # type: ignore[arg-type]
+
+
+def test_where_scores_are_written_out_queries_are_taken_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    q, k, v = made((2, 3, 50, 7, 8), torch.float32)
+    whole, whole_causal = ops.fused_attention(q, k, v, False), ops.fused_attention(q, q, q, True)
+    attend, rows = F.scaled_dot_product_attention, []
+
+    def seeing(query: Tensor, *others: Tensor, **more: bool) -> Tensor:
+        rows.append(query.shape[2])
+        return attend(query, *others, **more)
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", seeing)
+    monkeypatch.setattr(ops, "WRITTEN_OUT", {"cpu"})
+    monkeypatch.setattr(ops, "SCORES", 2 * 3 * 7 * 20)
+    torch.testing.assert_close(ops.fused_attention(q, k, v, False), whole, rtol=1e-6, atol=1e-6)
+    assert rows == [20, 20, 10]
+    assert torch.equal(ops.fused_attention(q, q, q, True), whole_causal)

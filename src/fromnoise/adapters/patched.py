@@ -58,6 +58,7 @@ class Copies:
             self.kept.popitem(last=False)
 
 
+@torch.inference_mode(False)  # tensors like those of files: to compiled code, inference tensors are others
 @torch.no_grad()
 def changed(network: nn.Module, patches: Mapping[str, tuple[Patch, ...]]) -> dict[str, Tensor]:
     return {name: merged(network.get_parameter(name), some) for name, some in patches.items()}

@@ -152,6 +152,8 @@ OURS = {
         '步间复用（DeepCache）， 加快生成： 每三步 才 完整运行网络： on， 或 "3, blocks=2"。'
     ),
     "Multiply 8-bit integers in the U-Net, for speed on processors.": ("U-Net 用 8 位整数相乘， 在处理器上 加快生成。"),
+    "Multiply 8-bit floats in the U-Net, for speed on GPUs.": "U-Net 用 8 位浮点数相乘， 在显卡上 加快生成。",
+    "Compile the U-Net's blocks, for speed after the first picture.": "编译 U-Net 的各个块， 第一张图片之后 更快。",
     "Token merging, for speed: the share of tokens done without, 0.5.": (
         "Token 合并， 加快生成： 省去的比例， 如 0.5。"
     ),

@@ -406,6 +406,13 @@ class Order:
     int8: Annotated[
         bool | None, option(GUIDING, say("Multiply 8-bit integers in the U-Net, for speed on processors."), "--int8")
     ] = None
+    fp8: Annotated[
+        bool | None, option(GUIDING, say("Multiply 8-bit floats in the U-Net, for speed on GPUs."), "--fp8")
+    ] = None
+    compile: Annotated[
+        bool | None,
+        option(GUIDING, say("Compile the U-Net's blocks, for speed after the first picture."), "--compile"),
+    ] = None
     seamless: Annotated[
         str | None,
         option(GUIDING, say("Pictures that tile: on, or y=off for left and right alone."), metavar="SETTINGS"),

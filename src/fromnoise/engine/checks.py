@@ -15,7 +15,7 @@ from fromnoise.engine.recipe_parts import Hires
 from fromnoise.engine.vae_family import SPACES
 from fromnoise.engine.vae_pairing import settled
 from fromnoise.errors import UserError
-from fromnoise.nn import int8
+from fromnoise.nn import fp8, int8
 from fromnoise.nn.hooks import transformer_blocks
 from fromnoise.nn.step_reuse import most_blocks
 from fromnoise.sampling.schedules import SCHEDULES
@@ -37,8 +37,7 @@ def check(model: Model, recipe: Recipe, refiner: Model | None = None) -> None:
     check_guidance(model, recipe)
     check_regions(recipe)
     check_reuse(recipe, *filter(None, (model, refiner)))
-    if recipe.int8:
-        check_int8(model)
+    check_faster(model, recipe)
     if recipe.init_upscaler is not None:
         check_upscaler(recipe.init_upscaler, model.settings, latent=False)
     if recipe.enlarge is not None and model.facts.task != "upscale":
@@ -132,13 +131,23 @@ def check_reuse(recipe: Recipe, *models: Model) -> None:
             raise UserError(f"step_reuse: {model.name} has {most + 1} blocks: let at most {most} run at each step")
 
 
-def check_int8(model: Model) -> None:
-    """UserError where there are no products of 8-bit integers, or no room for a second copy of the weights."""
-    if model.placement.device.type != "cpu" or not int8.is_there():
+def check_faster(model: Model, recipe: Recipe) -> None:
+    """UserError where the device has not the products that are wanted, or no room for a second copy of the weights."""
+    device = model.placement.device
+    wanted = [name for name in ("int8", "fp8", "compile") if getattr(recipe, name)]
+    if len(wanted) > 1:
+        raise UserError(f"{' and '.join(wanted)} don't go together: choose one")
+    if recipe.int8 and (device.type != "cpu" or not int8.is_there()):
         raise UserError("int8 needs a processor with products of 8-bit integers, and the work on it: leave int8 out")
-    if model.budget is not None:
+    if recipe.fp8 and not fp8.is_there(device):
+        raise UserError("fp8 needs a GPU with products of 8-bit floats, as NVIDIA's have since Ada: leave fp8 out")
+    if (recipe.int8 or recipe.fp8) and model.budget is not None:
         raise UserError(
-            "int8 keeps the U-Net's weights a second time, and there is no room: leave it out, or the limit"
+            f"{wanted[0]} keeps the U-Net's weights a second time, and there is no room: leave it out, or the limit"
+        )
+    if recipe.compile and model.budget is not None:
+        raise UserError(
+            "compile is for weights that stay in memory, and there is no room for all: leave it out, or the limit"
         )
 
 

@@ -17,6 +17,7 @@ from fromnoise.engine.company import Round, Seat
 from fromnoise.engine.graphs import Inputs, may_be_recorded
 from fromnoise.engine.library import Model
 from fromnoise.errors import is_out_of_memory
+from fromnoise.nn.compiled import Compiled
 from fromnoise.nn.step_reuse import StepReuse
 from fromnoise.nn.unet import guidance_embedding
 from fromnoise.sampling.guidance import NetworkCall, Picture
@@ -160,11 +161,15 @@ class Executor(Generic[Name]):
         """The network's answer, by a recorded graph where the device has them and nothing but LoRAs changes it."""
         variants, graphs = calls[0].variants, model.kept.graphs
         loras = [one for one in variants if isinstance(one, Patched) and one.copies.room]
-        plain = len(variants) == len(loras) < 2 and not calls[0].cond.attached
-        if graphs is not None and plain and may_be_recorded(model.unet):
-            return graphs(inputs, *((loras[0], loras[0].layers(model.unet)) if loras else ()))
+        code = [one for one in variants if isinstance(one, Compiled)]
+        plain = len(variants) == len(loras) + len(code) and len(loras) < 2 and not calls[0].cond.attached
         *first, guidance = inputs
         with ExitStack() as stack:
+            if graphs is not None and plain and may_be_recorded(model.unet):
+                for one in code:
+                    stack.enter_context(one.applied(model.unet))
+                name, layers = (loras[0], loras[0].layers(model.unet)) if loras else (None, None)
+                return graphs(inputs, name, layers, kind=bool(code))
             for variant in variants:
                 stack.enter_context(variant.applied(model.unet))
             for alike in zip(*(call.cond.attached for call in calls), strict=True):

@@ -153,6 +153,8 @@ CHINESE = {
     "step_reuse.every": "每多少次网络计算中有一次完整运行。",
     "step_reuse.blocks": "网络最外层两侧各有多少个块每次都运行。",
     "int8": "U-Net 用 8 位整数相乘，以求在处理器上更快。",
+    "fp8": "U-Net 用 8 位浮点数相乘，以求在显卡上更快。",
+    "compile": "编译 U-Net 的各个块，第一张图片之后更快。",
     "seamless": "可以无缝平铺的图片。",
     "seamless.x": "左右相接。",
     "seamless.y": "上下相接。",

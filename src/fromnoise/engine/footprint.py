@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from fromnoise.checkpoints.detect import ModelFacts
 from fromnoise.engine.memory import Demand, Placement, vae_dtype
-from fromnoise.nn import vae_strips
+from fromnoise.nn import ops, vae_strips
 from fromnoise.nn.clip import CLIPText
 from fromnoise.nn.unet import UNet
 from fromnoise.nn.vae import SD_VAE, AutoencoderKL
@@ -33,6 +33,7 @@ def demand(facts: ModelFacts, placement: Placement, width: int, height: int) -> 
     """What a model takes for pictures of that size (pixels), in its numbers; takes about a second the first time."""
     size, decoding = placement.dtype.itemsize, vae_dtype(placement.dtype).itemsize
     on_device = placement.device.type in ("cuda", "xpu")  # where the next part is on its way while one is used
+    scores = 2 * ops.SCORES if placement.device.type in ops.WRITTEN_OUT else 0  # before and after the softmax
     with torch.device("meta"):
         unet, vae = UNet(facts.unet), AutoencoderKL(facts.vae or SD_VAE)
         encoders = [CLIPText(config) for config in facts.text]
@@ -46,9 +47,9 @@ def demand(facts: ModelFacts, placement: Placement, width: int, height: int) -> 
             text=sum(numbers(encoder) for encoder in encoders) * size,
             vae=numbers(vae) * decoding,
             largest=max(parameter.numel() for parameter in unet.parameters()) * size * (1 + on_device),
-            call=peak(lambda: unet(x, time, context, y)) * size,
-            whole=peak(lambda: vae.decode(latents)) * decoding,
-            strips=peak(lambda: vae_strips.decode(vae, latents)) * decoding,
+            call=(peak(lambda: unet(x, time, context, y)) + scores) * size,
+            whole=(peak(lambda: vae.decode(latents)) + scores) * decoding,
+            strips=(peak(lambda: vae_strips.decode(vae, latents)) + scores) * decoding,
             base=BASE,
         )
 

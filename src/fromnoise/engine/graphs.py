@@ -80,12 +80,17 @@ class Graphs:
     asked: Counter[Hashable] = field(default_factory=Counter)
     refused: set[Hashable] = field(default_factory=set)  # could not be recorded
 
-    def __call__(self, inputs: Inputs, name: Hashable = None, layers: Layers | None = None) -> Tensor:
-        """The network's answer; `layers` are weights in place of its own, `name` is equal where they are."""
+    def __call__(
+        self, inputs: Inputs, name: Hashable = None, layers: Layers | None = None, kind: Hashable = None
+    ) -> Tensor:
+        """The network's answer; `layers` are weights in place of its own, `name` is equal where they are.
+
+        `kind` is equal where the network runs the same code.
+        """
         with ExitStack() as stack:
             layers = layers or {}
             places = tuple((id(layer), *tensors) for layer, tensors in layers.items())
-            bucket = (places, *(signature(tensor) for tensor in inputs))
+            bucket = (places, kind, *(signature(tensor) for tensor in inputs))
             self.asked[bucket] += 1
             if bucket in self.refused or self.asked[bucket] == 1:
                 stack.enter_context(replacing_in(layers))

@@ -18,6 +18,8 @@ from fromnoise.engine.passes import Order
 from fromnoise.engine.profiles import PROFILES, Profile
 from fromnoise.engine.recipe import Recipe
 from fromnoise.engine.recipe_guidance import GuidanceOptions
+from fromnoise.nn.compiled import Compiled
+from fromnoise.nn.fp8 import Fp8
 from fromnoise.nn.hooks import AttentionMap, FreeU, PerturbedAttention, Seamless
 from fromnoise.nn.int8 import Int8
 from fromnoise.nn.token_merging import TokenMerging
@@ -199,8 +201,13 @@ class Guides:
     @cached_property
     def variants(self) -> tuple[NetworkVariant, ...]:
         """Changes of the network."""
-        eight = (Int8(),) if self.recipe.int8 else ()
-        return (*self._free_u(), *self._merging(), *eight, *seamless(self.recipe))
+        faster: dict[NetworkVariant, bool] = {
+            Int8(): self.recipe.int8,
+            Fp8(): self.recipe.fp8,
+            Compiled(): self.recipe.compile,
+        }
+        chosen = (change for change, wanted in faster.items() if wanted)
+        return (*self._free_u(), *self._merging(), *chosen, *seamless(self.recipe))
 
     def _free_u(self) -> tuple[NetworkVariant, ...]:
         part = self.recipe.free_u

@@ -33,7 +33,7 @@ from fromnoise.engine.shelves import BUILTIN, builtin
 from fromnoise.engine.vae_family import LABELS, SPACES, space_of
 from fromnoise.engine.vae_pairing import settled
 from fromnoise.errors import FileError, is_out_of_memory
-from fromnoise.nn import kernels, vae_strips
+from fromnoise.nn import compiled, kernels, vae_strips
 from fromnoise.nn.clip import CLIPText
 from fromnoise.nn.clip_vision import CLIPVision
 from fromnoise.nn.unet import UNet
@@ -319,6 +319,7 @@ def load(
     """
     wanted = Weights(wanted) if isinstance(wanted, str) else wanted
     kernels.keep_in(settings.kernels)
+    compiled.keep_in(settings.kernels)
     named = wanted.vae is not None
     wanted = settled(wanted, find(wanted.model, settings), settings)
     found = Found.of(wanted, settings)

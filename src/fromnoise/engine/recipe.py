@@ -134,6 +134,8 @@ class Recipe(BaseModel):
     token_merging: TokenMerging | None = Field(None, description="Self-attention on fewer tokens, for speed.")
     step_reuse: StepReuse | None = Field(None, description="Most of the network runs at some steps alone, for speed.")
     int8: bool = Field(False, description="The U-Net multiplies 8-bit integers, for speed on processors.")
+    fp8: bool = Field(False, description="The U-Net multiplies 8-bit floats, for speed on GPUs.")
+    compile: bool = Field(False, description="The U-Net's blocks are compiled, for speed after the first picture.")
     seamless: Seamless | None = Field(None, description="Pictures that tile.")
     tiles: TiledDiffusion | None = Field(None, description="Large pictures in tiles that are averaged at each step.")
 

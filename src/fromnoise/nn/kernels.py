@@ -96,6 +96,35 @@ def suits(q: Tensor, k: Tensor, v: Tensor) -> bool:
     )
 
 
+_prepared = False
+
+
+def prepare() -> None:
+    """Look for the kernel now: what is compiled can't."""
+    global _prepared
+    _prepared = _folder is not None and not isinstance(found(_folder), str)
+
+
+def traced(q: Tensor, k: Tensor, v: Tensor) -> Tensor | None:
+    """`attention` for code that is being compiled: it becomes one operator there."""
+    return operator(q, k, v) if _prepared and suits(q, k, v) else None
+
+
+@torch.library.custom_op("fromnoise::attention", mutates_args=(), device_types="cpu")
+def operator(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """q (b heads n d), k and v (b heads m d) -> (b heads n d), with n outside of heads in memory."""
+    out = attention(q, k, v)
+    if out is None:
+        out = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).contiguous().transpose(1, 2)
+    return out
+
+
+@operator.register_fake
+def _(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    batch, heads, n, d = q.shape
+    return q.new_empty(batch, n, heads, d).transpose(1, 2)
+
+
 def told() -> str:
     """Whether this process computes attention with it, for people: "yes", or why not."""
     if _folder is None:

@@ -16,6 +16,8 @@ from fromnoise.nn import kernels
 from fromnoise.nn.quantized import Quantized, unpacked
 
 FEW = 128  # tokens
+WRITTEN_OUT = {"mps"}  # devices on which attention holds all of its scores in memory
+SCORES = 1 << 26  # that are held there at once: queries are taken in parts
 BLOCK = (
     1 << 24
 )  # numbers of a weight that are changed at once: on busy machines threads wait for each other at each block
@@ -220,8 +222,14 @@ def attention(q: Tensor, k: Tensor, v: Tensor, heads: int, causal: bool = False)
 
 def fused_attention(q: Tensor, k: Tensor, v: Tensor, causal: bool) -> Tensor:
     """q (b heads n d), k and v (b heads m d) -> (b heads n d)."""
-    out = None if causal else kernels.attention(q, k, v)
-    return F.scaled_dot_product_attention(q, k, v, is_causal=causal) if out is None else out
+    attend = kernels.traced if torch.compiler.is_compiling() else kernels.attention
+    out = None if causal else attend(q, k, v)
+    if out is not None:
+        return out
+    if q.device.type in WRITTEN_OUT and not causal:
+        rows = max(1, SCORES // (q.shape[0] * q.shape[1] * k.shape[2]))
+        return torch.cat([F.scaled_dot_product_attention(part, k, v) for part in torch.split(q, rows, dim=2)], dim=2)
+    return F.scaled_dot_product_attention(q, k, v, is_causal=causal)
 
 
 def plain_attention(q: Tensor, k: Tensor, v: Tensor, causal: bool) -> Tensor:

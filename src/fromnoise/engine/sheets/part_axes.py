@@ -229,7 +229,7 @@ def whole_variances(text: str) -> list[Point]:
     return [Point(word, changing("noise", whole_variance=truth(word))) for word in words(text)]
 
 
-@axis("fp8", "FP8 mode", choices=("Disable",))
+@axis("fp8_mode", "FP8 mode", choices=("Disable",))
 def float8(text: str) -> list[Point]:
     """Weights are rounded when a file is written, not while a picture is made. UserError."""
     for word in words(text):
