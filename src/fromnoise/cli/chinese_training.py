@@ -1,6 +1,9 @@
 """The Chinese of `fromnoise train METHOD`."""
 
 OURS = {
+    "Cut 2.0,4.0 times as large as the face whose place a picture's name tells; latents are not cached then.": (
+        "围绕人脸裁剪，范围为脸的 2.0,4.0 倍；脸的位置写在文件名里，这时不缓存 latent。"
+    ),
     "files are not sent anywhere; give the finished file to huggingface-cli upload": (
         "不会把文件上传到任何地方；完成后可自己用 huggingface-cli upload 上传"
     ),

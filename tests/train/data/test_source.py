@@ -154,7 +154,7 @@ def test_a_caption_that_is_no_text_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("face_crop_aug_range = [1.0, 2.0]", "face_crop_aug_range is not done here"),
+    [("face_crop_aug_range = [2.0, 1.0]", "face_crop_aug_range: two numbers above 0"),
      ("network_multiplier = 0.5", "networks train at full strength")],
 )  # fmt: skip
 def test_what_is_not_done_is_said(tmp_path: Path, text: str, message: str) -> None:

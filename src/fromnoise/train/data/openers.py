@@ -36,7 +36,8 @@ class Openers:
 
 def varies(item: Item) -> bool:
     """Whether a picture is cut or coloured anew each time."""
-    return item.example.subset.random_crop or item.example.subset.color_aug
+    rules = item.example.subset
+    return rules.random_crop or rules.color_aug or rules.face_crop_aug_range is not None
 
 
 def mirror(item: Item, random: Random) -> bool:

@@ -3,7 +3,7 @@
 Everything random comes from a `Random` that the caller keys, so that a stopped training goes on with the same cuts.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
@@ -16,6 +16,7 @@ from torch import Tensor
 from fromnoise.engine.images import open_image, to_tensor
 from fromnoise.errors import UserError
 from fromnoise.train.data.buckets import Fit, Size
+from fromnoise.train.data.faces import around, face_of
 from fromnoise.train.data.source import Example
 
 RESAMPLING = {
@@ -54,12 +55,22 @@ def seen(example: Example, fit: Fit, random: Random) -> Seen:
     """The picture of an example in its bucket. FileError where it can't be read."""
     rules = example.subset
     picture = open_image(example.path)
-    cut = chosen_cut(picture.size, fit, random, anywhere=rules.random_crop, mirror=rules.flip_aug)
+    fit, cut = framed(example, picture.size, fit, random)
     size = rules.resize_interpolation
     pixels = to_tensor(in_bucket(picture, fit, cut, size))[0]
     if rules.color_aug:
         pixels = turned(pixels, random.uniform(-HUE, HUE))
     return Seen(pixels, cut, mask_of(example, picture, fit, cut), control_of(example, fit, cut))
+
+
+def framed(example: Example, size: Size, fit: Fit, random: Random) -> tuple[Fit, Cut]:
+    """How large a picture of `size` is made, and what is cut out of it."""
+    rules = example.subset
+    face = face_of(example.path) if rules.face_crop_aug_range else None
+    if face is None or rules.face_crop_aug_range is None:
+        return fit, chosen_cut(size, fit, random, anywhere=rules.random_crop, mirror=rules.flip_aug)
+    resized, corner = around(face, size, fit.bucket, rules.face_crop_aug_range, random, anywhere=rules.random_crop)
+    return replace(fit, resized=resized), Cut(size, corner, rules.flip_aug and random.random() < 0.5)
 
 
 def chosen_cut(size: Size, fit: Fit, random: Random, *, anywhere: bool = False, mirror: bool = False) -> Cut:

@@ -14,7 +14,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from fromnoise.engine.recipe import explain
 from fromnoise.errors import FileError, UserError
@@ -41,7 +41,7 @@ class Subset(CaptionRules):
         default=False, description="Cut anywhere instead of in the middle; no cached latents then."
     )
     face_crop_aug_range: tuple[float, float] | None = Field(
-        default=None, description="Cut around faces, at such a scale."
+        default=None, description="Cut around the face that a picture's name tells, so many times as large as it."
     )
     alpha_mask: bool = Field(default=False, description="Where a picture is transparent its loss does not count.")
     conditioning_data_dir: Path | None = Field(
@@ -53,10 +53,16 @@ class Subset(CaptionRules):
     custom_attributes: dict[str, Any] = Field(default_factory=dict, description="Taken along for other tools.")
     resize_interpolation: str | None = Field(default=None, description="How pictures are resized: lanczos, area, ...")
 
+    @field_validator("face_crop_aug_range", mode="before")
+    @classmethod
+    def _as_typed(cls, value: Any) -> Any:
+        return value.split(",") if isinstance(value, str) else value
+
     @model_validator(mode="after")
-    def _is_done(self) -> "Subset":
-        if self.face_crop_aug_range is not None:
-            raise ValueError("face_crop_aug_range is not done here; cut pictures around faces before, and leave it out")
+    def _in_order(self) -> "Subset":
+        times = self.face_crop_aug_range
+        if times is not None and not 0 < times[0] <= times[1]:
+            raise ValueError("face_crop_aug_range: two numbers above 0, the smaller first, such as 2.0,4.0")
         return self
 
 
