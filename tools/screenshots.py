@@ -3,9 +3,11 @@
     python -m tools.screenshots                 into screenshots/AREA-LANGUAGE-WIDTH-THEME.png
     python -m tools.screenshots create queue    these areas alone
 
-An area that needs something to show makes it with the functions in SCENES, each of which is a picture of its own.
-Needs the page built and chromium with CJK fonts (Debian: chromium,
-fonts-noto-cjk).
+It tells each picture as it is made. One that cannot be made within PATIENCE seconds is told too, the others are made
+all the same, and the command then ends with 1.
+
+What there is to show is made once, in `furnish`; SCENES has the areas of which there is more to see than one picture.
+Needs the page built and chromium with CJK fonts (Debian: chromium, fonts-noto-cjk).
 """
 
 import argparse
@@ -15,16 +17,22 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any, TypeAlias
 
 from playwright.sync_api import Browser, Page
+from playwright.sync_api import Error as PlaywrightError
 
 from tools.browser import Studio, browser, studio
 
-WIDE, PHONE = (1440, 900), (390, 844)
+Look: TypeAlias = tuple[str, tuple[int, int], str]  # language, width and height, theme
+
+WIDE, PHONE, NARROW = (1440, 900), (390, 844), 500
+PATIENCE, LONGEST = 20, 300  # seconds for a picture, and for what is made to be shown
 PROMPTS = ("a red apple", "一只橘猫", "a blue whale", "a slice of pizza", "一朵红色的玫瑰", "a rocket")
-LOOKS = [
+LOOKS: list[Look] = [
     (language, size, theme)
     for language in ("en", "zh", "both")
     for size in (WIDE, PHONE)
@@ -33,25 +41,28 @@ LOOKS = [
 ]
 
 
-def order(server: Studio, prompts: tuple[str, ...] = PROMPTS) -> None:
-    """Ask for a few pictures and wait for them."""
-    recipes = [{"prompt": text, "width": 128, "height": 128, "steps": 12, "guidance_scale": 2, "seed": i}
-               for i, text in enumerate(prompts)]  # fmt: skip
+def furnish(server: Studio) -> dict[str, str]:
+    """Pictures, one of them with its steps, and a grid; returns what a browser remembers of them."""
+    small = {"width": 128, "height": 128, "steps": 12, "guidance_scale": 2}
+    recipes = [{"prompt": text, "seed": i, **small} for i, text in enumerate(PROMPTS)]
     send(server, "POST", "/api/v1/jobs", {"recipes": recipes})
-    for _ in range(2000):
-        jobs = send(server, "GET", "/api/v1/jobs?limit=50")["jobs"]
-        if all(job["state"] in ("done", "failed") for job in jobs):
-            return
+    traced = send(server, "POST", "/api/v1/jobs", {"recipes": [recipes[0]], "trace": True})
+    axes = [{"name": "steps", "values": "2, 6, 12"}, {"name": "sampler", "values": "Euler a, LCM"}]
+    recipe = {"prompt": "a red apple", "width": 64, "height": 64, "seed": 3, "guidance_scale": 2}
+    send(server, "POST", "/api/v1/grids", {"recipe": recipe, "script": {"kind": "xyz", "axes": axes}})
+    end = time.monotonic() + LONGEST
+    while any(job["state"] in ("queued", "running") for job in send(server, "GET", "/api/v1/jobs?limit=50")["jobs"]):
+        if time.monotonic() > end:
+            raise RuntimeError("the pictures were not made in time")
         time.sleep(0.3)
-    raise RuntimeError("the pictures were not made in time")
+    return {"how.runs": json.dumps({"runs": [{"job": traced[0]["id"], "label": "", "prompt": PROMPTS[0]}]})}
 
 
-def send(server: Studio, method: str, path: str, body: object = None) -> dict[str, list[dict[str, str]]]:
+def send(server: Studio, method: str, path: str, body: object = None) -> Any:
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(server.address + path, data, {"Content-Type": "application/json"}, method=method)
     with urllib.request.urlopen(request, timeout=30) as answer:
-        found: dict[str, list[dict[str, str]]] = {"jobs": json.load(answer)} if method == "POST" else json.load(answer)
-        return found
+        return json.load(answer)
 
 
 def areas(page: Page) -> list[str]:
@@ -60,31 +71,57 @@ def areas(page: Page) -> list[str]:
     return [str(link).rpartition("/")[2] for link in links]
 
 
-def take(started: Browser, server: Studio, wanted: list[str], folder: Path) -> list[Path]:
-    """All pictures; returns their paths."""
-    made = []
-    for language, (width, height), theme in LOOKS:
-        context = started.new_context(
-            viewport={"width": width, "height": height}, reduced_motion="reduce", has_touch=width < 500
-        )
-        preferences = json.dumps({"language": language, "theme": theme})
-        context.add_init_script(f"localStorage.setItem('fromnoise.preferences', {preferences!r})")
-        page = context.new_page()
-        page.goto(server.address)
-        page.wait_for_selector("nav .link")
-        for area in wanted or areas(page):
-            page.goto(f"{server.address}/#/{area}")
-            page.locator(f"nav a.link.router-link-active[href$='/{area}']").wait_for(state="attached")
-            page.locator("main h1, main h2").first.wait_for()
-            look = f"{language}-{'wide' if width > 500 else 'phone'}-{theme}"
-            for name, scene in SCENES.get(area, {area: nothing}).items():
-                scene(page)
-                settled(page)
-                path = folder / f"{name}-{look}.png"
-                page.screenshot(path=path, full_page=width < 500 and page.get_by_role("dialog").count() == 0)
-                made.append(path)
+@contextmanager
+def visit(started: Browser, server: Studio, look: Look, kept: Mapping[str, str]) -> Iterator[Page]:
+    """The page as a browser shows it that remembers `kept`."""
+    language, (width, height), theme = look
+    context = started.new_context(
+        viewport={"width": width, "height": height}, reduced_motion="reduce", has_touch=width < NARROW
+    )
+    context.set_default_timeout(PATIENCE * 1000)
+    remembered = {**kept, "preferences": json.dumps({"language": language, "theme": theme})}
+    for name, value in remembered.items():
+        context.add_init_script(f"localStorage.setItem('fromnoise.{name}', {value!r})")
+    page = context.new_page()
+    page.goto(server.address)
+    page.wait_for_selector("nav .link")
+    try:
+        yield page
+    finally:
         context.close()
-    return made
+
+
+def take(started: Browser, server: Studio, wanted: list[str], folder: Path) -> list[str]:
+    """All pictures; returns what could not be made, and why."""
+    kept = furnish(server)
+    failed, begun = [], time.monotonic()
+    for number, look in enumerate(LOOKS, 1):
+        language, (width, _), theme = look
+        tail = f"{language}-{'wide' if width > NARROW else 'phone'}-{theme}"
+        with visit(started, server, look, kept) as page:
+            for area in wanted or areas(page):
+                for name, scene in SCENES.get(area, {area: nothing}).items():
+                    path = folder / f"{name}-{tail}.png"
+                    try:
+                        show(page, server, area)
+                        with scene(page, server):
+                            settled(page)
+                            whole = width < NARROW and page.get_by_role("dialog").count() == 0
+                            page.screenshot(path=path, full_page=whole)
+                    except PlaywrightError as error:
+                        failed.append(f"{path.name}: {str(error).splitlines()[0]}")
+                    told = failed[-1] if failed and failed[-1].startswith(path.name) else path.name
+                    print(f"{number}/{len(LOOKS)} {time.monotonic() - begun:.0f} s {told}", flush=True)
+    return failed
+
+
+def show(page: Page, server: Studio, area: str) -> None:
+    """An area anew, with nothing opened."""
+    page.goto(f"{server.address}/#/{area}")
+    page.reload()
+    page.locator(f"nav a.link.router-link-active[href$='/{area}']").wait_for(state="attached")
+    page.locator("main h1, main h2").first.wait_for()
+    page.wait_for_timeout(300)
 
 
 def settled(page: Page) -> None:
@@ -96,86 +133,127 @@ def settled(page: Page) -> None:
         page.wait_for_timeout(100)
 
 
-def nothing(page: Page) -> None:
+Scene = Callable[[Page, Studio], AbstractContextManager[None]]
+
+
+@contextmanager
+def nothing(page: Page, server: Studio) -> Iterator[None]:
     """An area as it is."""
+    yield
 
 
-def create(page: Page) -> None:
+def opened(*names: str) -> Scene:
+    """After these buttons were pressed, each given by its names in both languages: A|B."""
+
+    @contextmanager
+    def scene(page: Page, server: Studio) -> Iterator[None]:
+        for name in names:
+            page.get_by_role("button", name=re.compile(f"^({name})")).first.click()
+        yield
+
+    return scene
+
+
+def chosen(selector: str, word: str = "") -> Scene:
+    """After the first such element was pressed, the area found by a word where it has a search."""
+
+    @contextmanager
+    def scene(page: Page, server: Studio) -> Iterator[None]:
+        if word:
+            page.get_by_role("searchbox").first.fill(word)
+        page.locator(selector).first.click()
+        yield
+
+    return scene
+
+
+@contextmanager
+def create(page: Page, server: Studio) -> Iterator[None]:
     """With a prompt of every colour."""
     page.locator("textarea").first.fill("a (red:1.2) apple, [fog|mist], <lora:ink:0.8>, backlighting")
+    yield
 
 
-def lists(page: Page) -> None:
+@contextmanager
+def lists(page: Page, server: Studio) -> Iterator[None]:
     """A control, an image prompt and a region in Create's lists."""
     sections = page.locator("form.draft details.section")
     for i in range(sections.count() - 1):
         sections.nth(i).locator("summary").first.click()
         if i:
             sections.nth(i).locator(".body > .stack > .row > button").last.click()
+    yield
 
 
-def mask(page: Page) -> None:
-    """A mask that is painted on a start picture."""
-    page.get_by_role("button", name=re.compile("Sketch|涂鸦")).first.click()
-    page.locator("canvas.sketch").wait_for()
-
-
-def steps(page: Page) -> None:
-    """A picture with its steps."""
-    page.locator("textarea").first.fill("a red apple")
-    page.locator("textarea").first.press("Control+Enter")
-    page.locator(".time").wait_for(timeout=120_000)
-    page.locator("nav .count").wait_for(state="detached", timeout=120_000)  # nothing is under way any more
-
-
-def more(page: Page) -> None:
+@contextmanager
+def more(page: Page, server: Studio) -> Iterator[None]:
     """What a phone has behind its bar."""
     button = page.locator("nav .more")
     if button.is_visible():
         button.click()
+    yield
 
 
-def queue(page: Page) -> None:
+@contextmanager
+def queue(page: Page, server: Studio) -> Iterator[None]:
     """A line that is held, so that there is something in it."""
-    page.evaluate(
-        """async () => {
-            const headers = { 'Content-Type': 'application/json' }
-            const call = (method, path, body) => fetch(path, { method, headers, body: JSON.stringify(body) })
-            await call('DELETE', '/api/v1/line')
-            await call('PUT', '/api/v1/queue', { held: true })
-            const prompts = ['a lighthouse in the storm', '水墨山水', 'a very long prompt, '.repeat(12)]
-            await call('POST', '/api/v1/jobs', { recipes: prompts.map(prompt => ({ prompt })) })
-        }"""
-    )
-    page.wait_for_timeout(1200)
+    prompts = ("a lighthouse in the storm", "水墨山水", "a very long prompt, " * 12)
+    send(server, "PUT", "/api/v1/queue", {"held": True})
+    send(server, "POST", "/api/v1/jobs", {"recipes": [{"prompt": prompt} for prompt in prompts]})
+    try:
+        page.reload()
+        page.get_by_text("水墨山水").first.wait_for()
+        yield
+    finally:
+        send(server, "DELETE", "/api/v1/line")
+        send(server, "PUT", "/api/v1/queue", {"held": False})
 
 
-def grids(page: Page) -> None:
-    """A plot that is made, small and soon."""
-    page.get_by_role("combobox").first.wait_for()
-    page.evaluate(
-        """async () => {
-            const headers = { 'Content-Type': 'application/json' }
-            const axes = [{ name: 'steps', values: '2, 6, 12' }, { name: 'sampler', values: 'Euler a, LCM' }]
-            const recipe = { prompt: 'a red apple', width: 64, height: 64, seed: 3, guidance_scale: 2 }
-            const body = JSON.stringify({ recipe, script: { kind: 'xyz', axes }, key: 'a plot' })
-            await fetch('/api/v1/queue', { method: 'PUT', headers, body: '{"held": false}' })
-            await fetch('/api/v1/grids', { method: 'POST', headers, body })
-        }"""
-    )
+@contextmanager
+def grids(page: Page, server: Studio) -> Iterator[None]:
+    """The plot that was made."""
+    page.locator("figure img").wait_for()
+    yield
+
+
+@contextmanager
+def extras(page: Page, server: Studio) -> Iterator[None]:
+    """A picture of the gallery, read."""
+    picture = send(server, "GET", "/api/v1/gallery?limit=1")["pictures"][0]["id"]
+    page.goto(f"{server.address}/#/extras?picture={picture}")
     page.reload()
-    page.locator("figure img").wait_for(timeout=120_000)
-    page.wait_for_timeout(400)
+    page.locator("figure img").wait_for()
+    yield
 
 
-# What is done in an area before a picture of it is taken, one after the other: dialogs to open, texts to type, ...
-SCENES: dict[str, dict[str, Callable[[Page], None]]] = {
-    "create": {"create": create, "create-lists": lists, "create-sketch": mask},
-    "how": {"how": steps},
+@contextmanager
+def training(page: Page, server: Studio) -> Iterator[None]:
+    """A data set that is looked at."""
+    if not send(server, "GET", "/api/v1/datasets"):
+        send(server, "POST", "/api/v1/datasets", {"name": "apples"})
+        page.reload()
+    page.get_by_text("apples").first.click()
+    yield
+
+
+# An area's pictures: what is done before each of them, and undone after it.
+SCENES: dict[str, dict[str, Scene]] = {
+    "create": {
+        "create": create, "create-lists": lists, "create-sketch": opened("Sketch|涂鸦"),
+        "create-library": opened("Prompt library|提示词库"), "create-styles": opened("Styles|预设样式"),
+    },
+    "how": {"how": nothing},
+    "gallery": {"gallery": nothing, "gallery-picture": chosen("main button.picture")},
     "queue": {"queue": queue},
+    "models": {
+        "models": nothing, "models-card": chosen(".card"), "models-merge": opened("Merge|合并"),
+        "models-download": opened("Download|下载"),
+    },
     "grids": {"grids": grids},
+    "extras": {"extras": nothing, "extras-picture": extras},
+    "training": {"training": nothing, "training-set": training},
     "accounts": {"accounts": nothing, "more": more},
-}
+}  # fmt: skip
 
 
 def main(arguments: list[str]) -> int:
@@ -185,10 +263,9 @@ def main(arguments: list[str]) -> int:
     given = parser.parse_args(arguments)
     given.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, studio(Path(folder)) as server, browser() as started:
-        order(server)
-        made = take(started, server, given.areas, given.out)
-    print(*made, sep="\n")
-    return 0
+        failed = take(started, server, given.areas, given.out)
+    print(*failed, sep="\n")
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from fromnoise.checkpoints.save import NonFinite, save_checkpoint
 from fromnoise.engine.baking import baking
 from fromnoise.errors import FileError, UnknownName, UserError
 from fromnoise.nn.ops import patched, patching
+from fromnoise.nn.unet import UNetConfig
 from tests import tiny
 from tests.adapters import files
 
@@ -91,9 +92,7 @@ def test_nothing_and_all_of_another_model(three: list[Path], tmp_path: Path) -> 
 
 
 def test_blocks_have_weights_of_their_own(three: list[Path], tmp_path: Path) -> None:
-    config = load_checkpoint(three[0]).facts.unet
-    count = len(config.channel_mult) * (config.res_blocks + 1)
-    names = blocks_of(count, count)
+    names = blocks_of(load_checkpoint(three[0]).facts.unet)
     blocks = [0.0] * len(names)
     blocks[names.index("IN01")] = 1.0
     out = merge(three[:2], tmp_path / "out.safetensors", weights=[0.0], blocks=blocks, dtype="fp32").path
@@ -106,8 +105,8 @@ def test_blocks_have_weights_of_their_own(three: list[Path], tmp_path: Path) -> 
 
 
 def test_full_size_models_have_the_known_numbers_of_blocks() -> None:
-    assert len(blocks_of(12, 12)) == 25
-    assert len(blocks_of(9, 9)) == 19
+    assert len(blocks_of(UNetConfig())) == 25
+    assert len(blocks_of(UNetConfig(channel_mult=(1, 2, 4)))) == 19
 
 
 def test_an_autoencoder_is_put_in(three: list[Path], tmp_path: Path) -> None:

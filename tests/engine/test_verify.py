@@ -1,6 +1,8 @@
 """A picture checked against its metadata: every edit is found, and nothing else is called one."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +13,9 @@ from PIL import Image
 from fromnoise.engine import company
 from fromnoise.engine.generate import generate
 from fromnoise.engine.library import Model
+from fromnoise.engine.losses import Losses
 from fromnoise.engine.metadata import own
-from fromnoise.engine.metadata.carrier import read_texts, save_picture
+from fromnoise.engine.metadata.carrier import exif, read_texts, save_picture
 from fromnoise.engine.recipe import ImageRef, Recipe
 from fromnoise.engine.verify import Verification, again, verify
 from fromnoise.errors import FileError
@@ -274,3 +277,47 @@ def test_half_precision_is_held_to_its_own_rounding(tmp_path: Path) -> None:
         known = read_texts(path)
         save_picture(Image.open(path), path, {**known, "Software": ""})
         assert verify(path, lambda _: model).verdict in ("identical", "equal within rounding")
+
+
+@pytest.mark.parametrize(
+    ("name", "how"), [("a.jpg", {"quality": 80}), ("a.webp", {"quality": 80}), ("a.webp", {"quality": 37, "method": 4})]
+)
+def test_a_file_that_loses_something_is_compared_after_the_same_losses(
+    model: Model, tmp_path: Path, name: str, how: dict[str, int]
+) -> None:
+    path = lossy(model, tmp_path / name, lambda image: image, **how)
+    found = verify(path, lambda _: model)
+    assert (found.verdict, found.changed, found.lossy) == ("identical", 0, "JPEG" if name == "a.jpg" else "WebP")
+    assert found.psnr is not None
+    assert 15 < found.psnr < 60
+
+
+def test_a_webp_of_another_encoder_is_alike_and_one_that_was_painted_on_is_not(model: Model, tmp_path: Path) -> None:
+    path = lossy(model, tmp_path / "a.webp", lambda image: image, quality=80, method=0)
+    assert verify(path, lambda _: model).verdict == "alike"
+
+    def painted(image: Image.Image) -> Image.Image:
+        image.paste((255, 0, 0), (32, 32, 48, 48))
+        return image
+
+    found = verify(lossy(model, tmp_path / "b.webp", painted, quality=80, method=0), lambda _: model)
+    assert (found.verdict, found.box) == ("edited", (32, 32, 48, 48))
+
+
+def test_losses_of_a_file_whose_pixels_alone_were_kept(model: Model, tmp_path: Path) -> None:
+    path = lossy(model, tmp_path / "a.jpg", lambda image: image, quality=70)
+    losses = Losses.of(path)
+    assert losses is not None
+    assert Losses.told(json.loads(json.dumps(asdict(losses)))) == losses
+    kept = tmp_path / "kept.png"
+    save_picture(Image.open(path), kept, {key: text for key, text in read_texts(path).items() if key.isascii()})
+    assert verify(kept, lambda _: model).verdict in ("edited", "different")
+    assert verify(kept, lambda _: model, losses=losses).verdict == "identical"
+
+
+def lossy(model: Model, path: Path, change: Callable[[Image.Image], Image.Image], **how: int) -> Path:
+    """A picture in a file of that kind, with AUTOMATIC1111's texts."""
+    (made,) = generate(model, [recipe(sampler="euler")])
+    tags = exif(own.texts(made.recipe, company=made.company), own=True, graph=False)
+    change(made.image).save(path, exif=tags, **how)
+    return path

@@ -3,14 +3,16 @@
 import json
 from pathlib import Path
 
-AREAS = Path(__file__).resolve().parents[2] / "studio/src/areas"
+SOURCES = Path(__file__).resolve().parents[2] / "studio/src"
 
 
 class Words:
-    """say = Words("gallery", "zh"); say("verify"); say("get.done", file="x")"""
+    """say = Words("gallery", "zh"); say("verify"); say("get.done", file="x"). Areas share "shell" and "forms"."""
 
     def __init__(self, area: str, language: str) -> None:
-        self.texts: dict[str, str] = json.loads((AREAS / area / f"{language}.json").read_text("utf-8"))
+        shared = SOURCES / "text" / f"{area}.{language}.json"
+        file = shared if shared.is_file() else SOURCES / "areas" / area / f"{language}.json"
+        self.texts: dict[str, str] = json.loads(file.read_text("utf-8"))
 
     def __call__(self, key: str, **values: object) -> str:
         text = self.texts[key]

@@ -29,6 +29,7 @@ from fromnoise.checkpoints.parts import Parts
 from fromnoise.checkpoints.save import Report, silent
 from fromnoise.errors import UnknownName, UserError
 from fromnoise.nn.ops import Patch, patched
+from fromnoise.nn.unet import UNetConfig
 
 Method = Literal["sum", "difference", "sigmoid", "inverse-sigmoid", "slerp"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -202,23 +203,17 @@ def slerp(a: Tensor, b: Tensor, t: float) -> Tensor:
     return a * (math.sin((1 - t) * angle) / math.sin(angle)) + b * (math.sin(t * angle) / math.sin(angle))
 
 
-def blocks_of(input_blocks: int, output_blocks: int) -> list[str]:
-    """The names of a U-Net's blocks in order: 25 for SD 1 and 2, 19 for SDXL."""
-    return [
-        *(f"IN{i:02}" for i in range(input_blocks)), "M00", *(f"OUT{i:02}" for i in range(output_blocks)),
-    ]  # fmt: skip
+def blocks_of(config: UNetConfig) -> list[str]:
+    """The names of a U-Net's blocks in order: 25 for SD 1 and 2, 19 for SDXL, 13 for the built-in model."""
+    each = len(config.channel_mult) * (config.res_blocks + 1)
+    return [*(f"IN{i:02}" for i in range(each)), "M00", *(f"OUT{i:02}" for i in range(each))]
 
 
 def block_weights(base: Opened, blocks: Sequence[float] | None) -> Callable[[str, str], float | None]:
     """What finds a parameter's block weight; None for parameters in no block. UserError for a wrong number of them."""
     if blocks is None or base.facts is None:
         return lambda network, name: None
-    config = base.facts.unet
-    counts = (
-        1 + len(config.channel_mult) * (config.res_blocks + 1) - 1,
-        len(config.channel_mult) * (config.res_blocks + 1),
-    )
-    names = blocks_of(*counts)
+    names = blocks_of(base.facts.unet)
     if len(blocks) != len(names):
         raise UserError(
             f"--blocks takes {len(names)} numbers for this family ({names[0]} to {names[-1]}), "

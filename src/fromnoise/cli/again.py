@@ -20,7 +20,7 @@ from fromnoise.engine.metadata.own import OURS, texts
 from fromnoise.engine.metadata.read import read_any
 from fromnoise.engine.recipe import Recipe
 from fromnoise.engine.recipe_files import Weights
-from fromnoise.engine.verify import Verification, again, verify
+from fromnoise.engine.verify import AGREES, Verification, again, verify
 
 
 def make_again(file: Path, order: Order, prompt: str | None = None) -> None:
@@ -57,7 +57,7 @@ def check(file: Path, model: str | None, device: str | None) -> bool:
     found = verify(file, chosen, settings.read(), album=Album.around(file))
     tell(found.imported, quiet=False)
     print("\n".join(report(found)))
-    return found.verdict in ("identical", "equal within rounding")
+    return found.verdict in AGREES
 
 
 def loader(device: str | None, dtype: str | None, allow_unmatched: bool = False) -> Callable[[Recipe], library.Model]:
@@ -87,6 +87,12 @@ def tell(imported: Imported, quiet: bool) -> None:
 def report(found: Verification) -> list[str]:
     """The verdict, the differences, the model and the files."""
     lines = [verdict(found)]
+    if found.lossy:
+        lines.append(
+            say("a {kind} file loses something: it is compared with what it would lose, too", kind=found.lossy)
+        )
+    if found.psnr is not None:
+        lines.append(say("PSNR to what the recipe makes: {ratio:.1f} dB", ratio=found.psnr))
     if found.largest is not None and found.mean is not None:
         lines.append(
             say("largest difference {largest:g} of 255, mean {mean:.3g}", largest=found.largest, mean=found.mean)
@@ -124,6 +130,8 @@ def verdict(found: Verification) -> str:
         return say("identical: every pixel is what the recipe makes")
     if found.verdict == "equal within rounding":
         return say("equal within rounding: nobody changed it")
+    if found.verdict == "alike":
+        return say("alike: no part differs by more than such a file loses")
     if found.verdict == "edited":
         return say("edited: parts of it are not what the recipe makes")
     if found.verdict == "different":

@@ -2,7 +2,11 @@
 
 from fromnoise.cli import (
     chinese_accounts,
+    chinese_answers,
     chinese_datasets,
+    chinese_faults,
+    chinese_files,
+    chinese_lessons,
     chinese_metadata,
     chinese_models,
     chinese_networks,
@@ -222,6 +226,11 @@ OURS = {
     "not understood: {fields}": "没有读懂的字段：{fields}",
     "identical: every pixel is what the recipe makes": "完全一致：每个像素都与重新生成的结果相同",
     "equal within rounding: nobody changed it": "在舍入误差内一致：没有被改动",
+    "alike: no part differs by more than such a file loses": "相似：没有哪一处的差别超过这种文件的压缩损失",
+    "a {kind} file loses something: it is compared with what it would lose, too": (
+        "{kind} 是有损格式：已按同样的损失来比对"
+    ),
+    "PSNR to what the recipe makes: {ratio:.1f} dB": "与重新生成的图相比，峰值信噪比（PSNR）为 {ratio:.1f} dB",
     "edited: parts of it are not what the recipe makes": "被编辑过：有些部分与重新生成的结果不同",
     "different: its recipe makes another picture here": "不同：按它的参数在这里生成的是另一张图",
     "not checked: {reason}": "无法检查：{reason}",
@@ -406,4 +415,8 @@ ELSEWHERE = {  # sentences of the engine and of typer, which speak English only;
     "Invalid value for {option}: Input should be less than or equal to {limit}": "{option} 不能大于 {limit}",
     "Invalid value for {option}: Input should be a valid integer, {why}": "{option} 应为整数",
     "Invalid value for {option}: Input should be a valid number, {why}": "{option} 应为数字",
+    **chinese_answers.ELSEWHERE,
+    **chinese_faults.ELSEWHERE,
+    **chinese_files.ELSEWHERE,
+    **chinese_lessons.ELSEWHERE,
 }

@@ -34,16 +34,27 @@ def locale_name(environment: Mapping[str, str]) -> str:
 
 def translated(sentence: str) -> str:
     """A finished sentence of another layer in the user's language; unchanged where no pattern knows it."""
-    if language() == "en":
-        return sentence
-    matches = ((pattern.fullmatch(sentence), text) for pattern, text in patterns())
-    return next((text.format(**found.groupdict()) for found, text in matches if found), sentence)
+    return sentence if language() == "en" else in_chinese(sentence)
+
+
+def in_chinese(sentence: str) -> str:
+    """The same for Chinese, with the sentences inside it; what stands before a colon may be anything.
+
+    The studio's page does the same with the same table: studio/src/text/sentences.ts.
+    """
+    for pattern, text in patterns():
+        if found := pattern.fullmatch(sentence):
+            inside = {name: in_chinese(value) if " " in value else value for name, value in found.groupdict().items()}
+            return text.format(**inside)
+    what, colon, rest = sentence.partition(": ")
+    told = in_chinese(rest) if colon else rest
+    return sentence if told == rest else f"{what}：{told}"
 
 
 @cache
 def patterns() -> list[tuple[re.Pattern[str], str]]:
     """The sentences of other layers as regular expressions, and their translations."""
-    return [(re.compile(pattern(sentence), re.DOTALL), text) for sentence, text in ELSEWHERE.items()]
+    return [(re.compile(pattern(sentence), re.DOTALL | re.IGNORECASE), text) for sentence, text in ELSEWHERE.items()]
 
 
 def pattern(sentence: str) -> str:

@@ -131,8 +131,9 @@ def service(
 
 def run(service: "Service") -> None:
     from fromnoise import settings
+    from fromnoise.cli.chinese import ELSEWHERE
     from fromnoise.cli.progress import note
     from fromnoise.server.serve import serve
 
     note(say("serving at http://{host}:{port} (Ctrl-C stops)", host=service.host, port=service.port))
-    serve(service, settings.read())
+    serve(service, settings.read(), ELSEWHERE)

@@ -6,6 +6,7 @@ come back from its latents by the weights of its own family, and by no others.
 """
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate
 
 from fromnoise.checkpoints.detect import VAE_SCALES, Family
+from fromnoise.checkpoints.load import load_vae
 
 Space = Literal["sd1", "sdxl"]
 
@@ -54,6 +56,13 @@ def space_of(encode: Callable[[Tensor], Tensor], downscale: int) -> Space | None
         if clear and fits[other][0] < correlation - UNLIKE:
             return space
     return None
+
+
+def space_in(path: Path) -> Space | None:
+    """The same of an autoencoder's file. FileError."""
+    vae = load_vae(path, dtype=torch.float32)
+    with torch.inference_mode():
+        return space_of(lambda image: vae.moments(image)[0], vae.config.downscale)
 
 
 def likeness(shown: Tensor, latents: Tensor, space: Space) -> tuple[float, float]:

@@ -7,9 +7,11 @@ again: on the same processor or device, and with the same PyTorch, not one value
 Elsewhere a few values that lie between two grey levels turn to the other side. So each stored value is then compared
 with the real number that was rounded, give or take the rounding error, which is measured by a second run on other
 batches. What is left is not rounding: somebody changed the picture.
+
+A file that loses something cannot be the picture that was made. It is compared with that picture after the same losses;
+where they can't be done exactly again, block by block with what such losses take at most.
 """
 
-import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -20,7 +22,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, JpegImagePlugin
+from PIL import Image
 from torch import Tensor
 
 from fromnoise.engine.company import MAX_SIZE, Round
@@ -28,6 +30,7 @@ from fromnoise.engine.executor import Executor
 from fromnoise.engine.generate import Generated, Job
 from fromnoise.engine.images import open_image
 from fromnoise.engine.library import Model
+from fromnoise.engine.losses import Losses, beyond, psnr
 from fromnoise.engine.metadata.album import Album
 from fromnoise.engine.metadata.carrier import POSTPROCESSING_KEY, read_texts
 from fromnoise.engine.metadata.draft import Imported
@@ -42,10 +45,11 @@ from fromnoise.settings import Settings
 
 Load = Callable[[Recipe], Model]  # the model of a recipe, in its dtype; FileError where there is none
 Levels: TypeAlias = NDArray[np.float64]  # (h w 3) in [0, 255]
-Verdict = Literal["identical", "equal within rounding", "edited", "different", "not checked"]
+Verdict = Literal["identical", "equal within rounding", "alike", "edited", "different", "not checked"]
+AGREES: tuple[Verdict, ...] = ("identical", "equal within rounding", "alike")
 
 LEAST_ROUNDING = {"float32": 0.005, "float16": 0.5, "bfloat16": 4.0}  # levels, where the second run happens to agree
-JPEG_ROUNDING = 4.0  # levels: one coefficient on the other side moves a whole block
+LOSSY_ROUNDING = 4.0  # levels: one coefficient on the other side moves a whole block
 SAFETY = 4  # times the difference of two runs is the most that rounding explains
 EDITED_SHARE = 0.5  # of the pixels: where more differ, the whole picture is another
 
@@ -62,6 +66,8 @@ class Verification:
     missing: tuple[Missing, ...] = ()
     largest: float | None = None  # difference of a value beyond rounding
     mean: float | None = None
+    lossy: str = ""  # JPEG or WebP, where the file loses something of the picture
+    psnr: float | None = None  # dB between such a file and what the recipe makes, losses and all; None if the same
     made_by: str = ""  # PyTorch and the processor or device, as the picture says
     rounded: int = 0  # values that rounding turned to the next level
     changed: int = 0  # pixels beyond rounding
@@ -108,8 +114,11 @@ def verify(
     settings: Settings | None = None,
     known: Mapping[str, Path] = MappingProxyType({}),
     album: Album | None = None,
+    losses: Losses | None = None,
 ) -> Verification:
     """Make a picture again from its own metadata and compare. FileError where it is unreadable or carries none.
+
+    `losses` are those of the file that the picture came in, where its pixels alone were kept.
 
     `settings` say where files are looked for besides the model's own, `known` where pictures are by their SHA-256, and
     `album` where those are that another tool names; all that are missing are told.
@@ -133,7 +142,8 @@ def verify(
         return replace(found, reason=f"{missing[0].path}: {missing[0].reason}")
     try:
         with threads(made.threads):
-            return compared(found, (model, refiner_of(recipe, load)), without_hash(recipe), path, made.company)
+            models = model, refiner_of(recipe, load)
+            return compared(found, models, without_hash(recipe), path, losses or Losses.of(path), made.company)
     except FromnoiseError as error:
         return replace(found, reason=str(error))
 
@@ -209,33 +219,39 @@ def compared(
     models: tuple[Model, Model | None],
     recipe: Recipe,
     path: Path,
+    losses: Losses | None,
     company: Sequence[Round] = (),
 ) -> Verification:
     """The verdict on the picture in `path`, which was made in the batches of `company`."""
     made, real = made_again(*models, recipe, max_batch=8, company=company)
-    stored, losses = as_levels(open_image(path)), jpeg_of(path, made.image)
+    stored = as_levels(open_image(path))
     if stored.shape != real.shape:
         sides = [f"{s.shape[1]}x{s.shape[0]}" for s in (stored, real)]
         return replace(found, verdict="different", reason=f"it has {sides[0]} pixels, and {sides[1]} when made again")
-    raw = np.abs(stored - (as_levels(made.image) if losses is None else losses))
-    rounding = 0.0
     if losses is not None:
-        real, rounding = losses, JPEG_ROUNDING
-    elif raw.any():
+        return compared_with_losses(found, stored, made.image, losses)
+    raw, rounding = np.abs(stored - as_levels(made.image)), 0.0
+    if raw.any():
         other = made_again(*models, recipe, max_batch=1)[1]
         rounding = max(LEAST_ROUNDING.get(recipe.dtype, 0.0), SAFETY * float(np.abs(other - real).max()))
     return replace(judged(found, stored, real, raw, rounding), again=made.image)
 
 
-def jpeg_of(path: Path, image: Image.Image) -> Levels | None:
-    """`image` after the losses of the JPEG in `path`: compressed with its tables; None where it is no JPEG."""
-    with Image.open(path) as picture:
-        if not isinstance(picture, JpegImagePlugin.JpegImageFile):
-            return None
-        sampling = JpegImagePlugin.get_sampling(picture)
-        buffer = io.BytesIO()
-        image.save(buffer, "JPEG", qtables=picture.quantization, subsampling=sampling if sampling >= 0 else 0)
-        return as_levels(Image.open(buffer))
+def compared_with_losses(found: Verification, stored: Levels, made: Image.Image, losses: Losses) -> Verification:
+    """The verdict on a picture of which something was lost in its file."""
+    levels, lossy = as_levels(made), as_levels(losses.done_to(made))
+    ratio = psnr(stored, levels)
+    found = replace(found, lossy=losses.kind, psnr=ratio if np.isfinite(ratio) else None, again=made)
+    raw = np.abs(stored - lossy)
+    if losses.tables or raw.max() <= LOSSY_ROUNDING:
+        return judged(found, stored, lossy, raw, LOSSY_ROUNDING)
+    changed = beyond(stored, levels, lossy)
+    verdict: Verdict = "alike" if not changed.any() else "edited" if changed.mean() <= EDITED_SHARE else "different"
+    off = np.abs(stored - levels)
+    return replace(
+        found, verdict=verdict, largest=float(off.max()), mean=float(off.mean()), changed=int(changed.sum()),
+        box=around(changed),
+    )  # fmt: skip
 
 
 def judged(found: Verification, stored: Levels, real: Levels, raw: Levels, rounding: float) -> Verification:

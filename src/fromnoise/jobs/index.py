@@ -58,6 +58,7 @@ class Facts(Stored):
     base: str = ""  # the model that it was trained on
     trigger_words: tuple[str, ...] = ()
     remark: str = ""
+    blocks: int = 0  # of its U-Net; 0 where it has none, or where an older version read it
 
     def columns(self) -> dict[str, Any]:
         return {"facts": self.dump()}

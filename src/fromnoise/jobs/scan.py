@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -68,7 +69,17 @@ def looked_into(path: Path) -> Facts:
         return Facts("text")
     from fromnoise.checkpoints.describe import describe
 
-    return facts_of(describe(path))
+    found = describe(path)
+    return facts_of(found) if found.holds != "VAE" else replace(facts_of(found), family=family_of_vae(path))
+
+
+def family_of_vae(path: Path) -> str | None:
+    """sd1 (which is SD 2's, too) or sdxl, by how it shows colours; None where that does not tell."""
+    from fromnoise.engine.vae_family import space_in
+
+    with suppress(FromnoiseError):  # one that lacks weights is told of when it is used
+        return space_in(path)
+    return None
 
 
 def digests(path: Path, cache: Path | None) -> Digests:
@@ -80,6 +91,8 @@ def digests(path: Path, cache: Path | None) -> Digests:
 
 def facts_of(found: "Description") -> Facts:
     """What the index keeps of a description."""
+    from fromnoise.checkpoints.merge import blocks_of
+
     known, metadata = found.facts, found.metadata
     return Facts(
         found.holds,
@@ -94,6 +107,7 @@ def facts_of(found: "Description") -> Facts:
         base=text(metadata.get("ss_base_model_version")) or text(metadata.get("modelspec.architecture")),
         trigger_words=trigger_words(metadata),
         remark=text(found.remark),
+        blocks=len(blocks_of(known.unet)) if known else 0,
     )
 
 

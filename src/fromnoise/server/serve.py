@@ -6,7 +6,7 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -90,8 +90,11 @@ def frugal() -> None:
             ctypes.CDLL(None).mallopt(M_ARENA_MAX, ARENAS)
 
 
-def serve(service: Service, settings: Settings) -> None:
-    """Serve until stopped; jobs under way are then given up, and go on with the next start."""
+def serve(service: Service, settings: Settings, chinese: Mapping[str, str]) -> None:
+    """Serve until stopped; jobs under way are then given up, and go on with the next start.
+
+    `chinese` are the sentences of errors and warnings, with {names} in them, and their Chinese.
+    """
     frugal()
     tokens = identities(service.tokens)
     if settings.database_url is None or settings.data is None:
@@ -110,6 +113,7 @@ def serve(service: Service, settings: Settings) -> None:
         settings.data / "uploads",
         settings=shelved,
         most_streams=options.most_streams,
+        chinese=chinese,
     )
     keep_out(context)
     context.outputs.mkdir(parents=True, exist_ok=True)

@@ -5,3 +5,14 @@ const KINDS = ['sdxl', 'sd1', 'sd2'] as const
 export function architecture(family: string | null | undefined): string | null {
   return KINDS.find((kind) => family?.startsWith(kind)) ?? null
 }
+
+/** The models that an autoencoder is for: SD 1 and 2 share theirs. Empty where its family is not known. */
+export function spaceOf(family: string | null | undefined): '' | 'SDXL' | 'SD 1.x / 2.x' {
+  const kind = architecture(family)
+  return kind === null ? '' : kind === 'sdxl' ? 'SDXL' : 'SD 1.x / 2.x'
+}
+
+/** Whether an autoencoder is known to garble the pictures of a model: both families are known, and they differ. */
+export function garbles(vae: string | null | undefined, model: string | null | undefined): boolean {
+  return spaceOf(vae) !== '' && spaceOf(model) !== '' && spaceOf(vae) !== spaceOf(model)
+}

@@ -28,19 +28,26 @@ def errand(run: Callable[[Mapping[str, Any]], Answer]) -> Callable[[Mapping[str,
 @errand
 def read(body: Mapping[str, Any]) -> Answer:
     """The recipe in a picture, and the texts that are written in it."""
+    from dataclasses import asdict
+
+    from fromnoise.engine.losses import Losses
     from fromnoise.engine.metadata.carrier import read_texts
     from fromnoise.engine.metadata.read import read_any
 
     path = Path(str(body["path"]))
     texts = {str(k)[:200]: str(v)[:LONGEST_TEXT] for k, v in list(read_texts(path).items())[:MOST_TEXTS]}
+    lost = Losses.of(path)
+    losses = None if lost is None else asdict(lost)
     try:
         found = read_any(path)
     except FileError as error:
         words = str(error).removeprefix(f"{path}: ")
-        return {"source": None, "recipe": None, "not_understood": {}, "warnings": [words], "texts": texts}
+        return {"source": None, "recipe": None, "not_understood": {}, "warnings": [words], "texts": texts,
+                "losses": losses}  # fmt: skip
     return {
         "source": found.source, "recipe": found.recipe.model_dump(mode="json", exclude_none=True),
         "not_understood": dict(found.not_understood), "warnings": list(found.warnings), "texts": texts,
+        "losses": losses,
     }  # fmt: skip
 
 

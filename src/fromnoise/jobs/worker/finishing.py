@@ -16,6 +16,7 @@ from fromnoise.engine import library, shelves
 from fromnoise.engine.enlarge import check_upscaler, work
 from fromnoise.engine.images import open_image, save_png
 from fromnoise.engine.library import Model
+from fromnoise.engine.losses import Losses
 from fromnoise.engine.memory import place
 from fromnoise.engine.metadata.read import read_any
 from fromnoise.engine.postprocess import carried, postprocessed
@@ -103,10 +104,12 @@ def check(body: Mapping[str, Any], desk: Desk) -> Task:
     """`{"picture": reference, "files": [reference, ...]}`: whether a picture is what the recipe in it makes.
 
     The files are pictures that it may have been made from, for it carries no more than their names and hashes. With
-    `"texts": {...}` the picture is taken with these written in it: those of a file of which only pixels were kept.
+    `"texts": {...}` the picture is taken with these written in it: those of a file of which only pixels were kept. With
+    `"losses": {...}` that file lost something of the picture so.
     """
     files = [ImageRef.model_validate(one) for one in body.get("files") or ()]
     known = {one.sha256: Path(one.path) for one in files}
+    losses = Losses.told(body["losses"]) if body.get("losses") else None
 
     def load(recipe: Recipe) -> Model:
         where = place(str(desk.placement.device), recipe.dtype)
@@ -115,7 +118,7 @@ def check(body: Mapping[str, Any], desk: Desk) -> Task:
     def run(tell: Progress) -> Verification:
         tell(0, 1)
         with with_texts(picture(body), body.get("texts") or {}) as path:
-            return verify(path, load, desk.settings, known)
+            return verify(path, load, desk.settings, known, losses=losses)
 
     found = yield from in_steps(run)
     told = {key: value for key, value in asdict(found).items() if key not in ("again", "imported", "missing")}

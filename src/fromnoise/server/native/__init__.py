@@ -20,6 +20,7 @@ from fromnoise.server.native import (
     models,
     orders,
     sending,
+    sentences,
     settings,
     styles,
     terms,
@@ -31,7 +32,7 @@ from fromnoise.server.native import (
 PARTS = (
     about, orders, errands, grids, jobs, traces, events, sending, gallery, gallery_changes, model_changes,
     models, tokens, styles,
-    machine, settings, accounts, extensions, training, datasets, terms,
+    machine, settings, accounts, extensions, training, datasets, terms, sentences,
 )  # fmt: skip
 
 

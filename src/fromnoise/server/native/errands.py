@@ -25,6 +25,7 @@ from fromnoise.server.native.orders import (
     safe_folder,
     with_pictures,
 )
+from fromnoise.server.native.sending import Losses
 from fromnoise.server.native.views import JobView
 from fromnoise.server.native.works import HEAVY, AdminWork, body_of, check_work
 from fromnoise.server.strict import StrictRoute
@@ -71,13 +72,14 @@ Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
 
 
 class Verify(Errand):
-    """Whether a picture is what the recipe in it makes: the result's data are verdict, changed, box ..."""
+    """Whether a picture is what the recipe in it makes: the result's data are verdict, changed, box, psnr ..."""
 
     kind: Literal["verify"]
     texts: dict[Keyword, Text] = Field(
         default={}, max_length=MOST_TEXTS,
-        description="Those of a PNG that was sent, as POST /read told them: what is kept of it has none.",
+        description="Those of a picture that was sent, as POST /read told them: what is kept of it has none.",
     )  # fmt: skip
+    losses: Losses | None = Field(default=None, description="Of the file that was sent, as POST /read told them.")
 
 
 AnyErrand = Annotated[Upscale | Preprocess | Caption | Verify | AdminWork, Field(discriminator="kind")]

@@ -65,6 +65,7 @@ class ModelCard(BaseModel):
     page: str = Field(description="In the web, as its notes say.")
     source: str = Field(description="Where it was downloaded from.")
     remark: str
+    blocks: int = Field(description="Of its U-Net: so many weights mix it block by block; 0 where none are known.")
     fault: str | None = Field(description="Why it can't be read.")
     preview: str | None = Field(description="Of a picture that lies beside it.")
 
@@ -159,7 +160,7 @@ def of(entry: Entry) -> ModelCard:
         licence_terms_zh=licence.terms_zh if licence else "", base=beside.base or facts.base,
         trigger_words=list(beside.trigger_words or facts.trigger_words), negative=beside.negative,
         weight=beside.weight, description=beside.description, notes=beside.notes, page=safe(beside.page),
-        source=entry.source.repo if entry.source else "", remark=facts.remark,
+        source=entry.source.repo if entry.source else "", remark=facts.remark, blocks=facts.blocks,
         fault=entry.fault and without_folders(entry.fault),
         preview=preview_of(entry, beside),
     )  # fmt: skip
@@ -176,7 +177,7 @@ def builtin() -> ModelCard:
         holds="checkpoint", parameters=0, dtypes=[], title="Emoji", author="fromnoise", licence="Apache-2.0",
         licence_page="", licence_terms="", licence_terms_zh="", base="", trigger_words=[], negative="", weight=None,
         description="Draws emoji from English and Chinese prompts. Comes with the package.", notes="", page="",
-        source="", remark="", fault=None, preview=None,
+        source="", remark="", blocks=13, fault=None, preview=None,
     )  # fmt: skip
 
 

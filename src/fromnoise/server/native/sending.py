@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse
@@ -28,6 +28,22 @@ PICTURE_BODY = {
 router = APIRouter(route_class=StrictRoute)
 
 
+Step = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Losses(BaseModel):
+    """How a file was compressed that lost something of its picture."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Literal["JPEG", "WebP"]
+    tables: list[Annotated[list[Step], Field(min_length=64, max_length=64)]] = Field(
+        default=[], max_length=4, description="Of a JPEG: how coarse its numbers are."
+    )
+    sampling: Literal[0, 1, 2] = Field(default=0, description="Of its colours: 4:4:4, 4:2:2 or 4:2:0.")
+    size: int = Field(default=0, ge=0, lt=2**31, description="Bytes of a WebP's picture.")
+
+
 class ReadPicture(BaseModel):
     """What is written in a picture about how it was made."""
 
@@ -39,6 +55,7 @@ class ReadPicture(BaseModel):
     not_understood: dict[str, str] = Field(description="What has no place in a recipe, by the tool's names.")
     warnings: list[str]
     texts: dict[str, str] = Field(description="As they are written in the file.")
+    losses: Losses | None = Field(description="What the file lost of the picture; none where it has all of it.")
 
 
 class Infotext(BaseModel):

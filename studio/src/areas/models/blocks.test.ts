@@ -2,8 +2,9 @@ import { expect, test } from 'vitest'
 
 import { blockNames, read, weighted } from './blocks'
 
-test('the blocks of both families', () => {
-  expect([blockNames('sd1').length, blockNames('sdxl').length, blockNames(null)[12]]).toEqual([25, 19, 'MID'])
+test('the blocks of a file, else those of its family', () => {
+  expect([blockNames(0, 'sd1').length, blockNames(0, 'sdxl').length, blockNames(undefined, null)[12]]).toEqual([25, 19, 'MID'])
+  expect(blockNames(13, 'sd1')).toEqual('IN00 IN01 IN02 IN03 IN04 IN05 MID OUT00 OUT01 OUT02 OUT03 OUT04 OUT05'.split(' '))
 })
 
 test.each([

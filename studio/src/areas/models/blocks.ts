@@ -2,9 +2,9 @@
 export type Shape = 'even' | 'rising' | 'falling' | 'middle' | 'ends' | 'first' | 'second'
 export const SHAPES: readonly Shape[] = ['even', 'rising', 'falling', 'middle', 'ends', 'first', 'second']
 
-/** 25 of SD 1 and 2, 19 of SDXL: IN00 ... MID ... OUT. */
-export function blockNames(family: string | null | undefined): string[] {
-  const each = family?.startsWith('sdxl') ? 9 : 12
+/** IN00 ... MID ... OUT: as many as the file has; where that is not known, 25 of SD 1 and 2, 19 of SDXL. */
+export function blockNames(count: number | undefined, family: string | null | undefined): string[] {
+  const each = count ? (count - 1) / 2 : family?.startsWith('sdxl') ? 9 : 12
   const side = (name: string) => Array.from({ length: each }, (_, i) => name + String(i).padStart(2, '0'))
   return [...side('IN'), 'MID', ...side('OUT')]
 }

@@ -1,0 +1,113 @@
+"""Chinese of what is wrong with data sets and settings of training."""
+
+ELSEWHERE = {
+    "{path} is a {kind}, and a {wanted} is to be trained; take another": (
+        "{path} 是 {kind}，而要训练的是 {wanted}；请换一个"
+    ),
+    "the data set has only regularisation pictures; add those that show what is to be learnt": (
+        "数据集里只有正则化图片；请加入要学习的图片"
+    ),
+    "none of the pictures can be used: {reason}": "没有一张图片能用：{reason}",
+    "bucket_reso_steps {value}: the sides of pictures are multiples of 8": (
+        "bucket_reso_steps {value}：图片边长须为 8 的倍数"
+    ),
+    "min_bucket_reso {value} is above max_bucket_reso {other}": (
+        "min_bucket_reso {value} 大于 max_bucket_reso {other}"
+    ),
+    "min_bucket_reso {value} is above the resolution {other}; lower it": (
+        "min_bucket_reso {value} 大于分辨率 {other}；请调低"
+    ),
+    "max_bucket_reso {value} is below the resolution {other}; raise it": (
+        "max_bucket_reso {value} 小于分辨率 {other}；请调高"
+    ),
+    "a picture of {width}x{height} is smaller than one step of {step}; leave out bucket_no_upscale": (
+        "{width}x{height} 的图片小于一个步长 {step}；请关闭 bucket_no_upscale"
+    ),
+    "unknown resize_interpolation {name}; choose one of {known}": ("没有 resize_interpolation {name}；可选 {known}"),
+    "{name} can't be the name of a {what}: letters, digits, spaces, - and _ can": (
+        "{name} 不能作 {what} 的名字：只能用字母、数字、空格、- 和 _"
+    ),
+    "no data set {name}: make it, and put pictures into it": "没有数据集 {name}：请先建立并放入图片",
+    "there is a data set {name} already": "已经有数据集 {name}",
+    "the data set has no picture {name}": "数据集里没有图片 {name}",
+    "{name} is for pictures that are not used": "{name} 是放不用的图片的",
+    "{folder}: no pictures and no folders such as 10_mycat in it; put pictures there": (
+        "{folder}：里面没有图片，也没有 10_mycat 这样的文件夹；请放入图片"
+    ),
+    "{folder}: no picture {name} there, which belongs to {other}": "{folder}：没有图片 {name}，它对应 {other}",
+    "{folder}: no such folder of pictures": "{folder}：没有这个图片文件夹",
+    "{folder}: no pictures in it ({names}, ...)": "{folder}：里面没有图片（{names} 等）",
+    "{path}: not a caption in UTF-8 ({reason})": "{path}：不是 UTF-8 的标注（{reason}）",
+    "an LCM-LoRA is a plain LoRA of the U-Net: leave kind, dora and text out": (
+        "LCM-LoRA 是普通的 U-Net LoRA：请去掉 kind、dora 和 text"
+    ),
+    "least_guidance is above most_guidance": "least_guidance 大于 most_guidance",
+    "a word to learn is missing: give one with --token, or a --name": "缺少要学习的词：请填写",
+    "nothing would be trained: leave the U-Net or the text encoders in": ("什么都不会训练：请保留 U-Net 或文本编码器"),
+    "the structure begins and ends with 1, such as 1, 2, 1": "结构须以 1 开头和结尾，如 1, 2, 1",
+    "unknown activation {name}; there are {known}": "没有激活函数 {name}；可用的有 {known}",
+    (
+        "fused_backward_pass steps after every batch, so it goes with neither accumulation nor "
+        "more processes; leave one of them out"
+    ): "fused_backward_pass 每批都更新，不能与梯度累积或多进程同用；请去掉一个",
+    (
+        "{path}: its {what} does not begin what is trained here; give its --kind, --rank, "
+        "--conv_rank and --layers, and --no-text where it has no text encoder"
+    ): "{path}：它的 {what} 与这里要训练的不符；请设置与它相同的类型、秩和层",
+    "min_timestep {value} is not below max_timestep {other}": ("min_timestep {value} 不小于 max_timestep {other}"),
+    "noise_offset and multires_noise_iterations both add coarse noise: choose one": (
+        "noise_offset 和 multires_noise_iterations 作用相同：请只用一个"
+    ),
+    "min_snr_gamma and debiased_estimation_loss both weigh noise levels: choose one": (
+        "min_snr_gamma 和 debiased_estimation_loss 作用相同：请只用一个"
+    ),
+    (
+        "zero_terminal_snr needs v-prediction: at pure noise an eps model is shown nothing of the "
+        "picture, and its loss there is divided by zero; train a v model or leave "
+        "zero_terminal_snr out"
+    ): "zero_terminal_snr 需要 v 预测模型；请训练 v 模型，或关闭 zero_terminal_snr",
+    "scale_v_pred_loss_like_noise_pred is for models that predict v; leave it out": (
+        "scale_v_pred_loss_like_noise_pred 只用于 v 预测模型；请关闭"
+    ),
+    "v_pred_like_loss is for models that predict eps; leave it out": ("v_pred_like_loss 只用于 eps 预测模型；请关闭"),
+    "the optimizer {name} refuses its arguments: {reason}": "优化器 {name} 不接受这些参数：{reason}",
+    "{text} is no argument; write name=value, such as weight_decay=0.1": (
+        "{text} 不是参数；请写成 名称=数值，如 weight_decay=0.1"
+    ),
+    "the optimizer {name} needs the package {package}: pip install {how} ({reason})": (
+        "优化器 {name} 需要安装 {package}：pip install {how}（{reason}）"
+    ),
+    "sample {number}: unknown --{name}; there are --{known}": ("样图 {number}：没有 --{name}；可用的有 --{known}"),
+    (
+        "{path} has no picture that steers it: name their folder with --conditioning_data_dir, "
+        "where each has its partner's name"
+    ): "{path} 没有对应的控制图：请用 conditioning_data_dir 指定文件夹，图片同名",
+    "{name}: {value} lies outside of {least} to {most}": "{name}：{value} 超出 {least} 到 {most}",
+    "{name}: at most {most} texts are taken": "{name}：最多 {most} 条文本",
+    "{name}: texts of at most {most} characters are taken": "{name}：每条文本最多 {most} 个字符",
+    "the optimizer remembers {name} as {kind}, which can't be saved; take another": (
+        "优化器的 {name} 是 {kind}，无法保存；请换一个"
+    ),
+    (
+        "{name} looks at all gradients together, so it can't step in the backward pass; take one "
+        "of {known}, or leave fused_backward_pass out"
+    ): "{name} 要一次看全部梯度，不能边反传边更新；请用 {known} 之一，或关闭 fused_backward_pass",
+    "processes share a step on CPUs of Linux and macOS only; set processes = 1": (
+        "只有 Linux 和 macOS 的 CPU 支持多进程；请设 processes = 1"
+    ),
+    "a training process ended by itself; what it said is above": "有一个训练进程意外结束",
+    "{name} at step {step}: {reason}; {remedy}": "{name} 在第 {step} 步：{reason}；{remedy}",
+    "base_weights_multiplier: {count} strengths for {files} files of base_weights": (
+        "base_weights_multiplier：base_weights 有 {files} 个文件，却给了 {count} 个强度"
+    ),
+    "dim_from_weights takes sizes from a lora or loha: name it with --start, and its --kind": (
+        "dim_from_weights 从 lora 或 loha 取尺寸：请用 start 指定它，并设置 kind"
+    ),
+    "scale_weight_norms bounds plain LoRAs alone; leave it or --kind and --dora out": (
+        "scale_weight_norms 只用于普通 LoRA；请去掉它，或去掉 kind 和 dora"
+    ),
+    "the scheduler {name} does not go with its arguments: {reason}": ("学习率调度 {name} 与它的参数不符：{reason}"),
+    "{path}: no {file} there, so no run of fromnoise to go on from; --resume names its folder": (
+        "{path}：没有 {file}，不是 fromnoise 的训练，无法继续；resume 应为它的文件夹"
+    ),
+}
