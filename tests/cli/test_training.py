@@ -235,6 +235,10 @@ def test_a_learning_rate_of_each_part_goes_where_it_should() -> None:
     slower = factors({"unet_lr": 2e-4, "text_encoder_lr": 5e-5, "loraplus": 16.0}, 1e-4)
     assert factor_of("lora_unet_x.lora_down", slower) == pytest.approx(2)
     assert factor_of("lora_te1_x.lora_up", slower) == pytest.approx(8)
+    apart = factors({"loraplus": 16.0, "loraplus_text": 2.0}, 1e-4)
+    assert factor_of("lora_unet_x.lora_up", apart) == pytest.approx(16)
+    assert factor_of("lora_te_x.lora_up", apart) == pytest.approx(2)
+    assert factor_of("lora_te_x.lora_down", apart) == 1
     assert by_name("lora")["network_dim"].place == "options.rank"
 
 

@@ -24,7 +24,7 @@ from fromnoise.train.data.batches import Schedule, gathered
 from fromnoise.train.data.source import Dataset, Subset
 from fromnoise.train.finetune import FineTuneTask, Lesson
 from fromnoise.train.loop import STATE, LoopConfig, train
-from fromnoise.train.lora import LoRAOptions, LoRATraining
+from fromnoise.train.lora import Dropouts, LoRAOptions, LoRATraining
 from fromnoise.train.methods import METHODS
 from fromnoise.train.noising import Noising
 from fromnoise.train.objective import Objective
@@ -117,6 +117,27 @@ def test_norms_of_what_layers_change_are_bounded(folder: Path, tmp_path: Path) -
     assert 0 < last["average_key_norm"] <= last["max_key_norm"]
     with pytest.raises(UserError, match="scale_weight_norms"):
         task(folder, scale_weight_norms=1.0, kind="loha")
+
+
+def test_parts_of_the_inner_size_and_layers_are_left_out_by_chance(folder: Path) -> None:
+    one = torch.ones(4, 5, 200)
+    torch.manual_seed(0)
+    left = Dropouts(ranks=0.25).applied(one, -1)
+    assert left.unique().tolist() == pytest.approx([0, 4 / 3])
+    assert float((left[:, 0] > 0).float().mean()) == pytest.approx(0.75, abs=0.05)
+    assert torch.equal(left, left[:, :1].expand_as(left))  # the same for all tokens of a picture
+    assert not torch.equal(left[0], left[1])
+    assert sum(Dropouts(modules=0.3).skips() for _ in range(400)) == pytest.approx(120, abs=40)
+    with torch.no_grad():
+        assert torch.equal(Dropouts(0.5, 0.5, 0.5).applied(one, -1), one)
+        assert not any(Dropouts(modules=0.9).skips() for _ in range(20))
+    plain, some, none = (task(folder, **more) for more in ({}, {"rank_dropout": 0.5}, {"module_dropout": 0.99}))
+    for each in (plain, some, none):
+        shaken(each.trainable.module)
+    losses = [float(each.loss(0)[0].detach()) for each in (plain, some, none, task(folder))]
+    assert len({round(loss, 6) for loss in losses[:3]}) == 3
+    assert losses[1] == float(some.loss(0)[0].detach())  # the step's own chance
+    assert abs(losses[2] - losses[3]) < abs(losses[0] - losses[3])
 
 
 def test_text_encoders_stop_where_they_should(folder: Path, tmp_path: Path) -> None:

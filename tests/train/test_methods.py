@@ -25,7 +25,7 @@ from fromnoise.checkpoints.adapter_files.hypernetwork import read_hypernetwork
 from fromnoise.checkpoints.control import load_control
 from fromnoise.checkpoints.files import read
 from fromnoise.checkpoints.load import load_checkpoint
-from fromnoise.engine.library import Model
+from fromnoise.engine.library import SCALINGS, Model
 from fromnoise.errors import UserError
 from fromnoise.nn.controlnet import ControlNet
 from fromnoise.nn.ops import patching
@@ -78,7 +78,9 @@ def begun(method: str, on: Model, **more: object) -> Trainable:
 
 
 def task(method: str, folder: Path, family: str = "sd1", recompute: bool = False, **more: object) -> FineTuneTask:
-    on = model(family)
+    on = model(family.removesuffix("-v"))
+    if family.endswith("-v"):
+        on = replace(on, facts=replace(on.facts, prediction="v"), scalings=SCALINGS["v"])
     training = begun(method, on, **more)
     subset = Subset(image_dir=folder, conditioning_data_dir=folder / "steering" if training.wants_controls else None)
     schedule = Schedule((gathered(Dataset(subsets=(subset,), batch_size=2, resolution=64)),), seed=0)
@@ -120,7 +122,7 @@ def test_it_begins_as_nothing_and_leaves_no_trace(method: str) -> None:
     assert torch.equal(answer(on), before)
 
 
-@pytest.mark.parametrize("family", ["sd1", "sdxl"])
+@pytest.mark.parametrize("family", ["sd1", "sd2", "sd2-v", "sdxl"])
 @pytest.mark.parametrize("method", ALL)
 def test_it_learns(method: str, family: str, folder: Path) -> None:
     if (method, family) == TINY_XL:

@@ -1,6 +1,8 @@
 """The Chinese of `fromnoise train METHOD`."""
 
 OURS = {
+    "Share of the parts of the inner size that a picture leaves out.": "每张图随机丢弃秩的比例（rank_dropout）。",
+    "Share of layers that a step leaves out.": "每步随机跳过层的比例（module_dropout）。",
     "Cut 2.0,4.0 times as large as the face whose place a picture's name tells; latents are not cached then.": (
         "围绕人脸裁剪，范围为脸的 2.0,4.0 倍；脸的位置写在文件名里，这时不缓存 latent。"
     ),

@@ -33,9 +33,15 @@ from fromnoise.train.schema import as_toml
 
 Given = dict[str, Any]
 NETWORK_ARGS = {  # kohya's and LyCORIS's, to our options
-    "algo": "kind", "conv_dim": "conv_rank", "conv_alpha": "conv_alpha", "dropout": "dropout", "dora_wd": "dora",
+    "algo": "kind", "conv_dim": "conv_rank", "conv_alpha": "conv_alpha", "dropout": "dropout",
+    "rank_dropout": "rank_dropout", "module_dropout": "module_dropout", "dora_wd": "dora",
     "train_norm": "norms", "factor": "factor", "block_size": "block_size", "constraint": "constraint",
 }  # fmt: skip
+FASTER = {  # LoRA+: kohya's ratios, and the words for them
+    "loraplus_lr_ratio": "loraplus", "loraplus_unet_lr_ratio": "loraplus_unet",
+    "loraplus_text_encoder_lr_ratio": "loraplus_text",
+}  # fmt: skip
+UPPER = {"loraplus_unet": "lora_unet_*.lora_up", "loraplus_text": "lora_te*.lora_up"}
 SHORT: dict[str, tuple[str, Any]] = {  # words that set an option
     "no_text": ("text", False), "no_unet": ("unet", False), "object_template": ("template", "object"),
     "style_template": ("template", "style"),
@@ -175,8 +181,12 @@ def factors(words: Mapping[str, Any], rate: float) -> dict[str, float]:
         found |= {"lora_unet_": words["unet_lr"] / rate, "unet.": words["unet_lr"] / rate}
     if "text_encoder_lr" in words:
         found |= {"lora_te": words["text_encoder_lr"] / rate, "text": words["text_encoder_lr"] / rate}
-    if "loraplus" in words:
-        found["*.lora_up"] = words["loraplus"]
+    for word, pattern in UPPER.items():
+        if word in words:
+            found[pattern] = words[word]
+    if "loraplus" in words:  # where its network has no ratio of its own
+        for pattern in UPPER.values():
+            found.setdefault(pattern, words["loraplus"])
     return found
 
 
@@ -215,14 +225,12 @@ def shorthands(words: Given, parts: dict[str, Given], method: Method) -> None:
         options.setdefault("kind", MODULES[module] or "lora")
     for word in (w for text in words.get("network_args", []) for w in text.split()):
         key, sign, value = word.partition("=")
-        if key == "loraplus_lr_ratio":
-            words["loraplus"] = float(value)
+        if key in FASTER:
+            words[FASTER[key]] = float(value)
         elif key not in NETWORK_ARGS or not sign:
             near = get_close_matches(key, NETWORK_ARGS, n=1, cutoff=0.5)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise UserError(
-                f"network_args: unknown {word!r}{hint} There are {', '.join(NETWORK_ARGS)}, loraplus_lr_ratio"
-            )
+            raise UserError(f"network_args: unknown {word!r}{hint} There are {', '.join((*NETWORK_ARGS, *FASTER))}")
         else:
             options[NETWORK_ARGS[key]] = ALGOS.get(value, value) if key == "algo" else value
     for field in ("structure", "widths"):

@@ -55,6 +55,10 @@ class LoRAOptions(BaseModel):
     dropout: float = Field(
         default=0.0, ge=0, lt=1, description="Of what comes out of the inner size (network_dropout)."
     )
+    rank_dropout: float = Field(
+        default=0.0, ge=0, lt=1, description="Of the parts of the inner size, for each picture (rank_dropout)."
+    )
+    module_dropout: float = Field(default=0.0, ge=0, lt=1, description="Of whole layers (module_dropout).")
     factor: int = Field(default=-1, ge=-1, description="LoKr: how to split sides; -1 as square as can be.")
     block_size: int = Field(default=4, ge=2, description="OFT and BOFT: sides of the rotated blocks.")
     constraint: float = Field(default=0.0, ge=0, description="OFT and BOFT: the greatest rotation; 0 for any.")
@@ -135,7 +139,7 @@ class LoRATraining(SafetensorsFile):
                 adapter = self.adapters[site.name]
                 layer = self.networks[site.network].get_submodule(site.layer)
                 if isinstance(adapter, LoRA) and adapter.mid is None and adapter.magnitude is None:
-                    hook = by_the_way(adapter, self.options.dropout, lambda: self.on)
+                    hook = by_the_way(adapter, Dropouts.of(self.options), lambda: self.on)
                     stack.callback(layer.register_forward_hook(hook).remove)
                 else:
                     patches[site.network][f"{site.layer}.weight"] = (partial(adapter.merged, strength=1.0),)
@@ -189,23 +193,50 @@ class LoRATraining(SafetensorsFile):
         }
 
 
+@dataclass(frozen=True)
+class Dropouts:
+    """What is left out by chance while it trains: shares."""
+
+    outputs: float = 0.0  # of what comes out of the inner size
+    ranks: float = 0.0  # of the parts of the inner size, for each picture
+    modules: float = 0.0  # of layers
+
+    @classmethod
+    def of(cls, options: LoRAOptions) -> "Dropouts":
+        return cls(options.dropout, options.rank_dropout, options.module_dropout)
+
+    def skips(self) -> bool:
+        """Whether the layer is left out this time."""
+        return self.modules > 0 and torch.is_grad_enabled() and float(torch.rand(())) < self.modules
+
+    def applied(self, inner: Tensor, axis: int) -> Tensor:
+        """To what comes out of the inner size, whose parts lie along `axis`; what is left is made larger for it."""
+        if not torch.is_grad_enabled():
+            return inner
+        if self.outputs:
+            inner = F.dropout(inner, self.outputs)
+        if self.ranks:
+            shape = [1] * inner.ndim
+            shape[0], shape[axis] = len(inner), inner.shape[axis]
+            inner = inner * F.dropout(inner.new_ones(shape), self.ranks)
+        return inner
+
+
 def by_the_way(
-    adapter: LoRA, dropout: float, on: Callable[[], bool]
+    adapter: LoRA, dropouts: Dropouts, on: Callable[[], bool]
 ) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]:
     """A hook that adds s up (down x) to what a layer answers: Hu et al. (2021), equation 3."""
 
     def hook(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        if not on():
+        if not on() or dropouts.skips():
             return output
         x = inputs[0]
         if isinstance(layer, Conv2d):
             down, up = adapter.down.to(x.dtype), adapter.up.to(x.dtype)
             inner = F.conv2d(x, down.view(len(down), *layer.weight.shape[1:]), None, layer.stride, layer.padding)
-            inner = F.dropout(inner, dropout, training=dropout > 0 and torch.is_grad_enabled())
-            return output + F.conv2d(inner, up.view(*up.shape[:2], 1, 1)) * adapter.scale
+            return output + F.conv2d(dropouts.applied(inner, 1), up.view(*up.shape[:2], 1, 1)) * adapter.scale
         inner = F.linear(x, adapter.down.to(x.dtype).flatten(1))
-        inner = F.dropout(inner, dropout, training=dropout > 0 and torch.is_grad_enabled())
-        return output + F.linear(inner, adapter.up.to(x.dtype).flatten(1)) * adapter.scale
+        return output + F.linear(dropouts.applied(inner, -1), adapter.up.to(x.dtype).flatten(1)) * adapter.scale
 
     return hook
 
