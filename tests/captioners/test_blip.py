@@ -4,47 +4,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from fromnoise.captioners import CAPTIONERS
 from fromnoise.captioners.blip import Blip, SentenceRules, prepared
 from fromnoise.errors import FileError
 
+from .tiny_blip import WORDS, write_blip
+
 transformers = pytest.importorskip("transformers")
-WORDS = [
-    "[PAD]",
-    "[UNK]",
-    "[CLS]",
-    "[SEP]",
-    "[MASK]",
-    "[DEC]",
-    "[ENC]",
-    "a",
-    "picture",
-    "of",
-    "cat",
-    "dog",
-    "red",
-    "mat",
-]
 PICTURE = Image.fromarray((np.random.default_rng(0).random((50, 70, 3)) * 255).astype(np.uint8))
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("blip")
-    (path / "vocab.txt").write_text("\n".join(WORDS))
-    transformers.BertTokenizer(str(path / "vocab.txt")).save_pretrained(path)
-    text = {"vocab_size": len(WORDS), "hidden_size": 32, "encoder_hidden_size": 32, "intermediate_size": 64,
-            "num_hidden_layers": 2, "num_attention_heads": 2, "bos_token_id": 5, "eos_token_id": 3, "sep_token_id": 3,
-            "pad_token_id": 0}  # fmt: skip
-    vision = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2,
-              "image_size": 32, "patch_size": 8}  # fmt: skip
-    torch.manual_seed(0)
-    config = transformers.BlipConfig(text_config=text, vision_config=vision)
-    transformers.BlipForConditionalGeneration(config).save_pretrained(path, safe_serialization=True)
-    return path
+    return write_blip(tmp_path_factory.mktemp("blip"))
 
 
 def test_a_model_captions_the_same_each_time(folder: Path) -> None:

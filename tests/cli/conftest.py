@@ -111,7 +111,7 @@ def queue(folder: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> It
     database = Database.open(f"sqlite:///{data / 'fromnoise.db'}")
     shelved = Settings(any_path=False, data=data)
     station = Station("", folder / "server/outputs", folder / "kept", settings=shelved)
-    leases = Leases(database)
+    leases = Leases(database, lease=600)  # nothing renews it while the worker has nothing to do
     leases.enlist("w", "cpu", places(station))
     worker = Worker("w", leases, station, Easel(place("cpu", None), shelved, Kept(station.kept)))
     thread = threading.Thread(target=worker.run)

@@ -175,7 +175,7 @@ def test_ctrl_c_while_drawing_leaves_nothing(draw: Run, folder: Path, monkeypatc
 
     monkeypatch.setattr(make, "generate", interrupted)
     ran = draw("x")
-    assert (ran.status, ran.out, ran.last) == (2, "", "fromnoise: stopped; nothing was written")
+    assert (ran.status, ran.out, ran.last) == (130, "", "fromnoise: stopped; nothing was written")
     assert everything(folder) == []
 
 
@@ -191,7 +191,7 @@ def test_ctrl_c_in_a_batch_keeps_what_is_finished(draw: Run, monkeypatch: pytest
 
     monkeypatch.setattr(make, "generate", second_group_interrupted)
     ran = draw("x", "--batch", 6, "--steps", 1)
-    assert (ran.status, ran.last) == (2, "fromnoise: stopped; 4 of 6 pictures are finished")
+    assert (ran.status, ran.last) == (130, "fromnoise: stopped; 4 of 6 pictures are finished")
     assert all(Image.open(path).size == (64, 64) for path in ran.paths)
     assert len(ran.paths) == 4
 
@@ -202,7 +202,7 @@ def test_ctrl_c_elsewhere_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr("fromnoise.cli.listing.print_samplers", interrupted)
     ran = run("samplers")
-    assert (ran.status, ran.err) == (2, "fromnoise: stopped\n")
+    assert (ran.status, ran.err) == (130, "fromnoise: stopped\n")
 
 
 def test_a_real_process_reports_a_mistake_the_same_way(start: Callable[..., Ran]) -> None:

@@ -136,7 +136,7 @@ def test_interrupted_pictures_are_left_out(run: Run, photo: Path, monkeypatch: p
 
     monkeypatch.setattr(module, "postprocessed", sometimes)
     ran = run("upscale", photo, photo, "--out", "new/", "--upscaler", "Lanczos")
-    assert (ran.status, ran.last) == (2, "fromnoise: stopped; 1 of 2 pictures are finished")
+    assert (ran.status, ran.last) == (130, "fromnoise: stopped; 1 of 2 pictures are finished")
     assert ran.paths == [Path("new/photo-upscaled.png")]
     assert [path.name for path in Path("new").iterdir()] == ["photo-upscaled.png"]
 

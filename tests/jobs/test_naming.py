@@ -1,6 +1,7 @@
 """Names of files from patterns."""
 
 import hashlib
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from fromnoise.engine.recipe import Recipe
 from fromnoise.errors import UserError
+from fromnoise.jobs.job import ALONE, Member
 from fromnoise.jobs.naming import DEFAULT, Named, free_name, name, words
 
 RECIPE = Recipe(
@@ -21,7 +23,7 @@ RECIPE = Recipe(
     model="sub/dream.v8.safetensors",
     model_hash="ab" * 32,
 )
-NAMED = Named(RECIPE, datetime(2025, 3, 4, 5, 6, 7, tzinfo=UTC), "ann", "cd" * 32, index=2, count=4)
+NAMED = Named(RECIPE, datetime(2025, 3, 4, 5, 6, 7, tzinfo=UTC), "ann", "cd" * 32, Member(2, 8, 4, 40, 47))
 
 
 @pytest.mark.parametrize(
@@ -40,7 +42,8 @@ NAMED = Named(RECIPE, datetime(2025, 3, 4, 5, 6, 7, tzinfo=UTC), "ann", "cd" * 3
         ("[datetime<%H.%M><Asia/Shanghai>]", "13.06"),
         ("[datetime<%H><No/Where>]", "20250304050607"),
         ("[job_timestamp]-[batch_number]-[batch_size]", "20250304050607-3-4"),
-        ("[seed_first]-[seed_last]", "40-43"),
+        ("[seed_first]-[seed_last]", "40-47"),
+        ("[generation_number]", "3"),
         ("[hasprompt<APPLE|fruit><pear|no pear>]", "APPLEno pear"),
         ("[user]_[unknown]_[none]", "ann_[unknown]_"),
         ("[clip_skip][denoising][styles][vae_filename]", "1"),
@@ -64,6 +67,22 @@ def test_every_word_of_automatic1111_is_known() -> None:
     init = {"path": "/kept/cat.v2.png", "sha256": "0" * 64}
     made = Named(RECIPE.but(init=init, strength=0.5, vae={"name": "soft.safetensors"}), NAMED.moment)
     assert name("[basename]-[vae_filename]-[denoising]", made) == "cat.v2-soft-0.5"
+
+
+@pytest.mark.parametrize(
+    ("member", "pattern", "expected"),
+    [
+        (Member(5, 8, 4, 7, 14), "[batch_number]-[generation_number]", "2-6"),
+        (Member(1, 2, 1, 7, 8), "[seed]-[batch_number]-[generation_number]", "42-2"),
+        (ALONE, "[number]-[seed]-[generation_number]", "[number]-42"),
+        (ALONE, "[seed]/[batch_number]", "42"),
+        (ALONE, "[seed_first]-[seed_last]x[batch_size]", "42x1"),
+    ],
+)
+def test_numbers_of_what_is_alone_are_left_out_with_the_text_before(
+    member: Member, pattern: str, expected: str
+) -> None:
+    assert name(pattern, replace(NAMED, member=member)) == expected
 
 
 @pytest.mark.parametrize("prompt", ["../../x", "..", "con", "x" * 5000, "画" * 500, ".hidden", "a\nb", "a. . ."])

@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from fromnoise.engine.metadata.own import recipe_in
 from fromnoise.engine.recipe import Recipe
 from fromnoise.errors import FileError
 from fromnoise.jobs.database import Database
-from fromnoise.jobs.job import Job, Result, Work
+from fromnoise.jobs.job import Job, Result, Work, members
 from fromnoise.jobs.leases import Leases
 from fromnoise.jobs.queue import Queue
 from fromnoise.jobs.station import Station
@@ -415,3 +416,17 @@ def test_the_clock_of_previews_is_kept(worker: Worker, queue: Queue, checkpoint:
     worker.turn()
     shown = [event.data["preview"] for event in queue.events(job=job.id) if event.kind == "step"]
     assert shown == [True, False]
+
+
+def test_files_are_named_by_their_place_among_others(
+    station: Station, database: Database, queue: Queue, checkpoint: Path
+) -> None:
+    works = [
+        Work.picture(recipe(checkpoint, seed, steps=1), member=member)
+        for seed, member in zip((5, 6, 7, 8), members([5, 6, 7, 8], 2), strict=True)
+    ]
+    jobs = [*queue.submit(works), *asked(queue, checkpoint, 9, steps=1)]
+    pattern = "[seed_first]-[seed_last]-[generation_number]-[batch_number]of[batch_size]"
+    finish_all(worker_at(replace(station, pattern=pattern), database), queue)
+    found = [queue.get(job.id).file for job in jobs]
+    assert found == ["5-8-1-1of2.png", "5-8-2-2of2.png", "5-8-3-1of2.png", "5-8-4-2of2.png", "9of1.png"]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command (by default the process's own arguments); returns the exit status.
 
-    0: done. 1: a failure that is not the user's. 2: bad input, or stopped by Ctrl-C. Every failure ends in one line
+    0: done. 1: a failure that is not the user's. 2: bad input. 130: stopped by Ctrl-C. Every failure ends in one line
     on stderr.
     """
     try:
@@ -15,4 +15,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         return run(sys.argv[1:] if arguments is None else arguments)
     except KeyboardInterrupt:  # while still importing
-        return 2
+        return 130

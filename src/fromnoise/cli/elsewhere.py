@@ -28,7 +28,7 @@ from fromnoise.engine.recipe_files import Weights
 from fromnoise.engine.recipe_networks import named
 from fromnoise.engine.references import ImageRef
 from fromnoise.errors import FileError, UserError
-from fromnoise.jobs.job import Job, NotNow, Result, Work, new_id
+from fromnoise.jobs.job import Job, NotNow, Result, Work, members, new_id
 from fromnoise.settings import Settings
 
 TOGETHER = 64  # jobs that wait at once
@@ -91,7 +91,7 @@ def followed(service: Service, recipes: Sequence[Recipe], destination: Destinati
 
 def made(service: Service, recipes: Sequence[Recipe], report: Report) -> Iterator[tuple[int, Result]]:
     """The number of each picture, from 0, as it is made, and what the server has of it."""
-    group, done = f"cli-{new_id()}", 0
+    group, done, where = f"cli-{new_id()}", 0, members([recipe.seed for recipe in recipes])
 
     def tell(steps: Mapping[str, tuple[int, int]]) -> None:
         known = [total for _, total in steps.values() if total]
@@ -101,7 +101,10 @@ def made(service: Service, recipes: Sequence[Recipe], report: Report) -> Iterato
 
     for start in range(0, len(recipes), TOGETHER):
         some = recipes[start : start + TOGETHER]
-        works = [Work.picture(absolute(recipe), group=group) for recipe in some]
+        works = [
+            Work.picture(absolute(recipe), group=group, member=member)
+            for recipe, member in zip(some, where[start:], strict=False)
+        ]
         after = service.queue.last_event()
         jobs: list[Job] = service.queue.submit(works)
         numbers = {job.id: start + index for index, job in enumerate(jobs)}

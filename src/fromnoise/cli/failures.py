@@ -9,9 +9,13 @@ from typer import TyperException
 from fromnoise.cli.messages import say, translated
 from fromnoise.errors import FromnoiseError, UserError, is_out_of_memory
 
+STOPPED = 130  # exit status, as shells count it: 128 and the number of SIGINT
+
 
 class Stopped(UserError):
     """Ctrl-C."""
+
+    exit_code = STOPPED
 
 
 def report(error: Exception) -> int:
@@ -24,7 +28,7 @@ def report(error: Exception) -> int:
 
 
 def explained(error: Exception) -> tuple[str, int]:
-    """What to tell the user, and the exit status: 2 where the input is to blame, 1 where it is not."""
+    """What to tell the user, and the exit status: 2 where the input is to blame, 130 after Ctrl-C, else 1."""
     if isinstance(error, FromnoiseError):
         return translated(str(error)), error.exit_code
     if isinstance(error, TyperException):

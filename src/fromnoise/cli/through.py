@@ -21,7 +21,7 @@ from fromnoise.cli.failures import Stopped
 from fromnoise.cli.leash import LEASH
 from fromnoise.cli.messages import language, say, translated
 from fromnoise.cli.options import Local
-from fromnoise.errors import FromnoiseError, UserError
+from fromnoise.errors import FromnoiseError
 
 if TYPE_CHECKING:
     from fromnoise.cli.service import Service
@@ -61,7 +61,7 @@ def there() -> "Service | None":
 
 
 def carried_out(service: "Service", words: list[str], quiet: bool) -> None:
-    """Let a worker do what was typed. Exit with its status where it fails, UserError where it can't."""
+    """Let a worker do what was typed. Exit with its status where it fails; Stopped; FromnoiseError."""
     from fromnoise import settings
     from fromnoise.cli.progress import note, progress
     from fromnoise.cli.service import happenings
@@ -96,7 +96,7 @@ def carried_out(service: "Service", words: list[str], quiet: bool) -> None:
     if ended.state == "cancelled":
         raise Stopped(say("stopped"))
     if ended.state == "failed":
-        raise (UserError if stops else FromnoiseError)(translated(ended.error or "the job was cancelled"))
+        raise (Stopped if stops else FromnoiseError)(translated(ended.error or "the job was cancelled"))
 
 
 class Told:

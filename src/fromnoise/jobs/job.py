@@ -11,9 +11,9 @@ the task understands: the recipe of a picture, the settings of a training. Needs
 
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, NamedTuple, Self, get_args
 
 from fromnoise.engine.recipe import Recipe
 from fromnoise.engine.recipe_files import Weights
@@ -37,6 +37,24 @@ SPOKEN = ("out", "said")  # figures of a command's steps
 SHEET = "sheet"  # begins when its group has no other job left to do
 
 
+class Member(NamedTuple):
+    """Of a picture among those that were asked for together, for names of files."""
+
+    number: int = 0  # from 0 ...
+    total: int = 1  # ... of so many
+    batch: int = 1  # how many of them are called one batch
+    first_seed: int | None = None  # None: its own
+    last_seed: int | None = None
+
+
+ALONE = Member()
+
+
+def members(seeds: Sequence[int], batch: int | None = None) -> list[Member]:
+    """One for each picture of these seeds, in batches of so many; by default they are one batch."""
+    return [Member(number, len(seeds), batch or len(seeds), seeds[0], seeds[-1]) for number in range(len(seeds))]
+
+
 @dataclass(frozen=True)
 class Work:
     """What somebody asks for."""
@@ -51,6 +69,7 @@ class Work:
     cost: float = 1.0  # what it takes, beside others: fairness counts it
     folder: str = ""  # below the folder of outputs
     trace: bool = False  # keep what shows how the picture comes about: traces.py
+    member: Member = ALONE
 
     @classmethod
     def picture(
@@ -63,6 +82,7 @@ class Work:
         group: str | None = None,
         folder: str = "",
         trace: bool = False,
+        member: Member = ALONE,
     ) -> Self:
         """A picture to be made. It runs beside others of the same model."""
         size = recipe.width * recipe.height * recipe.steps / (512 * 512 * 20)
@@ -70,8 +90,9 @@ class Work:
         names = [recipe.model, next((one.model for one in Weights.others(recipe)), "")]
         names += [] if weights == Weights(recipe.model) else [repr(weights)]
         return cls(
-            PICTURE, recipe.to_table(), owner, priority, key, group, "\n".join(names), max(size, 0.01), folder, trace
-        )
+            PICTURE, recipe.to_table(), owner, priority, key, group, "\n".join(names), max(size, 0.01), folder, trace,
+            member,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from fromnoise.engine.recipe import Recipe
 from fromnoise.errors import UserError
+from fromnoise.jobs.job import ALONE, Member
 
 DEFAULT = "[date]/[number]-[seed]"
 NUMBER = "[number]"
@@ -35,19 +36,19 @@ class Named:
     moment: datetime
     user: str = ""
     image_hash: str = ""
-    index: int = 0  # of the picture among those that were asked for together
-    count: int = 1
+    member: Member = ALONE
 
 
 def name(pattern: str, named: Named) -> str:
     """The path below the folder of outputs, with slashes and without suffix; `[number]` is left in it."""
-    values = words(named)
-
-    def filled(match: re.Match[str]) -> str:
+    values, filled, end = words(named), "", 0
+    for match in WORD.finditer(pattern):
         word, arguments = match[1].lower(), ARGUMENT.findall(match[2])
-        return FORBIDDEN.sub("_", values[word](arguments) if word in values else match[0])
-
-    parts = [safe(part) for part in re.split(r"[/\\]", WORD.sub(filled, pattern))]
+        value = values[word](arguments) if word in values else match[0]
+        if value is not None:
+            filled += pattern[end : match.start()] + FORBIDDEN.sub("_", value)
+        end = match.end()
+    parts = [safe(part) for part in re.split(r"[/\\]", filled + pattern[end:])]
     parts = [part for part in parts if part]
     return "/".join(parts) if parts else NUMBER
 
@@ -60,13 +61,17 @@ def safe(part: str) -> str:
     return f"_{part}" if RESERVED.fullmatch(part) or part.startswith(".") else part
 
 
-def words(named: Named) -> Mapping[str, Callable[[list[str]], str]]:
-    """What each word of a pattern stands for, given its arguments."""
-    recipe, moment = named.recipe, named.moment
+def words(named: Named) -> Mapping[str, Callable[[list[str]], str | None]]:
+    """What each word of a pattern stands for, given its arguments; None leaves out the text before it, too."""
+    recipe, moment, member = named.recipe, named.moment, named.member
+    batch = {
+        "batch_number": None if member.batch == 1 else str(member.number % member.batch + 1),
+        "generation_number": None if member.total == 1 else str(member.number + 1),
+        "seed_last": None if member.batch == 1 else str(member.last_seed),
+    }
     plain = {
         "seed": recipe.seed,
-        "seed_first": (recipe.seed - named.index) % 2**64,
-        "seed_last": (recipe.seed - named.index + named.count - 1) % 2**64,
+        "seed_first": recipe.seed if member.batch == 1 else member.first_seed,
         "steps": recipe.steps,
         "cfg": f"{recipe.guidance_scale:g}",
         "width": recipe.width,
@@ -85,9 +90,7 @@ def words(named: Named) -> Mapping[str, Callable[[list[str]], str]]:
         "styles": "",
         "clip_skip": recipe.clip_skip or 1,
         "denoising": f"{recipe.strength:g}" if recipe.init else "",
-        "batch_number": named.index + 1,
-        "batch_size": named.count,
-        "generation_number": named.index + 1,
+        "batch_size": member.batch,
         "user": named.user,
         "vae_filename": "" if recipe.vae is None else PurePosixPath(recipe.vae.name.replace("\\", "/")).stem,
         "basename": "" if recipe.init is None else PurePosixPath(recipe.init.path.replace("\\", "/")).stem,
@@ -101,6 +104,7 @@ def words(named: Named) -> Mapping[str, Callable[[list[str]], str]]:
     hashes = {key: hashlib.sha256(text.encode()).hexdigest() for key, text in texts.items()}
     return {
         **{key: partial(constant, str(value)) for key, value in plain.items()},
+        **{key: partial(constant, value) for key, value in batch.items()},
         **{key: partial(beginning, digest) for key, digest in hashes.items()},
         "image_hash": lambda a: named.image_hash[: length(a) if a else None],
         "datetime": partial(formatted, moment),
@@ -108,7 +112,7 @@ def words(named: Named) -> Mapping[str, Callable[[list[str]], str]]:
     }
 
 
-def constant(value: str, _arguments: list[str]) -> str:
+def constant(value: str | None, _arguments: list[str]) -> str | None:
     return value
 
 

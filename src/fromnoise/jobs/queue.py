@@ -22,6 +22,7 @@ from fromnoise.errors import UserError
 from fromnoise.jobs.database import Database
 from fromnoise.jobs.events import note
 from fromnoise.jobs.job import (
+    ALONE,
     FINISHED,
     PICTURE,
     STATES,
@@ -29,6 +30,7 @@ from fromnoise.jobs.job import (
     Job,
     KeyReused,
     Limits,
+    Member,
     NotNow,
     QueueFull,
     Result,
@@ -392,11 +394,13 @@ def one(connection: Connection, job: str, owner: str | None) -> Job:
 def job_of(row: Row[Any]) -> Job:
     """A row of the table."""
     columns = row._mapping
-    work = Work(**{name: columns[name] for name in Work.__dataclass_fields__})
+    work = Work(**{name: columns[name] for name in Work.__dataclass_fields__ if name != "member"})
+    work = replace(work, member=Member(*columns["member"] or ()))
     return Job(work=work, **{name: columns[name] for name in Job.__dataclass_fields__ if name != "work"})
 
 
 def row_of(job: Job, turn: float) -> dict[str, Any]:
     """The columns of a new job."""
     work = {name: getattr(job.work, name) for name in Work.__dataclass_fields__}
+    work["member"] = None if job.work.member == ALONE else list(job.work.member)
     return {**work, **{name: getattr(job, name) for name in Job.__dataclass_fields__ if name != "work"}, "turn": turn}

@@ -72,6 +72,7 @@ JOBS = Table(
     Column("cost", Float, nullable=False),
     Column("folder", Text, nullable=False),
     Column("trace", Boolean, nullable=False, server_default=false()),  # tells how its picture comes about
+    Column("member", JSON(none_as_null=True)),  # its place among those that were asked for together: job.Member
     Column("turn", Float, nullable=False),  # its place in the line, among those of the same priority
     Column("state", Text, nullable=False),
     Column("wish", Text),

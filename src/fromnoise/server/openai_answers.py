@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from fromnoise.engine.recipe import Recipe
 from fromnoise.errors import without_folders
-from fromnoise.jobs.job import Job, Work
+from fromnoise.jobs.job import Job, Work, members
 from fromnoise.server.access import Identity
 from fromnoise.server.context import Context
 from fromnoise.server.errors import ApiError
@@ -54,7 +54,10 @@ async def asked_for(recipe: Recipe, asked: Asked, here: Context, who: Identity) 
     check_names(recipe, here)
     check_rate(asked.count, here, who)
     seeds = [(recipe.seed + i) % 2**64 for i in range(asked.count)]
-    works = [Work.picture(recipe.but(seed=seed), owner=who.name) for seed in seeds]
+    works = [
+        Work.picture(recipe.but(seed=seed), owner=who.name, member=member)
+        for seed, member in zip(seeds, members(seeds), strict=True)
+    ]
     return await asyncio.to_thread(accepted, here.queue, works)
 
 

@@ -18,6 +18,7 @@ from fromnoise.jobs.signing import is_signed, key_in
 from fromnoise.jobs.worker.held import Child, Line, environment, name_of
 from fromnoise.jobs.worker.tasks import Desk, Moment, Skipped, Task, task
 
+STOPPED = 130  # exit status of a command after Ctrl-C
 MOST_LINES = 10_000
 LONGEST = 2000  # characters
 
@@ -33,7 +34,7 @@ def carry_out(body: Mapping[str, Any], desk: Desk) -> Task:
     desk.make_room()
     around = environment(desk, any_path=True, language=str(body["language"]))
     child = Child([sys.executable, "-m", "fromnoise", *words], around, folder)
-    moment, count = Moment(0, 0), 0
+    moment, count, skipped = Moment(0, 0), 0, False
     try:
         for line in child.lines():
             count += 1
@@ -42,14 +43,18 @@ def carry_out(body: Mapping[str, Any], desk: Desk) -> Task:
             try:
                 if count <= MOST_LINES:
                     yield told
-            except Skipped:
-                child.tell()
+            except Skipped:  # the wish stays while the command ends, which a second Ctrl-C would disturb
+                if not skipped:
+                    child.tell()
+                skipped = True
     finally:
         child.stop()
     if child.status == 0:
         return [Result(media="application/json")]
     status = child.status if child.status > 0 else FromnoiseError.exit_code
     yield Moment(moment.step, moment.steps, {"status": float(status)})
+    if skipped and status == STOPPED:
+        raise Skipped
     why = child.why if child.status > 0 else f"the command was ended by {name_of(-child.status)}"
     raise (UserError if status == UserError.exit_code else FromnoiseError)(why)
 

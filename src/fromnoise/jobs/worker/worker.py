@@ -211,8 +211,9 @@ class Worker:
         job, recipe = drawing.job.id, with_names_alone(drawing.maker.recipe)
         with self.told_of(drawing.job):
             image = self.marks.on(image)
-            named = Named(recipe, datetime.now(), drawing.job.work.owner, hashlib.sha256(image.tobytes()).hexdigest())
-            pattern = "/".join(part for part in (drawing.job.work.folder, name(self.station.pattern, named)) if part)
+            work, digest = drawing.job.work, hashlib.sha256(image.tobytes()).hexdigest()
+            named = Named(recipe, datetime.now(), work.owner, digest, work.member)
+            pattern = "/".join(part for part in (work.folder, name(self.station.pattern, named)) if part)
             outputs = self.station.outputs
             file = self.leases.name_file(self.id, job, partial(free_name, outputs, pattern, ".png"))
             sweep(outputs / file)

@@ -12,7 +12,7 @@ from fromnoise.engine.choices import with_choices_made
 from fromnoise.engine.recipe import ImageRef, Recipe
 from fromnoise.engine.shelves import shelves
 from fromnoise.errors import FileError
-from fromnoise.jobs.job import LOCAL, Job, QueueFull, Work
+from fromnoise.jobs.job import LOCAL, Job, QueueFull, Work, members
 from fromnoise.jobs.options import Options
 from fromnoise.jobs.preferences import Preferences
 from fromnoise.jobs.queue import Queue
@@ -62,13 +62,14 @@ def submit_jobs(order: Order, here: Here, who: Who) -> list[JobView]:
     """Ask for pictures. They are stored when this answers."""
     check_priority(order.priority, who)
     check_rate(len(order.recipes), here, who)
+    recipes = [settled(recipe, order, here, who) for recipe in order.recipes]
     works = [
         Work.picture(
-            settled(recipe, order, here, who), owner=who.name, priority=order.priority,
+            recipe, owner=who.name, priority=order.priority,
             folder=safe_folder(order.folder), key=order.key if order.key is None else f"{order.key}/{number}",
-            group=order.group or order.key, trace=order.trace,
+            group=order.group or order.key, trace=order.trace, member=member,
         )
-        for number, recipe in enumerate(order.recipes)
+        for number, (recipe, member) in enumerate(zip(recipes, members([one.seed for one in recipes]), strict=True))
     ]  # fmt: skip
     return [JobView.of(job) for job in accepted(here.queue, works)]
 

@@ -15,7 +15,7 @@ from PIL import Image
 from fromnoise.engine.recipe import Recipe
 from fromnoise.engine.references import ImageRef
 from fromnoise.errors import FromnoiseError
-from fromnoise.jobs.job import Job, Result, Work
+from fromnoise.jobs.job import ALONE, Job, Member, Result, Work, members
 from fromnoise.server.access import Identity
 from fromnoise.server.context import Context
 from fromnoise.server.errors import ApiError
@@ -60,7 +60,7 @@ class Maker:
         """Pictures in AUTOMATIC1111's order: sheets, pictures, hints. ApiError where something fails."""
         plan, grid = asked.plan, None
         if plan is None:
-            pictures = await self.pictures(asked.recipes)
+            pictures = await self.pictures(asked.recipes, members([one.seed for one in asked.recipes], body.batch_size))
         else:
             grid = await self.planned(plan, asked.recipes[0])
             cells = [Recipe.from_table(cell) for cell in grid["cells"]]
@@ -83,10 +83,13 @@ class Maker:
 
     # pictures
 
-    async def pictures(self, recipes: Sequence[Recipe]) -> list[Shown]:
-        """Those that were made; what was cancelled is left out."""
+    async def pictures(self, recipes: Sequence[Recipe], placed: Sequence[Member] = ()) -> list[Shown]:
+        """Those that were made; what was cancelled is left out. `placed`: where each stands, unless it stands alone."""
         await asyncio.to_thread(check_rate, len(recipes), self.here, self.who)
-        works = [Work.picture(recipe, owner=self.who.name, group=self.group) for recipe in recipes]
+        works = [
+            Work.picture(recipe, owner=self.who.name, group=self.group, member=member)
+            for recipe, member in zip(recipes, placed or [ALONE] * len(recipes), strict=True)
+        ]
         jobs = await asyncio.to_thread(accepted, self.here.queue, works)
         self.began = self.began or jobs[0].created
         ended = [await finished(job, self.here) for job in jobs]
