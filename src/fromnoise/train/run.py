@@ -1,5 +1,6 @@
 """One command from a folder of pictures to a file: `fromnoise train lora data/mycat --name mycat`."""
 
+import os
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -121,8 +122,7 @@ def teach(run: Run, device: torch.device, settings: Settings, say: Say) -> Path:
     task = method.task(model, training, lesson, run.folder / "latents")
     if run.only_look:
         return written_out(task, run.folder / "dataset.txt")
-    if is_first():
-        taken_over(run.resume, run.folder)
+    taken_over(run.resume, run.folder)
     began = time.time()
     if lesson.keep and (called := trigger(own_captions(pools), run.name)):
         if is_first():
@@ -156,7 +156,7 @@ def taken_over(resume: Path | None, folder: Path) -> None:
     if not (resume / STATE).is_file():
         raise FileError(f"{resume}: no {STATE} there, so no run of fromnoise to go on from; --resume names its folder")
     folder.mkdir(parents=True, exist_ok=True)
-    draft = own.with_name(f".{STATE}.draft")
+    draft = own.with_name(f".{STATE}.{os.getpid()}")  # every process of torchrun does this for itself
     shutil.copyfile(resume / STATE, draft)
     draft.replace(own)
 
