@@ -157,9 +157,23 @@ def test_where_compiling_fails_a_line_says_so_and_the_network_goes_on(
     with Compiled().applied(unet):
         assert torch.equal(answer(unet), exact)
         assert torch.equal(answer(unet), exact)
-    (line,) = [record.message for record in caplog.records if record.name == "fromnoise.nn.compiled"]
-    assert line.startswith("the network could not be compiled (")
+    *_, line = lines = [record.message for record in caplog.records if record.name == "fromnoise.nn.compiled"]
+    assert [line for line in lines if line.startswith("the network could not be compiled (")] == [line], "once"
     assert "no compiler here" in line
+
+
+def test_who_waits_is_told_unless_something_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for kept in (False, True):
+        compiled.tell_once.cache_clear()
+        caplog.clear()
+        monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+        if kept:
+            (tmp_path / "fxgraph").mkdir()
+        compiled.tell_once()
+        compiled.tell_once()
+        assert ["compiled first" in record.message for record in caplog.records] == ([] if kept else [True])
 
 
 @torch.inference_mode()

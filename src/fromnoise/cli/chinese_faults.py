@@ -348,4 +348,7 @@ ELSEWHERE = {
         "compile 要求权重常驻内存，内存不够：请关闭，或放宽内存限制"
     ),
     "the network could not be compiled ({reason}): it goes on without": ("网络无法编译（{reason}）：改为不编译继续"),
+    "the network is compiled first, which takes minutes; it is kept for the next time": (
+        "先编译网络，需要几分钟；编译结果会保留，供下次使用"
+    ),
 }

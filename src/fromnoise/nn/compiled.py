@@ -81,6 +81,7 @@ class Compilable:
 def compiled(block: Compilable, given: tuple[Tensor, ...], weights: dict[str, Tensor]) -> Tensor:
     """The block's answer; not compiled, from now on, where that fails."""
     global _failed
+    tell_once()
     try:
         with torch._dynamo.config.patch(recompile_limit=KINDS, accumulated_recompile_limit=KINDS):
             return run_compiled()(block.outline, weights, *given)
@@ -91,6 +92,13 @@ def compiled(block: Compilable, given: tuple[Tensor, ...], weights: dict[str, Te
         why = " ".join(str(error).split())[:200] or type(error).__name__
         LOG.warning("the network could not be compiled (%s): it goes on without", why)
     return type(block.module).forward(block.module, *given)  # type: ignore[no-any-return]
+
+
+@cache
+def tell_once() -> None:
+    """What a person waits for, where nothing was compiled before."""
+    if not Path(os.environ.get("TORCHINDUCTOR_CACHE_DIR", "")).joinpath("fxgraph").is_dir():
+        LOG.warning("the network is compiled first, which takes minutes; it is kept for the next time")
 
 
 def run(outline: nn.Module, weights: dict[str, Tensor], *given: Tensor) -> Tensor:
