@@ -71,7 +71,7 @@ def test_a_picture_is_made_within_ten_seconds_of_the_click(visit, language: str)
 
 def test_what_was_typed_and_what_runs_survive_a_reload(visit) -> None:
     page = visit("create")
-    start(page, "a blue whale", steps=300)
+    start(page, "a blue whale", steps=150)
     page.locator(".stage [role=progressbar]").wait_for()
     page.reload()
     expect(page.get_by_label("Prompt", exact=True)).to_have_value("a blue whale")
@@ -261,7 +261,8 @@ def test_several_start_pictures_become_a_job_each(visit, language: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("language", "words"), [("en", ("Describe it", "No captioner yet")), ("zh", ("反推提示词", "还没有识图模型"))]
+    ("language", "words"),
+    [("en", ("Describe it (interrogate)", "No captioner yet")), ("zh", ("反推提示词", "还没有识图模型"))],
 )
 def test_without_a_captioner_one_is_told_how_to_get_it(visit, axe, language: str, words: tuple[str, str]) -> None:
     page = visit("create", language=language)

@@ -147,7 +147,7 @@ def mortal(tmp_path: Path) -> "Iterator[Studio]":
 def test_a_server_that_is_killed_in_the_middle_of_a_job_loses_nothing(visit, mortal: "Studio") -> None:
     page = visit("create", at=mortal.address)
     page.get_by_label("Prompt", exact=True).fill("a tall tree")
-    page.get_by_role("spinbutton", name="Steps", exact=True).fill("200")
+    page.get_by_role("spinbutton", name="Steps", exact=True).fill("100")
     page.get_by_role("button", name="Generate", exact=True).click()
     page.locator(".stage img.early").wait_for()
     mortal.stop(kill=True)

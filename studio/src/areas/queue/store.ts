@@ -49,8 +49,8 @@ export const useQueue = defineStore('queue', () => {
   }
 
   async function hold(wanted: boolean): Promise<void> {
-    held.value = (await call(api.PUT('/api/v1/queue', { body: { held: wanted } }))).held
-    await load() // what was asked before it was so tells nothing any more
+    await call(api.PUT('/api/v1/queue', { body: { held: wanted } }))
+    await load()
   }
 
   /** Cancel all that waits; how many that were. */
