@@ -44,12 +44,12 @@ LOOKS: list[Look] = [
 def furnish(server: Studio) -> dict[str, str]:
     """Pictures, one of them with its steps, and a grid; returns what a browser remembers of them."""
     small = {"width": 128, "height": 128, "steps": 12, "guidance_scale": 2}
-    recipes = [{"prompt": text, "seed": i, **small} for i, text in enumerate(PROMPTS)]
-    send(server, "POST", "/api/v1/jobs", {"recipes": recipes})
-    traced = send(server, "POST", "/api/v1/jobs", {"recipes": [recipes[0]], "trace": True})
     axes = [{"name": "steps", "values": "2, 6, 12"}, {"name": "sampler", "values": "Euler a, LCM"}]
     recipe = {"prompt": "a red apple", "width": 64, "height": 64, "seed": 3, "guidance_scale": 2}
     send(server, "POST", "/api/v1/grids", {"recipe": recipe, "script": {"kind": "xyz", "axes": axes}})
+    recipes = [{"prompt": text, "seed": i, **small} for i, text in enumerate(PROMPTS)]
+    send(server, "POST", "/api/v1/jobs", {"recipes": recipes})
+    traced = send(server, "POST", "/api/v1/jobs", {"recipes": [recipes[0]], "trace": True})
     end = time.monotonic() + LONGEST
     while any(job["state"] in ("queued", "running") for job in send(server, "GET", "/api/v1/jobs?limit=50")["jobs"]):
         if time.monotonic() > end:
@@ -149,6 +149,7 @@ def opened(*names: str) -> Scene:
     def scene(page: Page, server: Studio) -> Iterator[None]:
         for name in names:
             page.get_by_role("button", name=re.compile(f"^({name})")).first.click()
+        page.get_by_role("dialog").wait_for()
         yield
 
     return scene
@@ -180,8 +181,9 @@ def lists(page: Page, server: Studio) -> Iterator[None]:
     sections = page.locator("form.draft details.section")
     for i in range(sections.count() - 1):
         sections.nth(i).locator("summary").first.click()
-        if i:
-            sections.nth(i).locator(".body > .stack > .row > button").last.click()
+        adds = sections.nth(i).locator(".body > .stack > .row > button")
+        if i and adds.count():
+            adds.last.click()
     yield
 
 
