@@ -172,7 +172,16 @@ def by_layer(network: nn.Module, values: Mapping[str, T]) -> dict[Fetching, dict
 
 class Linear(Fetching, nn.Linear):
     def forward(self, x: Tensor) -> Tensor:
+        if not torch.compiler.is_compiling() and self._has_few(x):
+            # few rows, such as the moments of several pictures: the kernel, and its rounding, hang on how many
+            weight, bias = self.fetch(x)
+            return torch.cat([F.linear(row, weight, bias) for row in torch.split(x, 1)])
         return F.linear(x, *self.fetch(x))
+
+    def _has_few(self, x: Tensor) -> bool:
+        """Whether the rows of `x` are few, on a processor that does not learn from them."""
+        learns = torch.is_grad_enabled() and (x.requires_grad or self.weight.requires_grad)
+        return x.dim() == 2 and len(x) > 1 and x.device.type == "cpu" and not learns
 
 
 class Conv2d(Fetching, nn.Conv2d):
