@@ -113,7 +113,7 @@ def test_a_failure_leaves_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_another_order_is_learned_anew() -> None:
-    net, carrier, x = network(), Noting(), torch.randn(2, 8)
+    net, carrier, x = network(), Noting(), torch.randn(2, 3, 8)
     Ahead(net, everything, carrier, most=88)
     backwards = list(reversed(list(net)))
     for _ in range(3):
