@@ -61,6 +61,7 @@ WEIGHT_READERS = {
 NO_TORCH = ("fromnoise", "fromnoise.cli", "fromnoise.server", "fromnoise.jobs")  # packages with all that is below ...
 TOP_ONLY = {"fromnoise", "fromnoise.cli"}  # ... or these alone: what is below is imported when it is needed
 LIGHT = (
+    "axis_values",
     "recipe",
     "recipe_parts",
     "profiles",

@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageFont
 
+from fromnoise.engine.axis_values import integers, numbers, words
 from fromnoise.engine.recipe import MAX_SEED, ImageRef, Recipe
 from fromnoise.engine.sheets import fonts
 from fromnoise.engine.sheets.axes import AXES, points_of
 from fromnoise.engine.sheets.drawing import draw_grid, draw_sheet, missing_characters, wrapped
 from fromnoise.engine.sheets.grids import matrix, split_bars, xyz
 from fromnoise.engine.sheets.lists import following, from_lines, loopback
-from fromnoise.engine.sheets.values import integers, numbers, words
 from fromnoise.errors import UnknownName, UserError
 
 BASE = Recipe(prompt="a red cat on a mat", negative="bad red", seed=5, width=64, height=64)

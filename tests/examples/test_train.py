@@ -21,6 +21,7 @@ FILES = {
     "embedding": "embeddings/dango.safetensors",
     "hypernetwork": "hypernetworks/dango.pt",
     "controlnet": "controlnet/canny.safetensors",
+    "t2i_adapter": "t2i_adapter/canny.safetensors",
 }
 
 

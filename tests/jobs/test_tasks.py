@@ -3,6 +3,7 @@
 import hashlib
 import io
 import threading
+import time
 from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -170,6 +171,22 @@ def test_progress_is_told_and_whoever_is_not_wanted_stops() -> None:
     assert seen[-1][0] > 0
     task.close()
     assert ended.is_set()
+
+
+def test_the_last_that_is_told_is_not_passed_by() -> None:
+    """Also where all of it is told before anybody looks."""
+    told = threading.Event()
+
+    def run(tell: Progress) -> None:
+        tell(1, 2)
+        tell(2, 2)
+        told.set()
+
+    task = in_steps(run)
+    next(task)
+    assert told.wait(60)
+    time.sleep(0.05)  # and it returns
+    assert list(task)[-1] == (2, 2)
 
 
 def test_failures_and_results_come_through() -> None:

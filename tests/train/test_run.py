@@ -62,7 +62,7 @@ def test_a_stopped_run_ends_where_an_undisturbed_one_ends(folder: Path, monkeypa
 
     with monkeypatch.context() as patch:
         patch.setattr(FineTuneTask, "report", stop)
-        assert run(command(folder)) == 2
+        assert run(command(folder)) == 130
     assert not (folder / "thing.safetensors").exists()
     assert run(command(folder)) == 0
     again = tensors(folder)

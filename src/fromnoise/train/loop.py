@@ -166,7 +166,7 @@ class Loop:
         config, module = self.config, self.task.module
         training(self.steppers)
         step = config.first
-        if step >= config.steps:
+        if 0 < step >= config.steps:
             raise UserError(f"initial_step {step} is not below the number of steps, {config.steps}")
         if self.path.exists():
             step = self.saved = self.state.load(self.path)

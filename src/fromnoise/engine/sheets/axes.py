@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from itertools import permutations
 from typing import Any, Literal, Union, get_args, get_origin
 
+from fromnoise.engine.axis_values import integers, numbers, seeds, words
 from fromnoise.engine.recipe import Recipe
-from fromnoise.engine.sheets.values import integers, numbers, seeds, words
 from fromnoise.errors import UnknownName, UserError
 from fromnoise.registry import Registry
 from fromnoise.sampling.samplers import resolve

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from fromnoise.engine.axis_values import ANY_SEED
 from fromnoise.engine.recipe import MAX_SEED, Recipe
 from fromnoise.engine.sheets.axes import AXES, Point, points_of
-from fromnoise.engine.sheets.values import ANY_SEED
 from fromnoise.errors import UserError
 from fromnoise.text.prompt_styles import Style
 

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from fromnoise.engine.axis_values import integers, numbers, seeds, words
 from fromnoise.engine.recipe import Recipe
 from fromnoise.engine.sheets.axes import Point, axis, schedule_named, truth
-from fromnoise.engine.sheets.values import integers, numbers, seeds, words
 from fromnoise.errors import UnknownName, UserError
 from fromnoise.sampling.samplers import resolve
 

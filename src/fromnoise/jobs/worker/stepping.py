@@ -3,6 +3,7 @@
 import queue
 import threading
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -36,19 +37,20 @@ def in_steps(run: Callable[[Progress], T]) -> Generator[tuple[int, int], None, T
 
     thread = threading.Thread(target=work, name="task", daemon=True)
     thread.start()
-    step = (0, 0)
+    step, ended = (0, 0), False
     try:
-        while True:
-            yield step
-            try:
+        while not ended:
+            yield (shown := step)
+            with suppress(queue.Empty):
                 found = told.get(timeout=LOOK)
-                while found is not None and not told.empty():  # only the newest counts
+                while found is not None:  # only the newest counts
+                    step = found
+                    if told.empty():
+                        break
                     found = told.get()
-            except queue.Empty:
-                continue
-            if found is None:
-                break
-            step = found
+                ended = found is None
+        if step != shown:
+            yield step
     finally:
         unwanted.set()
         thread.join()

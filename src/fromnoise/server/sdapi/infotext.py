@@ -31,6 +31,7 @@ SETTINGS = {
     "Old prompt editing timelines": "use_old_scheduling", "Schedule min sigma": "sigma_min",
     "Schedule max sigma": "sigma_max", "Schedule rho": "rho", "Beta schedule alpha": "beta_dist_alpha",
     "Beta schedule beta": "beta_dist_beta", "SGM noise multiplier": "sgm_noise_multiplier",
+    "Discard penultimate sigma": "always_discard_next_to_last_sigma",
 }  # fmt: skip
 PAIR = re.compile(r"(\d{1,6})x(\d{1,6})")
 HIRES = ("Hires upscale", "Hires upscaler", "Hires resize-1")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from fromnoise.engine.sheets.values import seeds
+from fromnoise.engine.axis_values import seeds
 from fromnoise.errors import UserError
 from fromnoise.server.errors import ApiError
 
