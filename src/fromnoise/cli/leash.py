@@ -19,6 +19,8 @@ def held() -> bool:
     if not os.environ.get(LEASH):
         return False
     if not any(thread.name == LEASH for thread in threading.enumerate()):
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # a server in the background may ignore Ctrl-C
         threading.Thread(target=listen, name=LEASH, daemon=True).start()
     return True
 
