@@ -177,7 +177,8 @@ def test_a_folder_of_pictures_is_taken_in_where_it_is(
     page.get_by_role("button", name=say("import"), exact=True).click()
     page.get_by_label(say("import.folder"), exact=True).fill(str(tmp_path / "none"))
     page.get_by_role("dialog").get_by_role("button", name=say("import.go"), exact=True).click()
-    expect(page.get_by_text("there is no such folder").first).to_be_visible()
+    refused = {"en": "there is no such folder", "zh": "没有这个文件夹"}[language]
+    expect(page.get_by_text(refused).first).to_be_visible()
     page.get_by_label(say("import.folder"), exact=True).fill(str(tmp_path))
     page.get_by_role("dialog").get_by_role("button", name=say("import.go"), exact=True).click()
     page.get_by_text(say("import.begun")).wait_for()
