@@ -58,6 +58,7 @@ def test_keys_of_what_runs(visit: "Callable[..., Page]", server: "Studio", key: 
 
     until(page, running)
     identity = jobs[0]["id"]
+    expect(page.get_by_role("button", name=Words("create", language)("skip"), exact=True)).to_be_visible()  # it knows
     with page.expect_request(f"**/jobs/{identity}/skip"):
         prompt.press(key)
     equals(page, lambda: page.request.get(f"{server.address}/api/v1/jobs/{identity}").json()["state"], "done")

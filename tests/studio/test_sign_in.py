@@ -13,9 +13,10 @@ pytestmark = pytest.mark.studio
 WORDS = {
     "en": {"name": "Name", "password": "Password", "in": "Sign in", "out": "Sign out", "prompt": "Prompt",
            "admin": "administrator", "user": "user", "settings": "Settings", "expired": "has ended",
-           "steps": "Steps"},
+           "steps": "Steps", "wrong": "wrong token"},
     "zh": {"name": "用户名", "password": "密码", "in": "登录", "out": "退出登录", "prompt": "提示词",
-           "admin": "管理员", "user": "普通用户", "settings": "设置", "expired": "已过期", "steps": "步数"},
+           "admin": "管理员", "user": "普通用户", "settings": "设置", "expired": "已过期", "steps": "步数",
+           "wrong": "令牌错误"},
 }  # fmt: skip
 
 
@@ -36,7 +37,7 @@ def test_signing_in_and_out(visit, axe, guarded, language: str) -> None:
     words = WORDS[language]
     page = visit("create", at=guarded.address, language=language)
     sign_in(page, words, "ann", "wrong horse")
-    page.get_by_role("alert").get_by_text("wrong").wait_for()
+    page.get_by_role("alert").get_by_text(words["wrong"]).wait_for()
     assert axe(page) == []
     expect(page.get_by_label(words["password"], exact=True)).to_have_value("")
     page.get_by_label(words["password"], exact=True).fill("correct horse")
