@@ -1,5 +1,6 @@
 """Tiny random networks that read pictures: encoders, IP-Adapters, and pictures for them to look at."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +26,14 @@ PROJECTIONS: dict[Kind, ProjectionConfig] = {
         "face_plus", 0, IDENTITY, tokens=4, heads=1, layers=4, vision_dim=VISION.dim, hidden_dim=48
     ),
 }
+
+
+def noisy(folder: Path, captions: Sequence[str]) -> Path:
+    """The folder, with a picture of noise, 64x64, for each caption."""
+    for number, caption in enumerate(captions):
+        Image.effect_noise((64, 64), 80).convert("RGB").save(folder / f"{number}.png")
+        (folder / f"{number}.txt").write_text(caption)
+    return folder
 
 
 def vision(seed: int = 0, config: CLIPVisionConfig = VISION) -> CLIPVision:

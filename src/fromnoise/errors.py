@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+STOPPED = 130  # exit status after Ctrl-C, as shells count it: 128 and the number of SIGINT
+
 
 class FromnoiseError(Exception):
     """A failure that is not the user's fault. The command line prints its message and exits with `exit_code`."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fromnoise.cli.chinese import ELSEWHERE
-from fromnoise.cli.messages import in_chinese
+from fromnoise.cli.messages import in_chinese, sentences
 
 if TYPE_CHECKING:
     from .conftest import Served
@@ -89,5 +89,5 @@ def test_sentences_in_sentences(english: str, chinese: str) -> None:
 
 
 def test_the_page_is_told_all_of_them(served: "Served") -> None:
-    object.__setattr__(served.context, "chinese", ELSEWHERE)
+    object.__setattr__(served.context, "chinese", sentences)
     assert served.client.get("/api/v1/sentences").json() == ELSEWHERE

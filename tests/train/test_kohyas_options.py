@@ -8,7 +8,6 @@ from typing import Any, cast
 
 import pytest
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from fromnoise.adapters.adapter import Strengths, load_adapter
@@ -30,6 +29,7 @@ from fromnoise.train.noising import Noising
 from fromnoise.train.objective import Objective
 from fromnoise.train.rates import rates_of
 from fromnoise.train.run import taken_over
+from tests.tiny_pictures import noisy
 from tests.train.test_lora import answer, model
 from tests.train.test_methods import shaken
 
@@ -39,11 +39,7 @@ SHORT = ["--steps", "2", "--rank", "2", "--resolution", "64", "--learning_rate",
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("pictures")
-    for number in range(4):
-        Image.effect_noise((64, 64), 80).convert("RGB").save(path / f"{number}.png")
-        (path / f"{number}.txt").write_text(f"newword, (number:{number + 1}.5)")
-    return path
+    return noisy(tmp_path_factory.mktemp("pictures"), [f"newword, (number:{number + 1}.5)" for number in range(4)])
 
 
 def task(folder: Path, on: Model | None = None, *, held_out: float = 0.0, lesson: dict[str, Any] | None = None,

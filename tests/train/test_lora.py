@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from fromnoise.adapters.adapter import Strengths, load_adapter
@@ -18,17 +17,14 @@ from fromnoise.train.lora import BEGINNINGS, LoRAOptions, LoRATraining, split
 from fromnoise.train.noising import Noising
 from fromnoise.train.objective import Objective
 from tests.engine.models import tiny_model
+from tests.tiny_pictures import noisy
 
 KINDS = list(BEGINNINGS)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("pictures")
-    for number in range(3):
-        Image.effect_noise((64, 64), 80).convert("RGB").save(path / f"{number}.png")
-        (path / f"{number}.txt").write_text(f"sks number {number}")
-    return path
+    return noisy(tmp_path_factory.mktemp("pictures"), [f"sks number {number}" for number in range(3)])
 
 
 def model(family: str = "sd1", seed: int = 0) -> Model:

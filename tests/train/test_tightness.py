@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from PIL import Image
 from torch import Tensor
 
 from fromnoise.engine.library import Model
@@ -19,6 +18,7 @@ from fromnoise.train.methods import METHODS
 from fromnoise.train.noising import Noising
 from fromnoise.train.objective import Objective
 from fromnoise.train.tightness import Tightness, layers, weight_of
+from tests.tiny_pictures import noisy
 from tests.train.test_lora import model
 
 LOOP = LoopConfig(2, optimizer="SGDNesterov", learning_rate=1e-2, warmup=0, average=0.0, bfloat16=False)
@@ -28,10 +28,7 @@ LOOP = LoopConfig(2, optimizer="SGDNesterov", learning_rate=1e-2, warmup=0, aver
 def folder(tmp_path: Path) -> Path:
     path = tmp_path / "pictures"
     path.mkdir()
-    for number in range(3):
-        Image.effect_noise((64, 64), 80).convert("RGB").save(path / f"{number}.png")
-        (path / f"{number}.txt").write_text(f"mycat, number {number}")
-    return path
+    return noisy(path, [f"mycat, number {number}" for number in range(3)])
 
 
 class Short(FineTuneTask):

@@ -3,6 +3,8 @@
 import sys
 from collections.abc import Sequence
 
+from fromnoise.errors import STOPPED
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command (by default the process's own arguments); returns the exit status.
@@ -15,4 +17,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         return run(sys.argv[1:] if arguments is None else arguments)
     except KeyboardInterrupt:  # while still importing
-        return 130
+        return STOPPED

@@ -7,9 +7,7 @@ import traceback
 from typer import TyperException
 
 from fromnoise.cli.messages import say, translated
-from fromnoise.errors import FromnoiseError, UserError, is_out_of_memory
-
-STOPPED = 130  # exit status, as shells count it: 128 and the number of SIGINT
+from fromnoise.errors import STOPPED, FromnoiseError, UserError, is_out_of_memory
 
 
 class Stopped(UserError):

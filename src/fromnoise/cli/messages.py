@@ -7,15 +7,27 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Literal
 
-from fromnoise.cli.chinese import ELSEWHERE, OURS
-
 Language = Literal["en", "zh"]
 
 
 def say(message: str, **values: object) -> str:
     """`message` in the user's language, its {names} filled in."""
-    text = OURS[message] if language() == "zh" else message
+    text = ours()[message] if language() == "zh" else message
     return text.format(**values) if values else text
+
+
+def ours() -> Mapping[str, str]:
+    """The command line's own sentences, and their Chinese: read when somebody needs them."""
+    from fromnoise.cli.chinese import OURS
+
+    return OURS
+
+
+def sentences() -> Mapping[str, str]:
+    """Those of other layers, with {names} in them, and their Chinese."""
+    from fromnoise.cli.chinese import ELSEWHERE
+
+    return ELSEWHERE
 
 
 def language(environment: Mapping[str, str] = os.environ) -> Language:
@@ -54,7 +66,7 @@ def in_chinese(sentence: str) -> str:
 @cache
 def patterns() -> list[tuple[re.Pattern[str], str]]:
     """The sentences of other layers as regular expressions, and their translations."""
-    return [(re.compile(pattern(sentence), re.DOTALL | re.IGNORECASE), text) for sentence, text in ELSEWHERE.items()]
+    return [(re.compile(pattern(sentence), re.DOTALL | re.IGNORECASE), text) for sentence, text in sentences().items()]
 
 
 def pattern(sentence: str) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fromnoise.cli.messages import say
+from fromnoise.cli.messages import say, sentences
 
 if TYPE_CHECKING:
     from fromnoise.server.serve import Service
@@ -131,9 +131,8 @@ def service(
 
 def run(service: "Service") -> None:
     from fromnoise import settings
-    from fromnoise.cli.chinese import ELSEWHERE
     from fromnoise.cli.progress import note
     from fromnoise.server.serve import serve
 
     note(say("serving at http://{host}:{port} (Ctrl-C stops)", host=service.host, port=service.port))
-    serve(service, settings.read(), ELSEWHERE)
+    serve(service, settings.read(), sentences)

@@ -14,7 +14,6 @@ from fromnoise.errors import UserError
 T = TypeVar("T")
 
 MAX_VALUES = 1000  # of one axis
-ANY_SEED = 2**32 - 2  # as AUTOMATIC1111's: below
 
 NUMBER = r"([+-]?\s*\d+(?:\.\d*)?|[+-]?\s*\.\d+)"
 RANGE = re.compile(rf"\s*{NUMBER}\s*-\s*{NUMBER}\s*(?:\(\s*{NUMBER}\s*\)|\[\s*(\d{{1,6}})\s*\])?\s*")
@@ -59,7 +58,12 @@ def integers(text: str) -> list[int]:
 
 def seeds(text: str) -> list[int]:
     """Whole numbers; each -1 becomes a number that nobody chose."""
-    return [secrets.randbelow(ANY_SEED) if seed == -1 else seed for seed in integers(text)]
+    return [any_seed() if seed == -1 else seed for seed in integers(text)]
+
+
+def any_seed() -> int:
+    """A seed that nobody chose, of those that AUTOMATIC1111 draws from."""
+    return secrets.randbelow(2**32 - 2)
 
 
 def span(start: float | None, end: float | None, step: float | None, count: str | None) -> list[float]:

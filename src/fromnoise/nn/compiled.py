@@ -8,7 +8,7 @@ import copy
 import logging
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from fromnoise.nn import kernels
-from fromnoise.nn.ops import Fetching
+from fromnoise.nn.ops import Fetching, standing_in
 from fromnoise.nn.quantized import Quantized
 from fromnoise.nn.unet import ResBlock, TransformerBlock
 
@@ -43,10 +43,7 @@ class Compiled:
     @contextmanager
     def applied(self, network: nn.Module) -> Iterator[None]:
         kernels.prepare()
-        with ExitStack() as undo:
-            for block in blocks_of(network):
-                block.module.forward = block
-                undo.callback(delattr, block.module, "forward")
+        with standing_in((block.module, block) for block in blocks_of(network)):
             yield
 
 

@@ -6,7 +6,7 @@ rounded at each use with a scale for each token, so that pictures do not depend 
 """
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from weakref import WeakKeyDictionary
@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from fromnoise.nn.ops import Linear
+from fromnoise.nn.ops import Linear, standing_in
 
 FLOAT8 = torch.float8_e4m3fn
 LARGEST = torch.finfo(FLOAT8).max
@@ -41,11 +41,8 @@ class Fp8:
 
     @contextmanager
     def applied(self, network: nn.Module) -> Iterator[None]:
-        with ExitStack() as undo:
-            for module in network.modules():
-                if isinstance(module, Linear) and suits(module):
-                    module.forward = partial(linear, module)  # type: ignore[method-assign]
-                    undo.callback(delattr, module, "forward")
+        wide = (module for module in network.modules() if isinstance(module, Linear) and suits(module))
+        with standing_in((layer, partial(linear, layer)) for layer in wide):
             yield
 
 

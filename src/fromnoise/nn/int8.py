@@ -6,7 +6,7 @@ exact. The products are oneDNN's, through PyTorch (`torch.ops.onednn`).
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache, partial
 from weakref import WeakKeyDictionary
@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from fromnoise.nn.ops import Conv2d, Fetching, Linear, tokens_from
+from fromnoise.nn.ops import Conv2d, Fetching, Linear, standing_in, tokens_from
 
 NARROW = 64  # channels: layers with fewer in or out stay as they are, such as the first and the last
 FEW = 1 << 27  # multiplications: a product with fewer stays as it is
@@ -48,16 +48,17 @@ class Int8:
 
     @contextmanager
     def applied(self, network: nn.Module) -> Iterator[None]:
-        with ExitStack() as undo:
-            for module in network.modules():
-                if isinstance(module, Linear) and min(module.weight.shape) >= NARROW:
-                    module.forward = partial(linear, module)  # type: ignore[method-assign]
-                elif isinstance(module, Conv2d) and min(module.weight.shape[:2]) >= NARROW:
-                    module.forward = partial(convolution, module)  # type: ignore[method-assign]
-                else:
-                    continue
-                undo.callback(delattr, module, "forward")
+        with standing_in(products(network)):
             yield
+
+
+def products(network: nn.Module) -> Iterator[tuple[nn.Module, Callable[[Tensor], Tensor]]]:
+    """The wide layers, and what they answer by."""
+    for module in network.modules():
+        if isinstance(module, Linear) and min(module.weight.shape) >= NARROW:
+            yield module, partial(linear, module)
+        elif isinstance(module, Conv2d) and min(module.weight.shape[:2]) >= NARROW:
+            yield module, partial(convolution, module)
 
 
 def linear(layer: Linear, x: Tensor) -> Tensor:

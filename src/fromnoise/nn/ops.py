@@ -4,8 +4,8 @@ Weights stay as they were stored (dtype, device, file mapping, quantised) and ar
 activation's device, cast to its dtype, patched. A network file therefore never mentions dtype, device or offloading.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Protocol, TypeVar, cast, runtime_checkable
 
 import torch
@@ -156,6 +156,16 @@ def replacing_in(layers: Mapping["Fetching", Mapping[str, Tensor]]) -> Iterator[
     finally:
         for layer, old in before.items():
             layer.replaced = old
+
+
+@contextmanager
+def standing_in(forwards: Iterable[tuple[nn.Module, Callable[..., Tensor]]]) -> Iterator[None]:
+    """Modules answer by these functions in place of their own `forward`."""
+    with ExitStack() as undo:
+        for module, forward in forwards:
+            module.forward = forward
+            undo.callback(delattr, module, "forward")
+        yield
 
 
 T = TypeVar("T")

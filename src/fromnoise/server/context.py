@@ -1,7 +1,7 @@
 """What the routes work with; one for each server."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -48,7 +48,7 @@ class Context:
     clerk: Clerk = field(default_factory=Clerk)
     most_streams: int = 100  # of events, of one user
     porter: Clerk = field(default_factory=Clerk)  # answers at the addresses of extensions
-    chinese: Mapping[str, str] = field(default_factory=dict)  # of the sentences that are told, with {names} in them
+    chinese: Callable[[], Mapping[str, str]] = dict  # of the sentences that are told, with {names} in them
 
     @property
     def catalogue(self) -> Catalogue:

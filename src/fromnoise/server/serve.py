@@ -6,7 +6,7 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -90,10 +90,10 @@ def frugal() -> None:
             ctypes.CDLL(None).mallopt(M_ARENA_MAX, ARENAS)
 
 
-def serve(service: Service, settings: Settings, chinese: Mapping[str, str]) -> None:
+def serve(service: Service, settings: Settings, chinese: Callable[[], Mapping[str, str]]) -> None:
     """Serve until stopped; jobs under way are then given up, and go on with the next start.
 
-    `chinese` are the sentences of errors and warnings, with {names} in them, and their Chinese.
+    `chinese` tells, when a page asks, the sentences of errors and warnings, with {names} in them, and their Chinese.
     """
     frugal()
     tokens = identities(service.tokens)

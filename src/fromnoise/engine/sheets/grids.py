@@ -1,12 +1,11 @@
 """Grids of recipes: X/Y/Z plots and prompt matrices."""
 
 import re
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from fromnoise.engine.axis_values import ANY_SEED
+from fromnoise.engine.axis_values import any_seed
 from fromnoise.engine.recipe import MAX_SEED, Recipe
 from fromnoise.engine.sheets.axes import AXES, Point, points_of
 from fromnoise.errors import UserError
@@ -57,7 +56,7 @@ def xyz(
         raise UserError(f"{count} pictures; a sheet has {MAX_CELLS} at most")
     cells = tuple(changed(recipe, (column, row, layer)) for layer in axes[2] for row in axes[1] for column in axes[0])
     if any_seeds and not any(axis and AXES.canonical(axis[0]) == "seed" for axis in (x, y, z)):
-        cells = tuple(cell.but(seed=secrets.randbelow(ANY_SEED)) for cell in cells)
+        cells = tuple(cell.but(seed=any_seed()) for cell in cells)
     ahead = seeds_ahead([len(points) for points in axes], vary_seeds)
     cells = tuple(
         cell.but(seed=(cell.seed + more) % (MAX_SEED + 1)) if more else cell

@@ -12,13 +12,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from fromnoise.errors import FromnoiseError, UserError
+from fromnoise.errors import STOPPED, FromnoiseError, UserError
 from fromnoise.jobs.job import COMMAND, Result
 from fromnoise.jobs.signing import is_signed, key_in
 from fromnoise.jobs.worker.held import Child, Line, environment, name_of
 from fromnoise.jobs.worker.tasks import Desk, Moment, Skipped, Task, task
 
-STOPPED = 130  # exit status of a command after Ctrl-C
 MOST_LINES = 10_000
 LONGEST = 2000  # characters
 

@@ -16,4 +16,4 @@ def list_sentences(here: Here, response: Response) -> dict[str, str]:
     Whoever is still to say who they are may read them: that they failed to is told in such a sentence.
     """
     response.headers["Cache-Control"] = AN_HOUR
-    return dict(here.chinese)
+    return dict(here.chinese())

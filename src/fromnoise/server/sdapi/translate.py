@@ -1,11 +1,11 @@
 """AUTOMATIC1111's bodies as recipes of the `a1111` profile: one for each picture, in its order, with its seeds."""
 
 import re
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from fromnoise.engine.axis_values import any_seed
 from fromnoise.engine.catalogue import Catalogue
 from fromnoise.engine.recipe import BUILTIN, ImageRef, Recipe
 from fromnoise.engine.recipe_upscale import FACE_LABELS
@@ -20,7 +20,6 @@ from fromnoise.server.sdapi.scripts import Plan
 from fromnoise.server.sdapi.units import Hint
 from fromnoise.text.prompt_styles import Style, add_styles
 
-SEEDS = 2**32 - 2
 MOST_AT_ONCE = 500  # pictures of one call
 CONTENTS = ("fill", "original", "noise", "nothing")  # inpainting_fill
 RESIZES = ("stretch", "crop", "fill", "latent")  # resize_mode
@@ -215,7 +214,7 @@ class Translator:
 
     def numbered(self, fields: dict[str, Any], body: Shared) -> list[Recipe]:
         """One recipe a picture: seeds count up, or with a variation the variation's seeds."""
-        seed, other = (secrets.randbelow(SEEDS) if given == -1 else given for given in (body.seed, body.subseed))
+        seed, other = (any_seed() if given == -1 else given for given in (body.seed, body.subseed))
         for name in ("noise", "sampler_options"):
             if not fields.get(name):
                 fields.pop(name, None)
