@@ -4,7 +4,7 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -161,16 +161,16 @@ def dotted_names(tree: ast.Module) -> Iterator[tuple[int, str]]:
             yield inner.lineno, ".".join([known[inner.id], *path])
 
 
-def chain_to_torch(*modules: str) -> str:
-    """The stack on which importing `modules` in a fresh process comes to import torch (or another failure), else "".
+def chain_to_torch(*modules: str, heavy: Sequence[str] = ("torch",)) -> str:
+    """The stack on which importing `modules` in a fresh process comes to what is heavy (or another failure), else "".
 
-    In one process for all: whoever comes to torch first ends it, and what an earlier one imported did not.
+    In one process for all: whoever comes to it first ends it, and what an earlier one imported did not.
     """
     code = f"""
 import importlib, sys, traceback
 class Guard:
     def find_spec(self, name, path=None, target=None):
-        if name == "torch":
+        if name in {tuple(heavy)!r}:
             raise SystemExit("".join(traceback.format_stack()))  # which no `except ImportError` hides
 sys.meta_path.insert(0, Guard())
 for module in {modules!r}:
@@ -224,6 +224,13 @@ def test_only_one_file_reads_weights(relative: str) -> None:
 def test_imports_without_torch() -> None:
     assert len(light_modules()) > 50
     assert chain_to_torch(*light_modules()) == ""
+
+
+def test_the_server_starts_light() -> None:
+    """What takes a tenth of the time to its first answer, or of its memory, waits until a call needs it."""
+    heavy = ("torch", "numpy", "tokenizers", "alembic", "sqlalchemy.dialects.postgresql")
+    assert chain_to_torch("fromnoise.server.serve", "fromnoise.cli.app", heavy=heavy) == ""
+    assert "marking.py" in chain_to_torch("fromnoise.jobs.worker.marking", heavy=("numpy",))
 
 
 def test_files_are_short() -> None:

@@ -23,7 +23,7 @@ from fromnoise.preprocessors import PREPROCESSORS
 from fromnoise.preprocessors.depth import MEAN, normals
 from fromnoise.preprocessors.detectors import DETECTORS
 from fromnoise.preprocessors.lama import session
-from fromnoise.preprocessors.palette import ADE20K
+from fromnoise.preprocessors.palette import ade20k
 from tests.preprocessors.test_preprocessors import photo
 
 DPT = DPTConfig(
@@ -88,8 +88,8 @@ def test_areas_have_ade20ks_colours(tmp_path: Path) -> None:
     image = photo(64, 96)
     hint = PREPROCESSORS["seg_ofade20k"](image, resolution=64, folders=[tmp_path])
     logits = torch.nn.functional.interpolate(model(pixel_values=shown(image)).logits, (64, 96), mode="bilinear")
-    assert np.array_equal(hint, ADE20K[logits[0].argmax(0).numpy()])
-    assert (len(ADE20K), tuple(ADE20K[0]), tuple(ADE20K[149])) == (150, (120, 120, 120), (92, 0, 255))
+    assert np.array_equal(hint, ade20k()[logits[0].argmax(0).numpy()])
+    assert (len(ade20k()), tuple(ade20k()[0]), tuple(ade20k()[149])) == (150, (120, 120, 120), (92, 0, 255))
 
 
 def test_normals_face_as_the_surface_does() -> None:

@@ -116,13 +116,15 @@ def with_names() -> list[tuple[str, str]]:
 def test_names_in_addresses_of_every_operation(name: str, shared: Served) -> None:
     """What a name says is looked for, never followed: nothing is found, nothing is made, nothing breaks."""
     before = {path for path in shared.context.outputs.parent.rglob("*") if path.suffix not in (".db", ".db-wal")}
+    front = shared.client.get("/").text if page.is_built() else None  # at every address that nothing else has
     once = quote(name, safe="")
     for form in dict.fromkeys((once, quote(name, safe="/%\\.:"), quote(once, safe=""))):
         for method, path in with_names():
             path = path.replace("/models/{kind}/", "/models/checkpoints/")
             address = re.sub(r"\{(\w+)(:path)?\}", lambda found, form=form: KNOWN.get(found[1], form), path)
             response = shared.client.request(method, address, json={})
-            assert 400 <= response.status_code < 500, (method, address, response.status_code, response.text[:200])
+            seen = method, address, response.status_code, response.text[:200]
+            assert 400 <= response.status_code < 500 or response.text == front, seen
             assert harmless(response.text, shared)
             assert "set-cookie" not in response.headers
     after = {path for path in shared.context.outputs.parent.rglob("*") if path.suffix not in (".db", ".db-wal")}

@@ -18,7 +18,8 @@ from fromnoise.engine.hints import weight_folders
 from fromnoise.engine.images import opaque, open_image, save_png
 from fromnoise.errors import UserError
 from fromnoise.preprocessors import PREPROCESSORS
-from fromnoise.preprocessors.registry import Picture, Preprocessor, spelt_parameters
+from fromnoise.preprocessors.arrays import Picture
+from fromnoise.preprocessors.registry import Preprocessor, spelt_parameters
 from fromnoise.preprocessors.sizes import fitted
 
 

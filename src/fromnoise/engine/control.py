@@ -34,7 +34,7 @@ from fromnoise.errors import UserError
 from fromnoise.nn.control_lllite import LLLite, LLLiteModule
 from fromnoise.nn.controlnet import ControlNet
 from fromnoise.nn.t2i_adapter import StyleAdapter, T2IAdapter, places
-from fromnoise.preprocessors.registry import Picture
+from fromnoise.preprocessors.arrays import Picture
 from fromnoise.sampling.areas import Place
 from fromnoise.sampling.guidance import Attachment
 from fromnoise.sampling.guidance_companions import Companion

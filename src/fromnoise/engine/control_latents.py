@@ -11,8 +11,8 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from fromnoise.preprocessors.arrays import Picture
 from fromnoise.preprocessors.opencv import opencv
-from fromnoise.preprocessors.registry import Picture
 from fromnoise.sampling.areas import Place
 from fromnoise.sampling.guidance import Attachment
 from fromnoise.sampling.samplers import Evaluate

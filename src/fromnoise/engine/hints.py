@@ -21,7 +21,7 @@ from fromnoise.engine.references import ImageRef
 from fromnoise.engine.start import Start, check_unchanged, opened_mask
 from fromnoise.errors import UserError
 from fromnoise.preprocessors import PREPROCESSORS
-from fromnoise.preprocessors.registry import Picture
+from fromnoise.preprocessors.arrays import Picture
 from fromnoise.preprocessors.sizes import fitted, pixel_perfect
 from fromnoise.settings import Settings
 

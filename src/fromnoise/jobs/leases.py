@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Connection, Table, delete, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 
 from fromnoise.jobs.database import Database
 from fromnoise.jobs.entering import enter
@@ -198,7 +198,13 @@ class Leases:
 
     def _store(self, connection: Connection, table: Table, key: Mapping[str, Any], row: Mapping[str, Any]) -> None:
         """Insert a row, or replace what was there under its key."""
-        into = sqlite.insert(table) if self.database.is_sqlite else postgresql.insert(table)
+        into: Any
+        if self.database.is_sqlite:
+            into = sqlite.insert(table)
+        else:
+            from sqlalchemy.dialects import postgresql  # which takes its time to import
+
+            into = postgresql.insert(table)
         query = into.values(**key, **row).on_conflict_do_update(index_elements=list(key), set_=dict(row))
         connection.execute(query)
 

@@ -2,12 +2,10 @@
 
 from typing import Annotated
 
-import numpy as np
-from numpy.typing import NDArray
-
+from fromnoise.preprocessors.arrays import NDArray, Picture, np
 from fromnoise.preprocessors.lines import grey_picture
 from fromnoise.preprocessors.opencv import opencv
-from fromnoise.preprocessors.registry import Limits, Picture, preprocessor
+from fromnoise.preprocessors.registry import Limits, preprocessor
 from fromnoise.preprocessors.sizes import at_resolution
 
 Gamma = Annotated[float, Limits(0.1, 2.0)]
@@ -77,7 +75,7 @@ def shuffle(image: Picture, *, resolution: int = 512, seed: int = 0) -> Picture:
     return shuffled
 
 
-def smooth_noise(random: np.random.RandomState, height: int, width: int) -> NDArray[np.float64]:
+def smooth_noise(random: "np.random.RandomState", height: int, width: int) -> "NDArray[np.float64]":
     """(h w) from 0 to 1, smooth over 256 pixels."""
     cv2 = opencv()
     coarse = random.uniform(low=0, high=1, size=(height // FLOW + 2, width // FLOW + 2, 1))
@@ -124,5 +122,5 @@ def recolor_intensity(image: Picture, *, gamma: Gamma = 1.0) -> Picture:
     return toned(cv2.cvtColor(image, cv2.COLOR_RGB2HSV)[..., 2], gamma)
 
 
-def toned(levels: NDArray[np.uint8], gamma: float) -> Picture:
+def toned(levels: "NDArray[np.uint8]", gamma: float) -> Picture:
     return grey_picture((levels.astype(np.float32) / 255) ** gamma * 255)

@@ -6,14 +6,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from fromnoise.errors import FileError, UserError
+from fromnoise.preprocessors.arrays import NDArray, Picture, np
 from fromnoise.preprocessors.lines import grey_picture
 from fromnoise.preprocessors.opencv import opencv
-from fromnoise.preprocessors.palette import ADE20K
-from fromnoise.preprocessors.registry import HOME, Limits, Picture, preprocessor
+from fromnoise.preprocessors.palette import ade20k
+from fromnoise.preprocessors.registry import HOME, Limits, preprocessor
 from fromnoise.preprocessors.sizes import at_resolution
 
 KEPT = 2  # networks in memory
@@ -67,7 +65,7 @@ def answer(name: str, task: str, image: Picture, folders: Sequence[Path], exampl
         return model(pixel_values=shown.permute(2, 0, 1)[None].contiguous())
 
 
-def nearness(name: str, image: Picture, resolution: int, folders: Sequence[Path]) -> NDArray[np.float32]:
+def nearness(name: str, image: Picture, resolution: int, folders: Sequence[Path]) -> "NDArray[np.float32]":
     """(h w) from 0 to 1, the nearest highest."""
     small = at_resolution(image, resolution)
     task = "AutoModelForDepthEstimation"
@@ -122,7 +120,7 @@ def normal_midas(
     return normals(nearness("depth_midas", image, resolution, folders), background)
 
 
-def normals(near: NDArray[np.float32], background: float) -> Picture:
+def normals(near: "NDArray[np.float32]", background: float) -> Picture:
     """(h w 3): x to the right, y up and z to the viewer, each from -1 to 1 as 0 to 255."""
     cv2 = opencv()
     scale = 255.0  # slopes are of levels
@@ -144,7 +142,8 @@ def areas(image: Picture, *, resolution: int = 512, folders: Sequence[Path] = ()
         raise FileError(f"{name}: the model in its folder does not label each pixel; take one such as {AREAS_EXAMPLE}")
     logits = torch.nn.functional.interpolate(found.logits.float(), small.shape[:2], mode="bilinear")
     labels = logits[0].argmax(dim=0).cpu().numpy()
-    return np.ascontiguousarray(ADE20K[labels % len(ADE20K)])
+    colours = ade20k()
+    return np.ascontiguousarray(colours[labels % len(colours)])
 
 
 for area_name, area_aliases in {

@@ -8,10 +8,9 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 
-import numpy as np
-
 from fromnoise.errors import FileError, UserError
-from fromnoise.preprocessors.registry import HOME, PREPROCESSORS, ControlType, Picture, Preprocessor
+from fromnoise.preprocessors.arrays import Picture, np
+from fromnoise.preprocessors.registry import HOME, PREPROCESSORS, ControlType, Preprocessor
 from fromnoise.preprocessors.sizes import at_resolution, in_blocks
 
 

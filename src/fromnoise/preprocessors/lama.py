@@ -6,11 +6,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from fromnoise.errors import FileError, UserError
+from fromnoise.preprocessors.arrays import Picture, np
 from fromnoise.preprocessors.opencv import opencv
-from fromnoise.preprocessors.registry import HOME, Picture, preprocessor
+from fromnoise.preprocessors.registry import HOME, preprocessor
 
 LAMA, LAMA_SIDE = "lama_fp32.onnx", 512
 

@@ -2,18 +2,16 @@
 
 from typing import Annotated, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from fromnoise.preprocessors.arrays import NDArray, Picture, np
 from fromnoise.preprocessors.opencv import opencv
-from fromnoise.preprocessors.registry import Limits, Picture, preprocessor
+from fromnoise.preprocessors.registry import Limits, preprocessor
 from fromnoise.preprocessors.sizes import at_resolution, in_blocks, ridges
 
 Level = Annotated[float, Limits(0, 256)]
 Width = Annotated[float, Limits(0.3, 8.0)]
 
 
-def grey_picture(levels: NDArray[Any]) -> Picture:
+def grey_picture(levels: "NDArray[Any]") -> Picture:
     """(h w) of any numbers as a picture."""
     return np.repeat(levels.clip(0, 255).astype(np.uint8)[..., None], 3, axis=2)
 

@@ -1,6 +1,8 @@
 """The colours of ADE20K's 150 things, in which ControlNets for segmentation were trained. Zhou et al. (2017)."""
 
-import numpy as np
+from functools import cache
+
+from fromnoise.preprocessors.arrays import NDArray, np
 
 _HEX = """
     787878 b47878 06e6e6 503232 04c803 787850 8c8c8c cc05ff e6e6e6 04fa07 e005ff ebff07 96053d 787846 08ff33
@@ -14,4 +16,9 @@ _HEX = """
     ffcc00 ff008f 00ffeb 85ff00 ff00eb f500ff ff007a fff500 0abed4 d6ff00 00ccff 1400ff ffff00 0099ff 0029ff
     00ffcc 2900ff 29ff00 ad00ff 00f5ff 4700ff 7a00ff 00ffb8 005cff b8ff00 0085ff ffd600 19c2c2 66ff00 5c00ff
 """
-ADE20K = np.frombuffer(bytes.fromhex(_HEX), np.uint8).reshape(-1, 3)  # (150 3), RGB
+
+
+@cache
+def ade20k() -> "NDArray[np.uint8]":
+    """(150 3), RGB."""
+    return np.frombuffer(bytes.fromhex(_HEX), np.uint8).reshape(-1, 3)

@@ -2,9 +2,8 @@
 
 from typing import Annotated
 
-import numpy as np
-
-from fromnoise.preprocessors.registry import Limits, Picture, preprocessor
+from fromnoise.preprocessors.arrays import Picture, np
+from fromnoise.preprocessors.registry import Limits, preprocessor
 
 Share = Annotated[float, Limits(0, 1)]
 Variation = Annotated[float, Limits(3, 32)]

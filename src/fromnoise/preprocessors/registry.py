@@ -12,13 +12,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias, get_type_hints
 
-import numpy as np
-from numpy.typing import NDArray
-
 from fromnoise.errors import UserError
+from fromnoise.preprocessors.arrays import Picture
 from fromnoise.registry import Registry
 
-Picture: TypeAlias = NDArray[np.uint8]  # (h w 3) RGB; (h w 4) where a mask comes along: 255 is to be painted anew
 Role = Literal["hint", "inpaint", "reference"]
 """What a picture is for: a hint for a network, a hint with a mask, or something to look at without any network."""
 

@@ -1,10 +1,7 @@
 """Pictures in the size at which a preprocessor works, and hints in the size of the picture that they steer."""
 
-import numpy as np
-from numpy.typing import NDArray
-
+from fromnoise.preprocessors.arrays import NDArray, Picture, np
 from fromnoise.preprocessors.opencv import opencv
-from fromnoise.preprocessors.registry import Picture
 
 BLOCK = 64  # networks want sides that are multiples of this
 FEW_COLOURS = 200  # a hint with fewer is made of areas with a meaning each
@@ -120,7 +117,7 @@ def black_and_white(image: Picture, lines: bool, *, prune: bool) -> Picture:
     return np.repeat(sharp[..., None], 3, axis=2)
 
 
-def ridges(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def ridges(grey: "NDArray[np.uint8]") -> "NDArray[np.uint8]":
     """Levels that are as high as both neighbours in one of four directions, and nothing elsewhere."""
     cv2 = opencv()
     kept = np.zeros_like(grey)
@@ -130,7 +127,7 @@ def ridges(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return kept
 
 
-def thinned(lines: NDArray[np.uint8], prune: bool) -> NDArray[np.uint8]:
+def thinned(lines: "NDArray[np.uint8]", prune: bool) -> "NDArray[np.uint8]":
     """Lines of 255 worn away from all sides until nothing changes, and then, with `prune`, their stubs."""
     for _ in range(MAX_THINNING):
         if not worn(lines, EDGES):
@@ -140,7 +137,7 @@ def thinned(lines: NDArray[np.uint8], prune: bool) -> NDArray[np.uint8]:
     return lines
 
 
-def worn(lines: NDArray[np.uint8], patterns: tuple[tuple[tuple[int, ...], ...], ...]) -> bool:
+def worn(lines: "NDArray[np.uint8]", patterns: tuple[tuple[tuple[int, ...], ...], ...]) -> bool:
     """Take away, in place, what looks like one of `patterns` from any side; whether there was anything."""
     cv2 = opencv()
     changed = False

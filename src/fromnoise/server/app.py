@@ -15,6 +15,7 @@ from fromnoise.server import errors, native, openai, page
 from fromnoise.server.context import Admin, Context
 from fromnoise.server.guard import Guard, Policy
 from fromnoise.server.metrics import Metrics, figures
+from fromnoise.server.parts import add_routes
 from fromnoise.server.sdapi import routes as sdapi
 
 THREADS = 16
@@ -47,9 +48,7 @@ def with_routes() -> FastAPI:
     """What the schema describes."""
     app = FastAPI(title="fromnoise", version=__version__, docs_url=None, redoc_url=None, lifespan=few_threads)
     errors.add_to(app)
-    app.include_router(native.router)
-    app.include_router(openai.router)
-    app.include_router(sdapi.router)
+    add_routes(app, [*native.ROUTERS, openai.router, *sdapi.ROUTERS])
     return app
 
 

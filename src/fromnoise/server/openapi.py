@@ -11,13 +11,14 @@ from fastapi import FastAPI
 
 from fromnoise import __version__
 from fromnoise.server import errors, native
+from fromnoise.server.parts import add_routes
 
 
 def native_schema() -> dict[str, Any]:
     """Of our own interface alone."""
     app = FastAPI(title="fromnoise", version=__version__)
     errors.add_to(app)
-    app.include_router(native.router)
+    add_routes(app, native.ROUTERS)
     return app.openapi()
 
 

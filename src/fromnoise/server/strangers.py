@@ -9,7 +9,8 @@ from typing import Any
 from fromnoise.engine.catalogue import Choice
 from fromnoise.errors import FromnoiseError
 from fromnoise.preprocessors import PREPROCESSORS
-from fromnoise.preprocessors.registry import Announced, Limits, Parameter, Picture
+from fromnoise.preprocessors.arrays import Picture
+from fromnoise.preprocessors.registry import Announced, Limits, Parameter
 from fromnoise.registry import Registry
 from fromnoise.server.context import Context
 

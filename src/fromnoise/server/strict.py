@@ -139,7 +139,7 @@ class StrictRoute(APIRoute):
     def __init__(self, path: str, endpoint: Callable[..., Any], **more: Any) -> None:
         super().__init__(path, endpoint, **more)
         if self.dependant.response_param_name is None and not inspect.iscoroutinefunction(endpoint):
-            self.endpoint = writing(endpoint, self.response_model, self.status_code or 200)
+            self.endpoint = self.dependant.call = writing(endpoint, self.response_model, self.status_code or 200)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()

@@ -8,11 +8,12 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from functools import cache
-
-import tokenizers
-from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers
+from typing import TYPE_CHECKING
 
 from fromnoise.assets.vocabulary import END_OF_WORD, END_TEXT, START_TEXT, build_vocabulary, read_merges
+
+if TYPE_CHECKING:
+    import tokenizers
 
 WORD = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 
@@ -80,7 +81,10 @@ def separate_ideographs(text: str) -> str:
 
 
 @cache
-def _load() -> tokenizers.Tokenizer:
+def _load() -> "tokenizers.Tokenizer":
+    import tokenizers  # whoever only lists what there is, as a server does, needs none
+    from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers
+
     merges = read_merges()
     model = models.BPE(
         vocab=build_vocabulary(merges),

@@ -1,9 +1,5 @@
 """Our own API, `/api/v1`, by subject."""
 
-from fastapi import APIRouter
-from fastapi.routing import APIRoute
-
-from fromnoise.server.errors import RESPONSES
 from fromnoise.server.native import (
     about,
     accounts,
@@ -34,14 +30,4 @@ PARTS = (
     models, tokens, styles,
     machine, settings, accounts, extensions, training, datasets, terms, sentences,
 )  # fmt: skip
-
-
-def operation(route: APIRoute) -> str:
-    """What programs call an operation: submit_jobs is submitJobs."""
-    first, *rest = route.name.split("_")
-    return first + "".join(word.capitalize() for word in rest)
-
-
-router = APIRouter(prefix="/api/v1", responses=RESPONSES, generate_unique_id_function=operation)
-for part in PARTS:
-    router.include_router(part.router)
+ROUTERS = [part.router for part in PARTS]

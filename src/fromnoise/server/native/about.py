@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import BaseModel, Field
 
 from fromnoise import __version__
@@ -12,9 +12,9 @@ from fromnoise.engine.profiles import PROFILES
 from fromnoise.engine.recipe import BUILTIN, Recipe
 from fromnoise.jobs.options import Options
 from fromnoise.server.context import Here, Who
-from fromnoise.server.strict import StrictRoute
+from fromnoise.server.parts import new_part
 
-router = APIRouter(route_class=StrictRoute)
+router = new_part()
 MOST_WRITTEN = 4
 WRITTEN: dict[int, tuple[Catalogue, bytes]] = {}  # large answers that seldom change, by the catalogue's identity
 

@@ -2,7 +2,8 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 
 from fromnoise.errors import UserError
@@ -10,8 +11,9 @@ from fromnoise.server.access import COOKIE, Identity, Role
 from fromnoise.server.accounts import SESSION, Users
 from fromnoise.server.context import Admin, Context, Here, Who
 from fromnoise.server.errors import ApiError
+from fromnoise.server.parts import new_part
 
-router = APIRouter()
+router = new_part(route=APIRoute)
 
 Name = Annotated[str, Field(min_length=1, max_length=64)]
 Password = Annotated[str, Field(min_length=1, max_length=1000)]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import quote
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -20,14 +20,14 @@ from fromnoise.server import uploads
 from fromnoise.server.context import Admin, Context, Here
 from fromnoise.server.errors import ApiError
 from fromnoise.server.native.sending import PICTURE_BODY
-from fromnoise.server.strict import StrictRoute
+from fromnoise.server.parts import new_part
 from fromnoise.train.data import sets
 
 MOST_PICTURES = 500  # in one answer
 LONGEST_CAPTION = 20_000
 HEAD = 1 << 16  # bytes that tell a picture's size
 
-router = APIRouter(prefix="/datasets", route_class=StrictRoute)
+router = new_part("/datasets")
 
 
 class DataSetCard(BaseModel):

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from fromnoise.engine.recipe import ImageRef, Recipe
@@ -28,11 +27,11 @@ from fromnoise.server.native.orders import (
 from fromnoise.server.native.sending import Losses
 from fromnoise.server.native.views import JobView
 from fromnoise.server.native.works import HEAVY, AdminWork, body_of, check_work
-from fromnoise.server.strict import StrictRoute
+from fromnoise.server.parts import new_part
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
-router = APIRouter(route_class=StrictRoute)
+router = new_part()
 
 
 class Errand(BaseModel):

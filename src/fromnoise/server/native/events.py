@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query, Request, WebSocket
+from fastapi import Header, Query, Request, WebSocket
 from fastapi.responses import StreamingResponse
 from starlette.websockets import WebSocketDisconnect
 
@@ -18,7 +18,7 @@ from fromnoise.server.access import Identity
 from fromnoise.server.context import Context, Here, Who, context, identity
 from fromnoise.server.errors import ApiError
 from fromnoise.server.guard import POLICY_VIOLATION
-from fromnoise.server.strict import StrictRoute
+from fromnoise.server.parts import new_part
 
 LOOK_WHETHER_GONE = 1.0  # seconds after which a silent stream looks whether anybody listens
 REASONS = ("error", "why")  # of events: sentences
@@ -26,7 +26,7 @@ COME_BACK = 10.0  # seconds after which somebody with too many streams may try a
 TRY_AGAIN_LATER = 1013  # IANA's registry of WebSocket close codes
 KEEP_ALIVE = 15.0  # seconds after which a silent stream says that it is there
 
-router = APIRouter(route_class=StrictRoute)
+router = new_part()
 
 Gone = Callable[[], Awaitable[bool]]
 Told = dict[str, Any]

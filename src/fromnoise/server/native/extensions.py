@@ -5,8 +5,9 @@ import base64
 from contextlib import suppress
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Request
+from fastapi import Path, Request
 from fastapi.responses import Response
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fromnoise.errors import FromnoiseError
@@ -16,6 +17,7 @@ from fromnoise.server.context import Context, Here, Who
 from fromnoise.server.errors import ApiError
 from fromnoise.server.native.orders import accepted, check_rate, picture_of
 from fromnoise.server.native.views import JobView
+from fromnoise.server.parts import new_part
 
 METHODS = ["GET", "POST", "PUT", "DELETE"]
 FRAMED = {  # whatever it is, it acts as nobody: without cookies, requests, or anything of the page around it
@@ -25,7 +27,7 @@ FRAMED = {  # whatever it is, it acts as nobody: without cookies, requests, or a
     "Cache-Control": "no-store",
 }
 
-router = APIRouter()
+router = new_part(route=APIRoute)
 
 
 class PanelInput(BaseModel):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import Depends, Query, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
 from pydantic import BaseModel, Field
 
@@ -17,7 +17,7 @@ from fromnoise.server.access import Identity
 from fromnoise.server.context import Context, Here, Who
 from fromnoise.server.errors import ApiError
 from fromnoise.server.native.views import shown, version
-from fromnoise.server.strict import StrictRoute
+from fromnoise.server.parts import new_part
 
 MOST_AT_ONCE = 500  # pictures in one answer
 MOST_ZIPPED = 20_000  # pictures in one archive
@@ -27,7 +27,7 @@ KEPT = {"Cache-Control": "private, max-age=31536000, immutable"}
 SHOWN = ("image/png", "image/jpeg", "image/webp", "image/avif", "image/gif")  # what browsers may show
 CHUNK = 1 << 18  # bytes
 
-router = APIRouter(prefix="/gallery", route_class=StrictRoute)
+router = new_part("/gallery")
 
 
 class Card(BaseModel):

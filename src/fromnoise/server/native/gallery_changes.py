@@ -3,7 +3,6 @@
 import time
 from pathlib import Path
 
-from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from fromnoise.errors import UserError
@@ -15,11 +14,11 @@ from fromnoise.server.errors import ApiError
 from fromnoise.server.native.gallery import Card, Count, mine
 from fromnoise.server.native.orders import accepted
 from fromnoise.server.native.views import JobView
-from fromnoise.server.strict import StrictRoute
+from fromnoise.server.parts import new_part
 
 MOST_AT_ONCE = 1000  # pictures that one call changes
 
-router = APIRouter(prefix="/gallery", route_class=StrictRoute)
+router = new_part("/gallery")
 
 
 class These(BaseModel):

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from fromnoise.engine.choices import with_choices_made
@@ -19,13 +18,13 @@ from fromnoise.server.errors import ApiError
 from fromnoise.server.native.orders import Order, accepted, check_priority, check_rate, safe_folder, settled
 from fromnoise.server.native.styles import known_styles
 from fromnoise.server.native.views import JobView
-from fromnoise.server.strict import StrictRoute
+from fromnoise.server.parts import new_part
 
 LOOPBACK = "loopback"
 STYLES = "styles"
 TITLES = {"xyz": "X/Y/Z plot", "matrix": "Prompt matrix", "lines": "Prompts from file", "loopback": "Loopback"}
 
-router = APIRouter(prefix="/grids", route_class=StrictRoute)
+router = new_part("/grids")
 
 
 class Script(BaseModel):

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, Field
 
@@ -11,11 +11,11 @@ from fromnoise.server.access import Identity
 from fromnoise.server.context import Admin, Context, Here, Who
 from fromnoise.server.errors import ApiError
 from fromnoise.server.native.views import JobView, ResultView
-from fromnoise.server.strict import StrictRoute
+from fromnoise.server.parts import new_part
 
 MOST_AT_ONCE = 200  # jobs in one answer
 
-router = APIRouter(route_class=StrictRoute)
+router = new_part()
 
 Action = Literal["cancel", "skip", "pause", "resume", "retry"]
 

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 from typing import Any, Literal
 
-from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from fromnoise import __version__
@@ -15,9 +14,9 @@ from fromnoise.jobs.job import Work
 from fromnoise.server.context import Admin, Here
 from fromnoise.server.native.orders import accepted
 from fromnoise.server.native.views import JobView
-from fromnoise.server.strict import StrictRoute
+from fromnoise.server.parts import new_part
 
-router = APIRouter(route_class=StrictRoute)
+router = new_part()
 
 
 class Room(BaseModel):

@@ -3,7 +3,6 @@
 import shutil
 from typing import Annotated
 
-from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from fromnoise.engine.companions import companions, stem_of, write_notes
@@ -16,11 +15,11 @@ from fromnoise.server.context import Admin, Here
 from fromnoise.server.native.models import ModelCard, ModelKind, entry_named, of
 from fromnoise.server.native.orders import accepted, picture_of
 from fromnoise.server.native.views import JobView
-from fromnoise.server.strict import StrictRoute
+from fromnoise.server.parts import new_part
 
 PREVIEW = ".preview.webp"
 
-router = APIRouter(prefix="/models", route_class=StrictRoute)
+router = new_part("/models")
 
 
 class Download(BaseModel):

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, Field
 
@@ -15,7 +15,7 @@ from fromnoise.errors import without_folders
 from fromnoise.jobs.index import Entry, Facts
 from fromnoise.server.context import Admin, Context, Here, Who
 from fromnoise.server.errors import ApiError
-from fromnoise.server.strict import StrictRoute
+from fromnoise.server.parts import new_part
 
 SHORT = 10  # digits of a hash that other tools show
 TENSORS = 12
@@ -28,7 +28,7 @@ ModelKind = Literal[
 ]  # fmt: skip
 KINDS: tuple[ModelKind, ...] = get_args(ModelKind)
 
-router = APIRouter(prefix="/models", route_class=StrictRoute)
+router = new_part("/models")
 
 
 class ModelCard(BaseModel):

@@ -5,7 +5,6 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from fromnoise.engine.choices import with_choices_made
@@ -23,12 +22,12 @@ from fromnoise.server.context import Context, Here, Who
 from fromnoise.server.errors import ApiError
 from fromnoise.server.native.styles import styled
 from fromnoise.server.native.views import JobView
-from fromnoise.server.strict import StrictRoute
+from fromnoise.server.parts import new_part
 
 MOST_RECIPES = 100  # in one call
 TERMS = "terms"  # the name under which it is kept what somebody accepted
 
-router = APIRouter(route_class=StrictRoute)
+router = new_part()
 
 
 class Order(BaseModel):

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -14,7 +14,7 @@ from fromnoise.server import uploads
 from fromnoise.server.access import Identity
 from fromnoise.server.context import Context, Here, Who
 from fromnoise.server.native.views import shown
-from fromnoise.server.strict import StrictRoute
+from fromnoise.server.parts import new_part
 
 KEPT = {"Cache-Control": "private, max-age=31536000, immutable"}
 PICTURE_BODY = {
@@ -25,7 +25,7 @@ PICTURE_BODY = {
     }
 }  # fmt: skip
 
-router = APIRouter(route_class=StrictRoute)
+router = new_part()
 
 
 Step = Annotated[int, Field(ge=1, le=65535)]

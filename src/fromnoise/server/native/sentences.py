@@ -1,11 +1,11 @@
 """What the server tells in English, in Chinese: for pages that show its errors and warnings in both languages."""
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
 from fromnoise.server.context import Here
-from fromnoise.server.strict import StrictRoute
+from fromnoise.server.parts import new_part
 
-router = APIRouter(route_class=StrictRoute)
+router = new_part()
 AN_HOUR = "private, max-age=3600"
 
 

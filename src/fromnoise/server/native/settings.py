@@ -2,17 +2,16 @@
 
 from typing import Any, Literal
 
-from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from fromnoise.jobs.options import Options
 from fromnoise.jobs.preferences import Preferences
 from fromnoise.server.context import Admin, Here, Who
-from fromnoise.server.strict import StrictRoute
+from fromnoise.server.parts import new_part
 
 STUDIO = "studio"  # under which the page keeps what its users choose
 
-router = APIRouter(route_class=StrictRoute)
+router = new_part()
 
 
 class SettingView(BaseModel):

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from fromnoise.engine.recipe import Recipe
@@ -11,7 +10,7 @@ from fromnoise.engine.shelves import home, items, shelves
 from fromnoise.errors import FileError, UnknownName
 from fromnoise.server.context import Admin, Context, Here, Who
 from fromnoise.server.errors import ApiError
-from fromnoise.server.strict import StrictRoute
+from fromnoise.server.parts import new_part
 from fromnoise.text.prompt_random import expand
 from fromnoise.text.prompt_styles import Style, add_styles, read_styles, write_styles
 
@@ -20,7 +19,7 @@ MOST_STYLES = 5000
 MOST_LINES = 10_000  # of a wildcard that is shown
 LONGEST = 100_000  # characters
 
-router = APIRouter(route_class=StrictRoute)
+router = new_part()
 
 
 class StyleView(BaseModel):

@@ -1,6 +1,5 @@
 """Terms of use: shown to every user, and accepted where an operator wants that."""
 
-from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from fromnoise.jobs.options import Options
@@ -8,9 +7,9 @@ from fromnoise.jobs.preferences import Preferences
 from fromnoise.server.context import Here, Who
 from fromnoise.server.errors import ApiError
 from fromnoise.server.native.orders import TERMS, has_accepted
-from fromnoise.server.strict import StrictRoute
+from fromnoise.server.parts import new_part
 
-router = APIRouter(route_class=StrictRoute)
+router = new_part()
 
 
 class TermsView(BaseModel):

@@ -1,12 +1,11 @@
 """How a text encoder will see a prompt: its tokens, chunk by chunk."""
 
-from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from fromnoise.assets.vocabulary import END_OF_WORD
 from fromnoise.engine.profiles import PROFILES
 from fromnoise.server.context import Here, Who
-from fromnoise.server.strict import StrictRoute
+from fromnoise.server.parts import new_part
 from fromnoise.text.chunks import SIZE, Chunk, chunk_pieces, count_tokens
 from fromnoise.text.prompt import parse
 from fromnoise.text.tokenizer import Tokenizer
@@ -14,7 +13,7 @@ from fromnoise.text.tokenizer import Tokenizer
 LONGEST = 100_000  # characters
 MOST_SHOWN = 2000  # tokens
 
-router = APIRouter(route_class=StrictRoute)
+router = new_part()
 
 
 class PromptText(BaseModel):

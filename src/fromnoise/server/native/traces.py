@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 from pydantic import BaseModel, Field
 
 from fromnoise.errors import FileError
@@ -10,9 +10,9 @@ from fromnoise.jobs.traces import TracedStep
 from fromnoise.server.context import Here, Who
 from fromnoise.server.errors import ApiError
 from fromnoise.server.native.jobs import mine
-from fromnoise.server.strict import StrictRoute
+from fromnoise.server.parts import new_part
 
-router = APIRouter(route_class=StrictRoute)
+router = new_part()
 
 Picture = Literal["predicted", "noisy", "noise", "channels", "attention"]
 

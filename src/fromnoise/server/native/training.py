@@ -4,7 +4,7 @@ import json
 from contextlib import suppress
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
+from fastapi import Path, Response
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, Field
 
@@ -13,14 +13,14 @@ from fromnoise.server.access import Identity
 from fromnoise.server.context import Context, Here, Who
 from fromnoise.server.errors import ApiError
 from fromnoise.server.native.jobs import mine
-from fromnoise.server.strict import StrictRoute
+from fromnoise.server.parts import new_part
 from fromnoise.train.schema import TrainingSchema
 
 TRAINING = "training"  # the folder of what is to be seen: jobs/worker/teaching.py
 MOST_POINTS = 2000  # of a curve; a longer one is thinned out
 MOST_LOG = 64 << 20  # bytes
 
-router = APIRouter(route_class=StrictRoute)
+router = new_part()
 
 
 class Point(BaseModel):

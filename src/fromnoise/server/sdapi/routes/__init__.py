@@ -1,9 +1,8 @@
 """The routes of `/sdapi/v1`, `/controlnet` and `/internal` that clients of AUTOMATIC1111 use, by subject."""
 
-from fastapi import APIRouter
-
 from fromnoise.server.sdapi.routes import controlnet, extras, lists, pictures, progress, settings, training
 
-router = APIRouter()
-for part in (pictures, progress, extras, settings, lists, controlnet, training):
-    router.include_router(part.router)
+ROUTERS = [
+    pictures.router, *progress.ROUTERS, extras.router, *settings.ROUTERS, lists.router, controlnet.router,
+    training.router,
+]  # fmt: skip

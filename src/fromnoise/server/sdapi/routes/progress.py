@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from fromnoise.jobs.job import Job, NotNow, State
@@ -19,8 +18,7 @@ RUNNING: tuple[State, ...] = ("running",)
 WAITING: tuple[State, ...] = ("queued", "paused")
 MOST_JOBS = 1000  # of one call
 
-router = APIRouter()
-public, internal = new_router(), new_router("/internal")
+ROUTERS = public, internal = new_router(), new_router("/internal")
 
 
 class Progress(BaseModel):
@@ -159,7 +157,3 @@ def task_progress(body: TaskWanted, here: Here, who: Who) -> TaskProgress:
         eta=eta(jobs, done) if running and done else None, live_preview=preview, id_live_preview=shown,
         textinfo="In queue..." if queued else None,
     )  # fmt: skip
-
-
-router.include_router(public)
-router.include_router(internal)

@@ -9,7 +9,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from fastapi import APIRouter
 from pydantic import BaseModel
 
 from fromnoise import __version__
@@ -29,8 +28,7 @@ FLAGS = (  # AUTOMATIC1111's switches that clients look at; none of them is on h
     "upcast_sampling", "freeze_settings", "api_log", "api_server_stop", "skip_torch_cuda_test", "no_hashing",
 )  # fmt: skip
 
-router = APIRouter()
-public, internal = new_router(), new_router("/internal")
+ROUTERS = public, internal = new_router(), new_router("/internal")
 
 
 @public.get("/options")
@@ -162,7 +160,3 @@ def about(here: Context, who: Identity) -> dict[str, Any]:
 def profile_startup(who: Who) -> dict[str, Any]:
     """Nothing is measured."""
     return {"total": 0.0, "records": {}}
-
-
-router.include_router(public)
-router.include_router(internal)
