@@ -88,7 +88,7 @@ def test_every_choice_of_a_method_can_be_typed(method: str) -> None:
     missing = set(METHODS[method].options.model_fields) - typed
     if method == "lcm":  # of its LoRA only what a plain one has
         missing -= {"kind", "dora", "norms", "factor", "block_size", "constraint", "unet", "text"}
-    assert missing <= {"unet"}  # --no-unet
+    assert missing <= {"unet", "blocks"}  # --no-unet, --network_args
 
 
 def test_kohyas_names_are_known() -> None:

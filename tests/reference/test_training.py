@@ -20,8 +20,9 @@ from fromnoise.nn.unet import SD1
 from fromnoise.text.tokenizer import build_vocabulary, read_merges
 from fromnoise.train.control import ControlNetTraining, ControlOptions, T2IAdapterTraining
 from fromnoise.train.embedding import EmbeddingOptions, EmbeddingTraining
+from fromnoise.train.factors import BEGINNINGS
 from fromnoise.train.initialise import initialise
-from fromnoise.train.lora import BEGINNINGS, LoRAOptions, LoRATraining
+from fromnoise.train.lora import LoRAOptions, LoRATraining
 from tests.engine.models import tiny_model
 from tests.reference import peers
 from tests.reference.test_networks import pair, relative, shrunk

@@ -13,8 +13,9 @@ from fromnoise.engine.memory import Placement
 from fromnoise.nn.ops import merged, patching
 from fromnoise.train.data.batches import Schedule, gathered
 from fromnoise.train.data.source import Dataset, Subset
+from fromnoise.train.factors import BEGINNINGS
 from fromnoise.train.finetune import FineTuneTask, Lesson
-from fromnoise.train.lora import BEGINNINGS, LoRAOptions, LoRATraining
+from fromnoise.train.lora import LoRAOptions, LoRATraining
 from fromnoise.train.methods import METHODS
 from fromnoise.train.noising import Noising
 from fromnoise.train.objective import Objective

@@ -12,8 +12,9 @@ from fromnoise.engine.library import Model
 from fromnoise.nn.ops import patching
 from fromnoise.train.data.batches import Schedule, gathered
 from fromnoise.train.data.source import Dataset, Subset
+from fromnoise.train.factors import BEGINNINGS, split
 from fromnoise.train.finetune import FineTuneTask, Lesson
-from fromnoise.train.lora import BEGINNINGS, LoRAOptions, LoRATraining, split
+from fromnoise.train.lora import LoRAOptions, LoRATraining
 from fromnoise.train.noising import Noising
 from fromnoise.train.objective import Objective
 from tests.engine.models import tiny_model

@@ -103,6 +103,13 @@ ELSEWHERE = {
     "dim_from_weights takes sizes from a lora or loha: name it with --start, and its --kind": (
         "dim_from_weights 从 lora 或 loha 取尺寸：请用 start 指定它，并设置 kind"
     ),
+    "dim_from_weights takes inner sizes from the file; leave block_dims and block_alphas out": (
+        "dim_from_weights 从文件取尺寸；请去掉 block_dims 和 block_alphas"
+    ),
+    "block_dims: {kind} has no inner size; take one of {known}": "block_dims：{kind} 没有 rank；请用 {known} 之一",
+    "network_args: {field} has {given} numbers, and there are {count} blocks ({blocks}); give one for each": (
+        "network_args：{field} 给了 {given} 个数，而模型有 {count} 个块（{blocks}）；请每块给一个"
+    ),
     "scale_weight_norms bounds plain LoRAs alone; leave it or --kind and --dora out": (
         "scale_weight_norms 只用于普通 LoRA；请去掉它，或去掉 kind 和 dora"
     ),

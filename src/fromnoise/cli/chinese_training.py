@@ -274,6 +274,12 @@ OURS = {
 }
 
 ELSEWHERE = {
+    "{field} has {given} numbers for {count} blocks; those that are missing are 1.": (
+        "{field} 有 {given} 个数，块有 {count} 个；缺少的按 1 计。"
+    ),
+    "{field} has {given} numbers for {count} blocks; the others are left out.": (
+        "{field} 有 {given} 个数，块有 {count} 个；多余的不用。"
+    ),
     "out of memory: from here on with gradient checkpointing, which takes more time": (
         "内存不足：从这里起使用梯度检查点，会慢一些"
     ),

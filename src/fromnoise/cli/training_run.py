@@ -20,6 +20,7 @@ from fromnoise.engine.memory import best_device
 from fromnoise.engine.recipe import checked
 from fromnoise.errors import FileError, UserError
 from fromnoise.train.base import BASES
+from fromnoise.train.blocks import BlockOptions
 from fromnoise.train.data.source import Dataset, Subset
 from fromnoise.train.full import DTYPES
 from fromnoise.train.loop import LoopConfig
@@ -226,11 +227,14 @@ def shorthands(words: Given, parts: dict[str, Given], method: Method) -> None:
     for word in (w for text in words.get("network_args", []) for w in text.split()):
         key, sign, value = word.partition("=")
         if key in FASTER:
-            words[FASTER[key]] = float(value)
+            words[FASTER[key]] = number(value, key)
+        elif key in BlockOptions.model_fields and sign:
+            options.setdefault("blocks", {})[key] = value
         elif key not in NETWORK_ARGS or not sign:
-            near = get_close_matches(key, NETWORK_ARGS, n=1, cutoff=0.5)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise UserError(f"network_args: unknown {word!r}{hint} There are {', '.join((*NETWORK_ARGS, *FASTER))}")
+            known = (*NETWORK_ARGS, *FASTER, *BlockOptions.model_fields)
+            near = get_close_matches(key, known, n=1, cutoff=0.5)
+            hint = f"; did you mean {near[0]!r}?" if near else "."
+            raise UserError(f"network_args: unknown {word!r}{hint} There are {', '.join(known)}")
         else:
             options[NETWORK_ARGS[key]] = ALGOS.get(value, value) if key == "algo" else value
     for field in ("structure", "widths"):
@@ -257,11 +261,11 @@ def stopping(words: Given, parts: dict[str, Given]) -> None:
         loop["board"] = True
 
 
-def number(text: str) -> float:
+def number(text: str, name: str = "base_weights_multiplier") -> float:
     try:
         return float(text)
     except ValueError:
-        raise UserError(f"base_weights_multiplier: {text!r} is not a number") from None
+        raise UserError(f"{name}: {text!r} is not a number") from None
 
 
 def share(value: float, steps: int) -> int:

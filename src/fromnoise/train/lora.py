@@ -6,9 +6,9 @@ the weight that they make. Files carry kohya's names, so that AUTOMATIC1111, Com
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Literal, cast
@@ -27,11 +27,12 @@ from fromnoise.engine.library import Model
 from fromnoise.errors import FileError, UserError
 from fromnoise.nn.ops import Conv2d, Fetching, GroupNorm, LayerNorm, Linear, patching
 from fromnoise.nn.unet import UNet
+from fromnoise.train.blocks import BlockOptions, Blocks, Layout, Size
+from fromnoise.train.factors import RANKED, Slots, begin, is_wide
 from fromnoise.train.trainable import SafetensorsFile
 
 Kind = Literal["lora", "loha", "lokr", "ia3", "glora", "full", "oft", "boft"]
 Layers = Literal["attention", "transformer", "all", "cross", "keys_values"]
-Slots = dict[str, Tensor]
 
 
 class LoRAOptions(BaseModel):
@@ -67,6 +68,9 @@ class LoRAOptions(BaseModel):
     scale_weight_norms: float = Field(
         default=0.0, ge=0, description="Layers' changes are brought back to this norm; 0: they may have any."
     )
+    blocks: BlockOptions = Field(
+        default=BlockOptions(), description="Inner sizes and learning rates by the U-Net's blocks (network_args)."
+    )
 
 
 @dataclass(frozen=True)
@@ -84,13 +88,18 @@ class LoRATraining(SafetensorsFile):
 
     def __init__(self, model: Model, options: LoRAOptions, seed: int) -> None:
         self.model, self.options, self.on = model, options, True
-        reached = options.model_copy(update={"layers": "all", "conv_rank": 1}) if options.dim_from_weights else options
+        self.blocks = blocks_of(model, options)
+        reached = options
+        if options.dim_from_weights:
+            reached = options.model_copy(update={"layers": "all", "conv_rank": 1})
+        elif self.blocks.convolutions:
+            reached = options.model_copy(update={"conv_rank": 1})
         self.networks: dict[str, nn.Module] = {UNET: model.unet, **dict(zip(TEXT, model.text, strict=False))}
         self.sites = [site for name, network in self.networks.items() for site in sites(name, network, model, reached)]
-        self.sized = {site.name: options for site in self.sites}
-        if options.dim_from_weights:
-            self.sized = sizes_of(options)
-            self.sites = [site for site in self.sites if site.name in self.sized]
+        self.sized = sizes_of(options) if options.dim_from_weights else sizes_in(self.blocks, self.sites, options)
+        self.sites = [site for site in self.sites if site.name in self.sized]
+        factors = {site.name: self.blocks.factor(site.layer) for site in self.sites if site.network == UNET}
+        self.slower = {f"{name}.": factor for name, factor in factors.items() if factor != 1}
         if options.scale_weight_norms and (options.kind != "lora" or options.dora):
             raise UserError("scale_weight_norms bounds plain LoRAs alone; leave it or --kind and --dora out")
         if not self.sites:
@@ -174,11 +183,13 @@ class LoRATraining(SafetensorsFile):
 
     def metadata(self) -> dict[str, str]:
         options, family = self.options, self.model.facts.family
-        plain = options.kind == "lora" and not options.conv_rank and not options.dora
-        arguments = {} if plain else {
-            "algo": {"oft": "diag-oft"}.get(options.kind, options.kind), "conv_dim": str(options.conv_rank),
-            "conv_alpha": str(options.conv_alpha), "dora_wd": str(options.dora),
-        }  # fmt: skip
+        by_block = options.blocks.told()
+        plain = options.kind == "lora" and not options.dora and (bool(by_block) or not options.conv_rank)
+        sizes = {"conv_dim": str(options.conv_rank), "conv_alpha": str(options.conv_alpha)}
+        arguments = by_block | (sizes if by_block and options.conv_rank else {})
+        if not plain:
+            kind = {"oft": "diag-oft"}.get(options.kind, options.kind)
+            arguments |= {"algo": kind, **sizes, "dora_wd": str(options.dora)}
         version = {"sd1": "sd_v1", "sd2": "sd_v2", "sdxl": "sdxl_base_v1-0"}.get(family, family)
         if family == "sd2" and self.model.facts.prediction == "v":
             version = "sd_v2_v"
@@ -299,6 +310,27 @@ def kohya_names(network: str, module: nn.Module, model: Model) -> Callable[[str]
     return lambda layer: prefix + rename(layer).replace(".", "_")
 
 
+def blocks_of(model: Model, options: LoRAOptions) -> Blocks:
+    """What is asked of the U-Net's blocks. UserError where it can't be."""
+    if options.blocks.sized and options.dim_from_weights:
+        raise UserError("dim_from_weights takes inner sizes from the file; leave block_dims and block_alphas out")
+    if options.blocks.sized and options.kind not in RANKED:
+        raise UserError(f"block_dims: {options.kind} has no inner size; take one of {', '.join(RANKED)}")
+    plain = Size(options.rank, options.alpha, options.conv_rank, options.conv_alpha)
+    return Blocks(options.blocks, Layout.of(model), plain)
+
+
+def sizes_in(blocks: Blocks, sites: Sequence[Site], options: LoRAOptions) -> dict[str, LoRAOptions]:
+    """The layers that are not left out, each with its inner size."""
+    found = {}
+    for site in sites:
+        if site.network != UNET:
+            found[site.name] = options
+        elif size := blocks.size(site.layer, wide=is_wide(site.weight)):
+            found[site.name] = options.model_copy(update=asdict(size))
+    return found
+
+
 def sizes_of(options: LoRAOptions) -> dict[str, LoRAOptions]:
     """The layers of the file that is gone on from, each with its inner size. UserError where it tells none."""
     slot = {"lora": "lora_down", "loha": "hada_w1_b"}.get(options.kind)
@@ -309,110 +341,3 @@ def sizes_of(options: LoRAOptions) -> dict[str, LoRAOptions]:
         name: options.model_copy(update={"rank": len(slots[slot]), "conv_rank": len(slots[slot])})
         for name, slots in layers.items()
     }
-
-
-def begin(weight: Tensor, options: LoRAOptions, generator: torch.Generator) -> Slots:
-    """Factors that do nothing yet, as each kind's authors begin with them."""
-    if weight.ndim == 1:
-        return {"diff": torch.zeros_like(weight)}
-    wide = weight.ndim == 4 and weight.shape[-1] > 1
-    rank = options.conv_rank if wide else options.rank
-    slots = BEGINNINGS[options.kind](weight, max(1, rank), options, generator)
-    if options.kind in ("lora", "loha", "lokr", "glora"):
-        slots["alpha"] = torch.tensor(options.conv_alpha if wide else options.alpha)
-    if options.dora and options.kind in ("lora", "loha", "lokr"):
-        norm = torch.linalg.vector_norm(weight.flatten(1), dim=1)
-        slots["dora_scale"] = norm.view(-1, *(1,) * (weight.ndim - 1))
-    return slots
-
-
-def spread(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    """He et al. (2015) with a = sqrt(5), as PyTorch begins linear layers: uniform within 1/sqrt(fan in)."""
-    bound = 1 / math.sqrt(math.prod(shape[1:]))
-    return torch.empty(shape).uniform_(-bound, bound, generator=generator)
-
-
-def begin_lora(weight: Tensor, rank: int, options: LoRAOptions, generator: torch.Generator) -> Slots:
-    one = (1,) * (weight.ndim - 2)
-    return {
-        "lora_down": spread((rank, *weight.shape[1:]), generator),
-        "lora_up": torch.zeros(len(weight), rank, *one),
-    }
-
-
-def begin_loha(weight: Tensor, rank: int, options: LoRAOptions, generator: torch.Generator) -> Slots:
-    rows, columns = len(weight), weight[0].numel()
-
-    def normal(*shape: int, deviation: float) -> Tensor:
-        return torch.empty(shape).normal_(std=deviation, generator=generator)
-
-    return {
-        "hada_w1_a": normal(rows, rank, deviation=0.1),
-        "hada_w1_b": normal(rank, columns, deviation=1.0),
-        "hada_w2_a": torch.zeros(rows, rank),
-        "hada_w2_b": normal(rank, columns, deviation=1.0),
-    }
-
-
-def begin_lokr(weight: Tensor, rank: int, options: LoRAOptions, generator: torch.Generator) -> Slots:
-    (a, b), (c, d) = split(len(weight), options.factor), split(weight.shape[1], options.factor)
-    size = weight.shape[2:]
-    first = {"lokr_w1": spread((a, c), generator)}
-    if rank < max(b, d * math.prod(size)) / 2:
-        second = {"lokr_w2_a": spread((b, rank), generator), "lokr_w2_b": torch.zeros(rank, d * math.prod(size))}
-    else:
-        second = {"lokr_w2": torch.zeros(b, d, *size)}
-    return first | second
-
-
-def split(length: int, factor: int) -> tuple[int, int]:
-    """Two divisors, the smaller first: one near `factor`, or both near the square root (LyCORIS's factorization)."""
-    if factor > 0 and length % factor == 0:
-        return (factor, length // factor) if factor <= length // factor else (length // factor, factor)
-    limit = length if factor < 0 else factor
-    small, large = 1, length
-    divisors = [m for m in range(1, length + 1) if length % m == 0]
-    for divisor in divisors:
-        other = length // divisor
-        if divisor <= limit and divisor <= other and divisor + other <= small + large:
-            small, large = divisor, other
-    return small, large
-
-
-def begin_ia3(weight: Tensor, rank: int, options: LoRAOptions, generator: torch.Generator) -> Slots:
-    return {"weight": torch.zeros(len(weight)), "on_input": torch.tensor(False)}
-
-
-def begin_glora(weight: Tensor, rank: int, options: LoRAOptions, generator: torch.Generator) -> Slots:
-    (rows, columns), one = weight.shape[:2], (1,) * (weight.ndim - 2)
-    return {
-        "a1": spread((columns, rank, *one), generator), "a2": torch.zeros(rank, columns, *one),
-        "b1": spread((rows, rank, *one), generator), "b2": torch.zeros(rank, *weight.shape[1:]),
-    }  # fmt: skip
-
-
-def begin_full(weight: Tensor, rank: int, options: LoRAOptions, generator: torch.Generator) -> Slots:
-    return {"diff": torch.zeros_like(weight)}
-
-
-def begin_oft(weight: Tensor, rank: int, options: LoRAOptions, generator: torch.Generator) -> Slots:
-    size = block(len(weight), options.block_size)
-    return {"oft_blocks": torch.zeros(len(weight) // size, size, size), "alpha": torch.tensor(options.constraint)}
-
-
-def begin_boft(weight: Tensor, rank: int, options: LoRAOptions, generator: torch.Generator) -> Slots:
-    size = block(len(weight), options.block_size)
-    count = len(weight) // size
-    stages = int(math.log2(count & -count)) + 1  # as often as the blocks can be halved
-    return {"boft_blocks": torch.zeros(stages, count, size, size), "alpha": torch.tensor(options.constraint)}
-
-
-def block(length: int, size: int) -> int:
-    """The size, or the next smaller one that divides the length."""
-    return next(s for s in range(size, 0, -1) if length % s == 0)
-
-
-BEGINNINGS: dict[str, Callable[[Tensor, int, LoRAOptions, torch.Generator], Slots]] = {
-    "lora": begin_lora, "loha": begin_loha, "lokr": begin_lokr, "ia3": begin_ia3, "glora": begin_glora,
-    "full": begin_full, "oft": begin_oft, "boft": begin_boft,
-}  # fmt: skip

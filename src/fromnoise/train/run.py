@@ -131,7 +131,7 @@ def teach(run: Run, device: torch.device, settings: Settings, say: Say) -> Path:
         task.keep(called, run.folder, half if run.loop.bfloat16 is None else run.loop.bfloat16)
     try:
         with task.applied():
-            train(task, run.loop, run.folder)
+            train(task, replace(run.loop, slower={**run.loop.slower, **training.slower}), run.folder)
     except Diverged as error:
         if error.good and is_first():
             place = run.output.with_name(f"{run.output.stem}-step{error.good:08d}{run.output.suffix}")

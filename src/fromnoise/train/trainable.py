@@ -25,6 +25,7 @@ class Trainable(ABC):
     trains_text: bool = False  # whether the states of captions change with it
     wants_controls: bool = False  # whether each picture needs one that steers it
     stored: torch.dtype = torch.float16  # numbers in the file
+    slower: Mapping[str, float] = {}  # factors of the learning rate by how parameters' names begin
 
     def applied(self) -> AbstractContextManager[None]:
         """Inside, the networks compute with what trains, and gradients reach it."""
