@@ -16,6 +16,7 @@ from fromnoise.nn.ops import (
     attention,
     fused_attention,
     image_from,
+    is_summed,
     merged,
     patching,
     replacing,
@@ -216,3 +217,43 @@ def test_the_autoencoder_draws_around_its_mean() -> None:
     torch.testing.assert_close(vae.encode(image), mean * scale)
     torch.testing.assert_close(vae.encode(image, noise), (mean + (logvar / 2).exp() * noise) * scale)
     assert vae.decode(mean).shape == image.shape
+
+
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"),
+    [(torch.float32, 1e-6), (torch.bfloat16, 5e-3), (torch.float64, 1e-14), (torch.float16, 1e-3)],
+)
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+def test_a_convolution_after_doubling_is_the_same_on_summed_weights(
+    dtype: torch.dtype, tolerance: float, layout: torch.memory_format
+) -> None:
+    layer = Conv2d(16, 24, 3, padding=1).to(dtype)
+    for parameter in layer.parameters():
+        parameter.copy_(torch.randn(parameter.shape))
+    x = torch.randn(2, 16, 5, 7).to(dtype).contiguous(memory_format=layout)
+    fast = dtype in (torch.float32, torch.bfloat16) and layout == torch.channels_last
+    assert is_summed(x, layer.weight) == (fast and torch.backends.mkldnn.is_available())
+    twice = x.double().repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+    with patching(layer_in := torch.nn.ModuleDict({"conv": layer}), {"conv.weight": [lambda weight: 3 * weight]}):
+        out = layer_in["conv"].doubled(x)  # type: ignore[operator]
+    expected = torch.nn.functional.conv2d(twice, 3 * layer.weight.double(), layer.bias.double(), padding=1)
+    assert out.dtype == dtype
+    assert (out.double() - expected).norm() < tolerance * expected.norm()
+    if fast:
+        assert torch.equal(torch.cat([layer.doubled(one) for one in x.split(1)]), layer.doubled(x))
+
+
+def test_a_convolution_that_learns_or_is_watched_sees_the_doubled_picture() -> None:
+    layer, seen = Conv2d(4, 4, 3, padding=1), []
+    for parameter in layer.parameters():
+        parameter.copy_(torch.randn(parameter.shape))
+    x = torch.randn(1, 4, 3, 3).contiguous(memory_format=torch.channels_last)
+    plain = layer.doubled(x)
+    hook = layer.register_forward_hook(lambda module, given, out: seen.append(given[0].shape))
+    watched = layer.doubled(x)
+    hook.remove()
+    assert seen == [(1, 4, 6, 6)]
+    torch.testing.assert_close(watched, plain)
+    with torch.inference_mode(False), torch.enable_grad():
+        learning = torch.nn.Parameter(torch.randn(4, 4, 3, 3))
+        assert not is_summed(x, learning)

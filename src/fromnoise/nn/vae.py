@@ -93,8 +93,7 @@ class Upsample(nn.Module):
         self.conv = Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.conv(F.interpolate(x, scale_factor=2, mode="nearest"))
-        return out
+        return self.conv.doubled(x)
 
 
 class Level(nn.Module):
