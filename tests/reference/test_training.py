@@ -86,6 +86,10 @@ CONVOLUTIONS: dict[str, object] = {"layers": "all", "conv_rank": 3, "conv_alpha"
         *((kind, {}) for kind in BEGINNINGS),
         *((kind, CONVOLUTIONS) for kind in BEGINNINGS if kind not in ("lokr", "oft")),  # its reader guesses their sizes
         *((kind, {"dora": True}) for kind in ("lora", "loha", "lokr")),
+        *((kind, {**CONVOLUTIONS, "tucker": True}) for kind in ("lora", "loha")),
+        *((kind, {"rs_lora": True}) for kind in ("lora", "loha")),
+        *((kind, {"rescaled": True}) for kind in ("oft", "boft")),
+        ("lokr", {"decompose_both": True, "rank": 1}),
     ],
     ids=str,
 )

@@ -371,3 +371,17 @@ def test_words_of_a_command_line_reach_the_run(folder: Path, capsys: pytest.Capt
     capsys.readouterr()
     assert ordered("lora", folder, {"initial_step": 5}).loop.first == 0
     assert "change nothing" in capsys.readouterr().err
+
+
+def test_lycoris_words_reach_the_run(folder: Path) -> None:
+    from fromnoise.cli.training_run import ordered
+
+    made = ordered("lora", folder, {"network_module": "lycoris.kohya", "network_args": [
+        "algo=lokr preset=unet-transformer-only use_cp=True decompose_both=True rs_lora=1",
+    ]}).options.model_dump()  # fmt: skip
+    assert (made["kind"], made["layers"], made["text"]) == ("lokr", "transformer", False)
+    assert made["tucker"] is made["decompose_both"] is made["rs_lora"] is True
+    chosen = ordered("lora", folder, {"layers": "all", "network_args": ["preset=attn-only"]}).options.model_dump()
+    assert chosen["layers"] == "all"  # what is said by itself counts
+    with pytest.raises(UserError, match="unknown preset 'attn'; there are full, attn-mlp"):
+        ordered("lora", folder, {"network_args": ["preset=attn"]})

@@ -7,20 +7,27 @@ import torch
 from torch import Tensor, nn
 
 from fromnoise.adapters.adapter import Strengths, load_adapter
+from fromnoise.adapters.lora import LoRA
 from fromnoise.checkpoints.save import save_checkpoint
 from fromnoise.engine.library import Model
+from fromnoise.errors import UserError
 from fromnoise.nn.ops import patching
 from fromnoise.train.data.batches import Schedule, gathered
 from fromnoise.train.data.source import Dataset, Subset
 from fromnoise.train.factors import BEGINNINGS, split
 from fromnoise.train.finetune import FineTuneTask, Lesson
-from fromnoise.train.lora import LoRAOptions, LoRATraining
+from fromnoise.train.lora import Dropouts, LoRAOptions, LoRATraining, thinned
 from fromnoise.train.noising import Noising
 from fromnoise.train.objective import Objective
 from tests.engine.models import tiny_model
 from tests.tiny_pictures import noisy
 
 KINDS = list(BEGINNINGS)
+SHAPES: list[tuple[str, dict[str, object]]] = [
+    ("lora", {"tucker": True}), ("loha", {"tucker": True}), ("lokr", {"tucker": True, "rank": 2}),
+    ("lokr", {"decompose_both": True, "rank": 1}), ("lora", {"rs_lora": True}), ("loha", {"rs_lora": True}),
+    ("oft", {"rescaled": True}), ("boft", {"rescaled": True}),
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -57,11 +64,11 @@ def answer(on: Model) -> Tensor:
     return out
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_it_begins_as_nothing_and_leaves_no_trace(kind: str) -> None:
+@pytest.mark.parametrize(("kind", "more"), [*((kind, {}) for kind in KINDS), *SHAPES], ids=str)
+def test_it_begins_as_nothing_and_leaves_no_trace(kind: str, more: dict[str, object]) -> None:
     on = model()
     before = answer(on)
-    training = LoRATraining(on, options(kind, layers="all", conv_rank=2), 0)
+    training = LoRATraining(on, options(kind, layers="all", conv_rank=2, **more), 0)
     with training.applied():
         torch.testing.assert_close(answer(on), before, rtol=1e-5, atol=1e-6)
         for p in training.module.parameters():
@@ -88,11 +95,15 @@ def test_it_learns(kind: str, folder: Path) -> None:
     assert all(p.grad is None for network in (on.unet, on.vae, *on.text) for p in network.parameters())
 
 
-@pytest.mark.parametrize("family", ["sd1", "sdxl"])
-@pytest.mark.parametrize("kind", KINDS)
-def test_its_file_does_what_it_did_in_training(kind: str, family: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "family", "more"),
+    [*((kind, family, {}) for kind in KINDS for family in ("sd1", "sdxl")), *((k, "sd1", more) for k, more in SHAPES)],
+    ids=str,
+)
+def test_its_file_does_what_it_did_in_training(kind: str, family: str, more: dict[str, object], tmp_path: Path) -> None:
     on = model(family)
-    training = LoRATraining(on, options(kind, layers="all" if family == "sd1" else "transformer", conv_rank=3), 0)
+    layers = "all" if family == "sd1" else "transformer"
+    training = LoRATraining(on, options(kind, layers=layers, conv_rank=3, **more), 0)
     generator = torch.Generator().manual_seed(1)
     for p in training.module.parameters():
         p.data.add_(torch.randn(p.shape, generator=generator) * 0.05)
@@ -157,3 +168,69 @@ def test_the_parts_that_are_wanted_train(folder: Path) -> None:
     unet_only = LoRATraining(model(), options("lora", text=False), 0)
     assert not unet_only.trains_text
     assert all(name.startswith("lora_unet_") for name in unet_only.tensors())
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "slot", "shape"),
+    [("lora", {"tucker": True}, "lora_mid.weight", (3, 3, 3, 3)), ("loha", {"tucker": True}, "hada_t2", (3, 3, 3, 3)),
+     ("lokr", {"tucker": True}, "lokr_t2", (3, 3, 3, 3)),
+     ("lokr", {"decompose_both": True, "rank": 1}, "lokr_w1_a", (4, 1)),
+     ("oft", {"rescaled": True}, "rescale", (32, 1, 1, 1))],
+)  # fmt: skip
+def test_what_shapes_a_kind_is_in_its_file(
+    kind: str, more: dict[str, object], slot: str, shape: tuple[int, ...]
+) -> None:
+    training = LoRATraining(model(), options(kind, layers="all", conv_rank=3, text=False, **more), 0)
+    found = [tensor.shape for name, tensor in training.tensors().items() if name.endswith(slot)]
+    assert torch.Size(shape) in found
+
+
+def test_strengths_by_the_root_of_the_inner_size() -> None:
+    plain, root = (LoRATraining(model(), options("lora", rs_lora=by_root), 0) for by_root in (False, True))
+    (name, first), second = next(iter(plain.adapters.items())), next(iter(root.adapters.values()))
+    assert isinstance(first, LoRA)
+    assert isinstance(second, LoRA)
+    assert (first.scale, second.scale) == (2 / 4, 2 / 4**0.5), name
+    assert "rs_lora" in root.metadata()["ss_network_args"]
+
+
+def test_rows_and_layers_of_other_kinds_are_left_out_by_chance() -> None:
+    training = LoRATraining(model(), options("loha", rank_dropout=0.4, text=False), 0)
+    shake(training)
+    name, adapter = next(iter(training.adapters.items()))
+    weight = next(site.weight for site in training.sites if site.name == name).float()
+    changed = adapter.merged(weight)
+    torch.manual_seed(0)
+    stayed = 0.0
+    for _ in range(20):
+        some = thinned(adapter, training.dropouts, weight, 1.0)
+        rows = (some == changed).flatten(1).all(dim=1)
+        assert torch.equal(some[~rows], weight[~rows])
+        stayed += float(rows.float().mean()) / 20
+    assert stayed == pytest.approx(0.6, abs=0.1)
+    with torch.no_grad():
+        assert torch.equal(thinned(adapter, training.dropouts, weight, 1.0), changed)
+    skipped = sum(torch.equal(thinned(adapter, Dropouts(modules=0.5), weight, 1.0), weight) for _ in range(60))
+    assert skipped == pytest.approx(30, abs=15)
+
+
+def shake(training: LoRATraining) -> None:
+    generator = torch.Generator().manual_seed(1)
+    for p in training.module.parameters():
+        p.data.add_(torch.randn(p.shape, generator=generator) * 0.05)
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "message"),
+    [("oft", {"tucker": True}, "use_tucker is for lora, loha, lokr alone"), ("lora", {"rescaled": True}, "oft, boft"),
+     ("loha", {"decompose_both": True}, "lokr alone"), ("ia3", {"rs_lora": True}, "not for ia3"),
+     ("full", {"dora": True}, "dora_wd is for")],
+)  # fmt: skip
+def test_what_a_kind_has_not_is_refused(kind: str, more: dict[str, object], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        LoRATraining(model(), options(kind, **more), 0)
+
+
+def test_a_dropout_that_would_do_nothing_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    LoRATraining(model(), options("loha", dropout=0.1, text=False), 0)
+    assert "network_dropout acts on plain LoRAs alone" in caplog.text

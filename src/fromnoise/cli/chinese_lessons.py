@@ -106,6 +106,8 @@ ELSEWHERE = {
     "dim_from_weights takes inner sizes from the file; leave block_dims and block_alphas out": (
         "dim_from_weights 从文件取尺寸；请去掉 block_dims 和 block_alphas"
     ),
+    "{name} is for {kinds} alone, not for {kind}; leave it out": "{name} 只用于 {kinds}，不能用于 {kind}；请去掉它",
+    "network_args: unknown preset {preset}; there are {known}": "network_args：没有 preset {preset}，可选 {known}",
     "block_dims: {kind} has no inner size; take one of {known}": "block_dims：{kind} 没有 rank；请用 {known} 之一",
     "network_args: {field} has {given} numbers, and there are {count} blocks ({blocks}); give one for each": (
         "network_args：{field} 给了 {given} 个数，而模型有 {count} 个块（{blocks}）；请每块给一个"

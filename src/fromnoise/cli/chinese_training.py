@@ -152,6 +152,10 @@ OURS = {
     "Train the norms as well.": "也训练归一化层。",
     "Share of what comes out of the inner size that is dropped.": "内部维度输出的丢弃比例（dropout）。",
     "LoKr: how sides are split; -1 as square as can be.": "LoKr：边长怎样分解；-1 表示尽量接近正方形。",
+    "Give convolutions a core, which makes them small (Tucker's form).": "卷积用 Tucker 形式（中间一个核），体积更小。",
+    "LoKr: the smaller matrix is a product, too.": "LoKr：较小的矩阵也分解。",
+    "Divide strengths by the root of the inner size, not by it.": "强度除以 rank 的平方根，而不是 rank（rsLoRA）。",
+    "OFT and BOFT: rows learn a length of their own as well.": "OFT、BOFT：每行再学一个长度。",
     "OFT and BOFT: sides of the rotated blocks.": "OFT 和 BOFT：旋转块的边长。",
     "OFT and BOFT: the greatest rotation; 0 for any.": "OFT 和 BOFT：最大旋转；0 表示不限。",
     "kohya's: networks.lora, lycoris.kohya and others.": "kohya 的模块名：networks.lora、lycoris.kohya 等。",
@@ -274,6 +278,9 @@ OURS = {
 }
 
 ELSEWHERE = {
+    "network_dropout acts on plain LoRAs alone; rank_dropout and module_dropout act on all kinds.": (
+        "network_dropout 只对普通 LoRA 有效；rank_dropout 和 module_dropout 对所有种类有效。"
+    ),
     "{field} has {given} numbers for {count} blocks; those that are missing are 1.": (
         "{field} 有 {given} 个数，块有 {count} 个；缺少的按 1 计。"
     ),

@@ -37,6 +37,12 @@ NETWORK_ARGS = {  # kohya's and LyCORIS's, to our options
     "algo": "kind", "conv_dim": "conv_rank", "conv_alpha": "conv_alpha", "dropout": "dropout",
     "rank_dropout": "rank_dropout", "module_dropout": "module_dropout", "dora_wd": "dora",
     "train_norm": "norms", "factor": "factor", "block_size": "block_size", "constraint": "constraint",
+    "use_tucker": "tucker", "use_cp": "tucker", "use_conv_cp": "tucker", "decompose_both": "decompose_both",
+    "rs_lora": "rs_lora", "rescaled": "rescaled",
+}  # fmt: skip
+PRESETS: dict[str, dict[str, Any]] = {  # LyCORIS's
+    "full": {"layers": "all"}, "attn-mlp": {"layers": "transformer"}, "attn-only": {"layers": "attention"},
+    "unet-only": {"layers": "all", "text": False}, "unet-transformer-only": {"layers": "transformer", "text": False},
 }  # fmt: skip
 FASTER = {  # LoRA+: kohya's ratios, and the words for them
     "loraplus_lr_ratio": "loraplus", "loraplus_unet_lr_ratio": "loraplus_unet",
@@ -228,10 +234,14 @@ def shorthands(words: Given, parts: dict[str, Given], method: Method) -> None:
         key, sign, value = word.partition("=")
         if key in FASTER:
             words[FASTER[key]] = number(value, key)
+        elif key == "preset" and sign:
+            if value not in PRESETS:
+                raise UserError(f"network_args: unknown preset {value!r}; there are {', '.join(PRESETS)}")
+            parts["options"] = options = {**PRESETS[value], **options}
         elif key in BlockOptions.model_fields and sign:
             options.setdefault("blocks", {})[key] = value
         elif key not in NETWORK_ARGS or not sign:
-            known = (*NETWORK_ARGS, *FASTER, *BlockOptions.model_fields)
+            known = (*NETWORK_ARGS, "preset", *FASTER, *BlockOptions.model_fields)
             near = get_close_matches(key, known, n=1, cutoff=0.5)
             hint = f"; did you mean {near[0]!r}?" if near else "."
             raise UserError(f"network_args: unknown {word!r}{hint} There are {', '.join(known)}")

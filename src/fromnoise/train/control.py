@@ -138,11 +138,13 @@ def copied(unet: UNet, seed: int) -> ControlNet:
     return network
 
 
+@torch.no_grad()
 def fresh(model: Model, seed: int) -> T2IAdapter:
-    """A T2I-Adapter in the size of the model's."""
+    """A T2I-Adapter in the size of the model's that does nothing yet: its features begin at zero."""
     unet, xl = model.unet.config, model.facts.family.startswith("sdxl")
     levels = [unet.model_channels * mult for mult in unet.channel_mult]
     widths = (levels[0], *levels[1:], levels[-1]) if xl else tuple(levels)
     network = T2IAdapter(T2IAdapterConfig(widths=widths, xl=xl))
     initialise(network, seed)
+    network.conv_in.weight.zero_()
     return network

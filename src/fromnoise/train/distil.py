@@ -36,8 +36,8 @@ class DistilOptions(LoRAOptions):
 
     @model_validator(mode="after")
     def _fit(self) -> "DistilOptions":
-        if self.kind != "lora" or self.dora or self.text:
-            raise ValueError("an LCM-LoRA is a plain LoRA of the U-Net: leave kind, dora and text out")
+        if self.kind != "lora" or self.dora or self.tucker or self.text:
+            raise ValueError("an LCM-LoRA is a plain LoRA of the U-Net: leave kind, dora, use_tucker and text out")
         if self.least_guidance > self.most_guidance:
             raise ValueError("least_guidance is above most_guidance")
         return self

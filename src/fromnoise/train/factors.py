@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 Slots = dict[str, Tensor]
 RANKED = ("lora", "loha", "lokr", "glora")  # kinds that have an inner size
+WITH_CORE = ("lora", "loha", "lokr")  # those whose convolutions may have a core
+TURNING = ("oft", "boft")
 
 
 def begin(weight: Tensor, options: "LoRAOptions", generator: torch.Generator) -> Slots:
@@ -22,7 +24,10 @@ def begin(weight: Tensor, options: "LoRAOptions", generator: torch.Generator) ->
     rank = options.conv_rank if wide else options.rank
     slots = BEGINNINGS[options.kind](weight, max(1, rank), options, generator)
     if options.kind in RANKED:
-        slots["alpha"] = torch.tensor(options.conv_alpha if wide else options.alpha)
+        alpha = options.conv_alpha if wide else options.alpha
+        slots["alpha"] = torch.tensor(alpha * math.sqrt(max(1, rank)) if options.rs_lora else alpha)
+    if options.rescaled and options.kind in TURNING:
+        slots["rescale"] = torch.ones(len(weight), *(1,) * (weight.ndim - 1))
     if options.dora and options.kind in ("lora", "loha", "lokr"):
         norm = torch.linalg.vector_norm(weight.flatten(1), dim=1)
         slots["dora_scale"] = norm.view(-1, *(1,) * (weight.ndim - 1))
@@ -42,6 +47,12 @@ def spread(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
 
 def begin_lora(weight: Tensor, rank: int, options: "LoRAOptions", generator: torch.Generator) -> Slots:
     one = (1,) * (weight.ndim - 2)
+    if options.tucker and is_wide(weight):
+        return {
+            "lora_down": spread((rank, weight.shape[1], 1, 1), generator),
+            "lora_mid": spread((rank, rank, *weight.shape[2:]), generator),
+            "lora_up": torch.zeros(len(weight), rank, 1, 1),
+        }
     return {
         "lora_down": spread((rank, *weight.shape[1:]), generator),
         "lora_up": torch.zeros(len(weight), rank, *one),
@@ -54,6 +65,16 @@ def begin_loha(weight: Tensor, rank: int, options: "LoRAOptions", generator: tor
     def normal(*shape: int, deviation: float) -> Tensor:
         return torch.empty(shape).normal_(std=deviation, generator=generator)
 
+    if options.tucker and is_wide(weight):
+        columns, size = weight.shape[1], weight.shape[2:]
+        return {
+            "hada_t1": normal(rank, rank, *size, deviation=0.1),
+            "hada_w1_a": normal(rank, rows, deviation=0.1),
+            "hada_w1_b": normal(rank, columns, deviation=1.0),
+            "hada_t2": normal(rank, rank, *size, deviation=0.1),
+            "hada_w2_a": torch.zeros(rank, rows),
+            "hada_w2_b": normal(rank, columns, deviation=1.0),
+        }
     return {
         "hada_w1_a": normal(rows, rank, deviation=0.1),
         "hada_w1_b": normal(rank, columns, deviation=1.0),
@@ -65,8 +86,14 @@ def begin_loha(weight: Tensor, rank: int, options: "LoRAOptions", generator: tor
 def begin_lokr(weight: Tensor, rank: int, options: "LoRAOptions", generator: torch.Generator) -> Slots:
     (a, b), (c, d) = split(len(weight), options.factor), split(weight.shape[1], options.factor)
     size = weight.shape[2:]
-    first = {"lokr_w1": spread((a, c), generator)}
-    if rank < max(b, d * math.prod(size)) / 2:
+    if options.decompose_both and rank < max(a, c) / 2:
+        first = {"lokr_w1_a": spread((a, rank), generator), "lokr_w1_b": spread((rank, c), generator)}
+    else:
+        first = {"lokr_w1": spread((a, c), generator)}
+    if options.tucker and is_wide(weight) and rank < max(b, d) / 2:
+        core = {"lokr_t2": spread((rank, rank, *size), generator)}
+        second = core | {"lokr_w2_a": spread((rank, b), generator), "lokr_w2_b": torch.zeros(rank, d)}
+    elif rank < max(b, d * math.prod(size)) / 2:
         second = {"lokr_w2_a": spread((b, rank), generator), "lokr_w2_b": torch.zeros(rank, d * math.prod(size))}
     else:
         second = {"lokr_w2": torch.zeros(b, d, *size)}

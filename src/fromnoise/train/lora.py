@@ -5,6 +5,7 @@ the weight that they make. Files carry kohya's names, so that AUTOMATIC1111, Com
 """
 
 import json
+import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -28,7 +29,7 @@ from fromnoise.errors import FileError, UserError
 from fromnoise.nn.ops import Conv2d, Fetching, GroupNorm, LayerNorm, Linear, patching
 from fromnoise.nn.unet import UNet
 from fromnoise.train.blocks import BlockOptions, Blocks, Layout, Size
-from fromnoise.train.factors import RANKED, Slots, begin, is_wide
+from fromnoise.train.factors import RANKED, TURNING, WITH_CORE, Slots, begin, is_wide
 from fromnoise.train.trainable import SafetensorsFile
 
 Kind = Literal["lora", "loha", "lokr", "ia3", "glora", "full", "oft", "boft"]
@@ -63,6 +64,10 @@ class LoRAOptions(BaseModel):
     factor: int = Field(default=-1, ge=-1, description="LoKr: how to split sides; -1 as square as can be.")
     block_size: int = Field(default=4, ge=2, description="OFT and BOFT: sides of the rotated blocks.")
     constraint: float = Field(default=0.0, ge=0, description="OFT and BOFT: the greatest rotation; 0 for any.")
+    tucker: bool = Field(default=False, description="Convolutions have a core, which makes them small (use_tucker).")
+    decompose_both: bool = Field(default=False, description="LoKr: the smaller matrix is a product, too.")
+    rs_lora: bool = Field(default=False, description="Divide strengths by the root of the inner size, not by it.")
+    rescaled: bool = Field(default=False, description="OFT and BOFT: rows learn a length of their own as well.")
     start: Path | None = Field(default=None, description="A LoRA of the same kind and size to go on from.")
     dim_from_weights: bool = Field(default=False, description="Take layers and inner sizes from that file.")
     scale_weight_norms: float = Field(
@@ -88,6 +93,7 @@ class LoRATraining(SafetensorsFile):
 
     def __init__(self, model: Model, options: LoRAOptions, seed: int) -> None:
         self.model, self.options, self.on = model, options, True
+        self.dropouts = Dropouts.of(options)
         self.blocks = blocks_of(model, options)
         reached = options
         if options.dim_from_weights:
@@ -100,7 +106,8 @@ class LoRATraining(SafetensorsFile):
         self.sites = [site for site in self.sites if site.name in self.sized]
         factors = {site.name: self.blocks.factor(site.layer) for site in self.sites if site.network == UNET}
         self.slower = {f"{name}.": factor for name, factor in factors.items() if factor != 1}
-        if options.scale_weight_norms and (options.kind != "lora" or options.dora):
+        fit(options)
+        if options.scale_weight_norms and (options.kind != "lora" or options.dora or options.tucker):
             raise UserError("scale_weight_norms bounds plain LoRAs alone; leave it or --kind and --dora out")
         if not self.sites:
             raise UserError("nothing would be trained: leave the U-Net or the text encoders in")
@@ -148,10 +155,11 @@ class LoRATraining(SafetensorsFile):
                 adapter = self.adapters[site.name]
                 layer = self.networks[site.network].get_submodule(site.layer)
                 if isinstance(adapter, LoRA) and adapter.mid is None and adapter.magnitude is None:
-                    hook = by_the_way(adapter, Dropouts.of(self.options), lambda: self.on)
+                    hook = by_the_way(adapter, self.dropouts, lambda: self.on)
                     stack.callback(layer.register_forward_hook(hook).remove)
                 else:
-                    patches[site.network][f"{site.layer}.weight"] = (partial(adapter.merged, strength=1.0),)
+                    change = partial(thinned, adapter, self.dropouts) if self.dropouts.thins else adapter.merged
+                    patches[site.network][f"{site.layer}.weight"] = (partial(change, strength=1.0),)
             for name, network in self.networks.items():
                 stack.enter_context(patching(network, patches[name]))
             yield
@@ -184,12 +192,16 @@ class LoRATraining(SafetensorsFile):
     def metadata(self) -> dict[str, str]:
         options, family = self.options, self.model.facts.family
         by_block = options.blocks.told()
-        plain = options.kind == "lora" and not options.dora and (bool(by_block) or not options.conv_rank)
+        special = options.dora or options.tucker or options.rs_lora
+        plain = options.kind == "lora" and not special and (bool(by_block) or not options.conv_rank)
         sizes = {"conv_dim": str(options.conv_rank), "conv_alpha": str(options.conv_alpha)}
         arguments = by_block | (sizes if by_block and options.conv_rank else {})
         if not plain:
             kind = {"oft": "diag-oft"}.get(options.kind, options.kind)
+            shape = {"use_tucker": options.tucker, "decompose_both": options.decompose_both,
+                     "rs_lora": options.rs_lora, "rescaled": options.rescaled}  # fmt: skip
             arguments |= {"algo": kind, **sizes, "dora_wd": str(options.dora)}
+            arguments |= {name: "True" for name, chosen in shape.items() if chosen}
         version = {"sd1": "sd_v1", "sd2": "sd_v2", "sdxl": "sdxl_base_v1-0"}.get(family, family)
         if family == "sd2" and self.model.facts.prediction == "v":
             version = "sd_v2_v"
@@ -216,6 +228,11 @@ class Dropouts:
     def of(cls, options: LoRAOptions) -> "Dropouts":
         return cls(options.dropout, options.rank_dropout, options.module_dropout)
 
+    @property
+    def thins(self) -> bool:
+        """Whether weights that are made anew for each step are other ones by chance."""
+        return bool(self.ranks or self.modules)
+
     def skips(self) -> bool:
         """Whether the layer is left out this time."""
         return self.modules > 0 and torch.is_grad_enabled() and float(torch.rand(())) < self.modules
@@ -231,6 +248,17 @@ class Dropouts:
             shape[0], shape[axis] = len(inner), inner.shape[axis]
             inner = inner * F.dropout(inner.new_ones(shape), self.ranks)
         return inner
+
+
+def thinned(adapter: WeightAdapter, dropouts: Dropouts, weight: Tensor, strength: float) -> Tensor:
+    """What an adapter makes of a weight, without some layers, and in some rows: as LyCORIS, which leaves out rows."""
+    if not torch.is_grad_enabled():
+        return adapter.merged(weight, strength)
+    if dropouts.skips():
+        return weight
+    changed = adapter.merged(weight, strength)
+    stay = torch.rand(len(weight), *(1,) * (weight.ndim - 1), device=weight.device) >= dropouts.ranks
+    return torch.where(stay, changed, weight)
 
 
 def by_the_way(
@@ -308,6 +336,21 @@ def kohya_names(network: str, module: nn.Module, model: Model) -> Callable[[str]
         second = network == TEXT[1] or model.facts.family == "sdxl_refiner"
         prefix = ("lora_te2_" if second else "lora_te1_") if sdxl else "lora_te_"
     return lambda layer: prefix + rename(layer).replace(".", "_")
+
+
+def fit(options: LoRAOptions) -> None:
+    """UserError where something is chosen that the kind has not."""
+    for chosen, name, kinds in (
+        (options.tucker, "use_tucker", WITH_CORE), (options.decompose_both, "decompose_both", ("lokr",)),
+        (options.rs_lora, "rs_lora", RANKED), (options.rescaled, "rescaled", TURNING),
+        (options.dora, "dora_wd", WITH_CORE),
+    ):  # fmt: skip
+        if chosen and options.kind not in kinds:
+            raise UserError(f"{name} is for {', '.join(kinds)} alone, not for {options.kind}; leave it out")
+    if options.dropout and (options.kind != "lora" or options.dora or options.tucker):
+        logging.getLogger(__name__).warning(
+            "network_dropout acts on plain LoRAs alone; rank_dropout and module_dropout act on all kinds."
+        )
 
 
 def blocks_of(model: Model, options: LoRAOptions) -> Blocks:
