@@ -1,4 +1,4 @@
-"""Draw the pictures of the README with the built-in model: `python tools/readme_pictures.py`."""
+"""Draw the picture of the README, and that on the built-in model's card, with it: `python tools/readme_pictures.py`."""
 
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from fromnoise.engine.fitting import fitted
 from fromnoise.engine.generate import generate
 from fromnoise.engine.memory import place
 from fromnoise.engine.recipe import Recipe
+from fromnoise.engine.shelves import builtin
 
 PROMPTS = (
     ("red apple, noto style, white background", 1),
@@ -29,6 +30,7 @@ PROMPTS = (
     ("ghost, noto style, purple background", 16),
 )
 COLUMNS = 8
+CARD = (2, 4, 11, 7)  # of the prompts: a panda, a heart, a frog, a pizza
 
 
 def main() -> None:
@@ -43,6 +45,19 @@ def main() -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(path, optimize=True)
     print(path)
+    print(draw_card(sheet, side))
+
+
+def draw_card(sheet: Image.Image, side: int) -> Path:
+    """What the Models page shows on the card of the model that comes with the package."""
+    card = Image.new("RGB", (2 * side, 2 * side))
+    for corner, number in enumerate(CARD):
+        row, column = divmod(number, COLUMNS)
+        one = sheet.crop((column * side, row * side, (column + 1) * side, (row + 1) * side))
+        card.paste(one, (corner % 2 * side, corner // 2 * side))
+    path = builtin().with_suffix(".preview.webp")
+    card.save(path, quality=85, method=6)
+    return path
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
 """Model files changed through our own API: notes, previews, the bin; checked and fetched by a worker."""
 
+import io
 import json
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from fromnoise.checkpoints.files import read
 from fromnoise.checkpoints.save import save_checkpoint
@@ -133,3 +135,11 @@ def test_a_model_is_fetched_onto_its_shelf(real: Served, monkeypatch: pytest.Mon
     assert (folder / "vae" / "mine.safetensors").is_file()
     card = real.client.get("/api/v1/models/vae/mine.safetensors").json()
     assert card["source"] == "me/small"
+
+
+def test_the_model_that_comes_with_the_package_shows_what_it_draws(served: Served) -> None:
+    card = served.client.get("/api/v1/models/checkpoints/builtin").json()
+    shown = served.client.get(card["preview"])
+    assert shown.headers["content-type"] == "image/webp"
+    assert Image.open(io.BytesIO(shown.content)).size == (256, 256)
+    assert len(shown.content) < 20_000

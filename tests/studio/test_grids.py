@@ -13,10 +13,12 @@ WORDS = {
     "en": {"prompt": "Prompt", "width": "Width", "height": "Height", "x": "X: along the columns",
            "y": "Y: down the rows", "values": "Values", "tick": "Tick from the list", "go": "Make the grid",
            "sheet": "The sheet",
-           "count": "4 pictures", "matrix": "Prompt matrix", "close": "Close", "loop": "Loopback", "loops": "Loops"},
+           "count": "4 pictures", "matrix": "Prompt matrix", "close": "Close", "loop": "Loopback", "loops": "Loops",
+           "steps": "Steps: ", "sampler": "Sampler: "},
     "zh": {"prompt": "提示词", "width": "宽度", "height": "高度", "x": "X 轴：各列", "y": "Y 轴：各行",
            "values": "取值", "tick": "从列表中勾选", "go": "生成图表", "sheet": "大图",
-           "count": "共 4 张图", "matrix": "提示词矩阵", "close": "关闭", "loop": "回送", "loops": "循环次数"},
+           "count": "共 4 张图", "matrix": "提示词矩阵", "close": "关闭", "loop": "回送", "loops": "循环次数",
+           "steps": "步数：", "sampler": "采样器："},
 }  # fmt: skip
 
 
@@ -45,8 +47,8 @@ def test_an_x_y_z_plot_fills_and_ends_in_a_sheet(visit, language: str) -> None:
     page.get_by_text(re.compile(say["count"])).first.wait_for()
     page.get_by_role("button", name=say["go"], exact=True).click()
     expect(page.locator("button.cell")).to_have_count(4)
-    expect(page.locator("thead th")).to_have_text(["Steps: 2", "Steps: 4"])
-    expect(page.locator("tbody th")).to_have_text(["Sampler: Euler a", "Sampler: LCM"])
+    expect(page.locator("thead th")).to_have_text([f"{say['steps']}2", f"{say['steps']}4"])
+    expect(page.locator("tbody th")).to_have_text([f"{say['sampler']}Euler a", f"{say['sampler']}LCM"])
     sheet = page.locator("figure img")
     sheet.wait_for()
     assert width(sheet) > 2 * 64

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
-from studio.waiting import equals, expect, until
+from studio.waiting import equals, expect, place, until
 from studio.words import Words
 
 if TYPE_CHECKING:
@@ -58,8 +58,68 @@ def test_keys_of_what_runs(visit: "Callable[..., Page]", server: "Studio", key: 
 
     until(page, running)
     identity = jobs[0]["id"]
-    expect(page.get_by_role("button", name=Words("create", language)("skip"), exact=True)).to_be_visible()  # it knows
     with page.expect_request(f"**/jobs/{identity}/skip"):
         prompt.press(key)
     equals(page, lambda: page.request.get(f"{server.address}/api/v1/jobs/{identity}").json()["state"], "done")
     assert len(page.request.get(f"{server.address}/api/v1/jobs/{identity}/results").json()) == 1
+
+
+PAINTED = """one => one.getContext('2d').getImageData(0, 0, one.width, one.height).data
+    .filter((value, i) => i % 4 == 3 && value).length"""
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_keys_of_the_canvas(visit: "Callable[..., Page]", language: str) -> None:
+    say, told = Words("create", language), Words("forms", language)
+    page = visit("create", language=language)
+    page.get_by_role("button", name=say("start.blank"), exact=True).click()
+    sheet = page.get_by_role("dialog")
+    canvas, frame, paper = sheet.locator("canvas"), sheet.locator(".frame"), sheet.locator(".paper")
+    size = sheet.get_by_role("spinbutton", name=told("paint.size"), exact=True)
+    box = place(page, canvas)
+    middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.move(*middle)
+    page.mouse.down()
+    page.mouse.move(middle[0] + 20, middle[1])
+    page.mouse.up()
+    canvas.focus()
+
+    def painted() -> int:
+        return int(canvas.evaluate(PAINTED))
+
+    drawn = painted()
+    assert drawn > 0
+    page.keyboard.press("Control+z")
+    equals(page, painted, 0)
+    page.keyboard.press("Control+Shift+z")
+    equals(page, painted, drawn)
+    page.keyboard.press("Control+z")
+    page.keyboard.press("Control+y")
+    equals(page, painted, drawn)
+
+    start = int(size.input_value())
+    for larger, smaller in (("w", "q"), ("]", "[")):
+        page.keyboard.press(larger)
+        until(page, lambda: int(size.input_value()) > start)
+        page.keyboard.press(smaller)
+        equals(page, lambda: int(size.input_value()), start)
+    canvas.dispatch_event("wheel", {"deltaY": -100, "ctrlKey": True, "bubbles": True})
+    until(page, lambda: int(size.input_value()) > start)
+
+    canvas.dispatch_event("wheel", {"deltaY": -100, "altKey": True, "bubbles": True})
+    until(page, lambda: "scale(1.25)" in (paper.get_attribute("style") or ""))
+    page.keyboard.down("f")
+    expect(canvas).to_have_class("sketch pan")
+    page.keyboard.up("f")
+    expect(canvas).to_have_class("sketch brush")
+    page.keyboard.press("r")
+    until(page, lambda: "scale(1)" in (paper.get_attribute("style") or ""))
+    for key, tool in (("e", "eraser"), ("l", "lasso"), ("b", "brush")):
+        page.keyboard.press(key)
+        expect(canvas).to_have_class(f"sketch {tool}")
+
+    narrow = place(page, frame)["width"]
+    page.keyboard.press("o")
+    until(page, lambda: place(page, frame)["width"] > narrow)
+    page.keyboard.press("o")
+    until(page, lambda: place(page, frame)["width"] == narrow)

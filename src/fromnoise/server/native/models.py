@@ -117,7 +117,8 @@ def refresh_models(here: Here, who: Admin) -> ModelCards:
 @router.get("/{kind}/{name:path}/preview", response_class=FileResponse)
 def get_model_preview(kind: ModelKind, name: str, here: Here, who: Who) -> Response:
     """The picture that lies beside a model file."""
-    found = companions(entry_named(kind, name, here).place).preview
+    own = (kind, name) == ("checkpoints", BUILTIN)
+    found = companions(place_of_builtin() if own else entry_named(kind, name, here).place).preview
     if found is None or found.suffix.lower() not in MEDIA:
         raise ApiError(404, "not-found", "no picture lies beside that model")
     headers = {"Cache-Control": "private, no-cache"}
@@ -162,23 +163,29 @@ def of(entry: Entry) -> ModelCard:
         weight=beside.weight, description=beside.description, notes=beside.notes, page=safe(beside.page),
         source=entry.source.repo if entry.source else "", remark=facts.remark, blocks=facts.blocks,
         fault=entry.fault and without_folders(entry.fault),
-        preview=preview_of(entry, beside),
+        preview=preview_of(entry.kind, entry.name, beside),
     )  # fmt: skip
 
 
 def builtin() -> ModelCard:
     """The model that comes with the package."""
-    from fromnoise.engine.shelves import builtin as place
-
-    status = place().stat()
+    place = place_of_builtin()
+    status = place.stat()
     return ModelCard(
         kind="checkpoints", name=BUILTIN, file=BUILTIN, size=status.st_size, changed=status.st_mtime, was_read=True,
         sha256=None, short_hash=None, tensors_hash=None, old_hash=None, family="sd1", task="text", prediction="v",
         holds="checkpoint", parameters=0, dtypes=[], title="Emoji", author="fromnoise", licence="Apache-2.0",
         licence_page="", licence_terms="", licence_terms_zh="", base="", trigger_words=[], negative="", weight=None,
         description="Draws emoji from English and Chinese prompts. Comes with the package.", notes="", page="",
-        source="", remark="", blocks=13, fault=None, preview=None,
+        source="", remark="", blocks=13, fault=None,
+        preview=preview_of("checkpoints", BUILTIN, companions(place)),
     )  # fmt: skip
+
+
+def place_of_builtin() -> Path:
+    from fromnoise.engine.shelves import builtin
+
+    return builtin()
 
 
 def stem(entry: Entry) -> str:
@@ -186,12 +193,12 @@ def stem(entry: Entry) -> str:
     return entry.name if entry.place.is_dir() else entry.name.removesuffix(Path(entry.name).suffix)
 
 
-def preview_of(entry: Entry, beside: Companions) -> str | None:
+def preview_of(kind: str, name: str, beside: Companions) -> str | None:
     from urllib.parse import quote
 
     if beside.preview is None:
         return None
-    return f"/api/v1/models/{entry.kind}/{quote(entry.name)}/preview?v={int(beside.preview.stat().st_mtime)}"
+    return f"/api/v1/models/{kind}/{quote(name)}/preview?v={int(beside.preview.stat().st_mtime)}"
 
 
 def safe(page: str) -> str:

@@ -1,3 +1,5 @@
+import type { Schemas } from '@/api/client'
+import { choiceOf } from '@/recipe/names'
 import { texts } from '@/text/words'
 
 import en from './en.json'
@@ -9,6 +11,14 @@ export const t = texts('grids', en, zh)
 export function nameOf(axis: { name: string; label: string }): string {
   const key = `axis.${axis.name}`
   return key in en ? t(key as keyof typeof en) : axis.label
+}
+
+/** "Steps: 2" of the server, in the page's language; `label` is the axis's as the server says it. What is typed stays as it was. */
+export function headerOf(header: string, label: string | undefined, axes: readonly Schemas['AxisView'][]): string {
+  const axis = axes.find((one) => one.label === label)
+  if (!axis || !header.startsWith(`${label}: `)) return header
+  const value = header.slice(label!.length + 2)
+  return t('header', { name: nameOf(axis), value: axis.choices.includes(value) ? choiceOf(axis.name, value) : value })
 }
 
 /** What an axis does, where the recipe's own sentences do not tell it. */
