@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fromnoise.cli.app import app
+from fromnoise.cli.app import whole
 
 EDITIONS = ("README.md", "README.zh-CN.md")
 
@@ -27,7 +27,7 @@ def test_every_option_in_a_command_exists(root: Path, edition: str) -> None:
     assert len(commands) >= 7
     from typer.main import get_command
 
-    group = get_command(app)
+    group = get_command(whole())
     for _, *words in commands:
         command: Any = group
         while words and words[0] in getattr(command, "commands", {}):

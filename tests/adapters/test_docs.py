@@ -10,7 +10,7 @@ from typer.main import get_command
 
 import fromnoise.adapters  # noqa: F401  registers the kinds
 from fromnoise.adapters.weight_adapter import KINDS
-from fromnoise.cli.app import app
+from fromnoise.cli.app import whole
 from fromnoise.cli.drafting import drafted
 from fromnoise.cli.options import Order
 from fromnoise.engine.recipe_networks import named
@@ -21,7 +21,7 @@ COMMANDS = [line.strip() for line in PAGE.splitlines() if line.startswith("    f
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_commands_are_understood(command: str) -> None:
-    parsed = get_command(app).commands["make"].make_context("make", shlex.split(command)[1:]).params
+    parsed = get_command(whole()).commands["make"].make_context("make", shlex.split(command)[1:]).params
     wanted = {field.name for field in fields(Order)}
     recipe = drafted(Order(**{name: value for name, value in parsed.items() if name in wanted}))
     uses = named(recipe.networks, recipe.prompt, "a1111", 20)

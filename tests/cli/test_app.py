@@ -20,7 +20,7 @@ from fromnoise.sampling.schedules import SCHEDULES
 
 from .conftest import Ran, Run
 
-HEAVY = ("torch", "numpy", "PIL", "fromnoise.engine", "fromnoise.sampling")
+HEAVY = ("torch", "numpy", "PIL", "pydantic", "fromnoise.engine", "fromnoise.sampling")
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["-h"]])
@@ -40,6 +40,16 @@ sys.exit(" ".join(name for name in {HEAVY} if name in sys.modules))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=False)
     assert done.stderr == "\n"
+
+
+def test_what_runs_one_command_is_made_of_that_one_alone() -> None:
+    everything = get_command(app.whole())
+    for name in everything.commands:
+        alone = get_command(app.needed(name))
+        assert [*alone.commands] == [name]
+        assert [p.name for p in alone.commands[name].params] == [p.name for p in everything.commands[name].params]
+    assert [*get_command(app.needed("train")).commands["train"].commands] == [*everything.commands["train"].commands]
+    assert [*get_command(app.needed("--version")).commands] == [*everything.commands]
 
 
 def test_starting_costs_little_beside_python_and_typer() -> None:
@@ -72,7 +82,7 @@ def test_what_is_no_command_is_a_prompt(arguments: list[str], commands: list[lis
 
 
 def test_every_registered_command_is_one() -> None:
-    for name in get_command(app.app).commands:
+    for name in get_command(app.whole()).commands:
         assert spelled_out([name]) == [[name]]
 
 
@@ -91,7 +101,7 @@ def test_the_entry_point_is_main(root: Path) -> None:
 
 def test_defaults_and_ranges_are_those_of_the_recipe() -> None:
     """They are written twice, so that help needs no pydantic."""
-    shown = {parameter.name: parameter for parameter in get_command(app.app).commands["make"].params}
+    shown = {parameter.name: parameter for parameter in get_command(app.whole()).commands["make"].params}
     for option in fields(Order):
         known = Recipe.model_fields.get(recipe_field(option)) if is_option(option) else None
         if known is None or known.default is None:  # what is taken then is nothing that a recipe says
@@ -133,7 +143,7 @@ def test_lists_are_tables_on_a_terminal(run: Run, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("page", ["cli.md", "cli.zh-CN.md"])
 def test_every_command_and_option_is_documented(root: Path, page: str) -> None:
     text = (root / "docs" / page).read_text("utf-8")
-    group = get_command(app.app)
+    group = get_command(app.whole())
     assert [name for name in group.commands if f"`fromnoise {name}" not in text] == []
     options = [option for command in group.commands.values() for p in command.params for option in p.opts]
     assert [option for option in options if option.startswith("--") and f"`{option}" not in text] == []

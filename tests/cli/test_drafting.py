@@ -9,7 +9,7 @@ from PIL import Image
 from typer.main import get_command
 
 from fromnoise.cli import drafting, options
-from fromnoise.cli.app import app
+from fromnoise.cli.app import whole
 from fromnoise.cli.compact import read_part, read_table, written
 from fromnoise.cli.drafting import changed, drafted, said, typed
 from fromnoise.cli.options import Order
@@ -29,7 +29,7 @@ OF_START_PICTURES = {
 
 def ordered(words: list[str], **given: Any) -> Order:
     """What typer makes of the options of `make`."""
-    command = get_command(app).commands["make"]
+    command = get_command(whole()).commands["make"]
     found = command.make_context("make", [*words, "--", "x"]).params
     names = {field.name for field in options.fields(Order)} - {"prompt"}
     return Order(**{name: value for name, value in found.items() if name in names}, **given)

@@ -69,7 +69,7 @@ def test_a_translation_is_chinese_and_fills_in_the_same_things(english: str) -> 
 
 def options() -> Iterator[tuple[str, str]]:
     """(command and option, its help) of everything that can be typed."""
-    commands = {"fromnoise": get_command(app.app)}
+    commands = {"fromnoise": get_command(app.whole())}
     for _ in range(2):
         inside = {name: getattr(command, "commands", {}) for name, command in commands.items()}
         commands |= {

@@ -63,7 +63,7 @@ def test_forms_are_told_of_the_options_as_they_are() -> None:
 
 def test_every_method_has_a_command_and_help() -> None:
     assert set(HELP) == set(METHODS)
-    assert set(HELP) <= set(get_command(app.app).commands["train"].commands)
+    assert set(HELP) <= set(get_command(app.whole()).commands["train"].commands)
 
 
 def test_every_option_sets_something_that_there_is() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from typer.main import get_command
 
-from fromnoise.cli.app import app
+from fromnoise.cli.app import whole
 from fromnoise.upscalers import UPSCALERS
 from fromnoise.upscalers.names import FILES
 
@@ -22,7 +22,7 @@ def test_every_name_of_automatic1111_is_documented() -> None:
 def test_every_option_of_upscale_is_documented_and_exists() -> None:
     page = PAGE.read_text("utf-8")
     (table,) = re.findall(r"\n\| option (.*?)\n\n", page, re.DOTALL)
-    parameters = get_command(app).commands["upscale"].params  # type: ignore[attr-defined]
+    parameters = get_command(whole()).commands["upscale"].params  # type: ignore[attr-defined]
     options = {option for p in parameters for option in (*p.opts, *p.secondary_opts) if option.startswith("--")}
     assert set(re.findall(r"`(--[a-z0-9-]+)", table)) == options - {"--help"}
     used = set(re.findall(r"^    fromnoise upscale .*$", page, re.MULTILINE))

@@ -1,13 +1,16 @@
 """The commands and their options. Bodies import what they need, so that help and typing errors cost no torch."""
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 from typer.main import get_command
+from typer.models import CommandInfo
 
 from fromnoise import __version__
 from fromnoise.cli import (
@@ -29,6 +32,7 @@ from fromnoise.cli.options import Batch, Order, Prompt, Watch, ordered
 from fromnoise.cli.remarks import remarks
 
 COMMANDS = say("Commands")
+HELP = [["--help"], ["make", "--help"]]
 
 
 class Commands(TyperGroup):
@@ -139,7 +143,6 @@ def snapshot(
 more.add_to(app)
 weights.add_to(app)
 datasets.add_to(app)
-training_lora.add_to(training)
 serving.add_to(app)
 accounts.add_to(app)
 preprocessing.add_to(app)
@@ -147,19 +150,48 @@ upscaling.add_to(app)
 shelf.add_to(app)
 
 
+@cache
+def whole() -> typer.Typer:
+    """`app`, with a command for each method of training: their options take as long as all the rest."""
+    training_lora.add_to(training)
+    return app
+
+
+def needed(word: str) -> typer.Typer:
+    """`app` with the command of that name alone, as each takes its time; with all where that is none of them."""
+    if word not in names():
+        return app
+    part = copy(whole() if word == "train" else app)
+    part.registered_commands = [command for command in app.registered_commands if name_of(command) == word]
+    part.registered_groups = [group for group in app.registered_groups if group.name == word]
+    return part
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run one command; returns the exit status."""
-    command = get_command(app)
     leash.held()
     status: int | None = 0
     try:
         with remarks():
             for words in spelled_out(arguments):
                 through.WORDS[:] = words
-                status = command(words, prog_name="fromnoise", standalone_mode=False)
+                command = get_command(needed(words[0]))
+                if words in HELP:
+                    show_help(command, words[:-1])
+                else:
+                    status = command(words, prog_name="fromnoise", standalone_mode=False)
     except Exception as error:
         return failures.report(error)
     return status or 0
+
+
+def show_help(group: Any, names: list[str]) -> None:
+    """As `--help` does, without parsing anything, for which typer loads pydantic."""
+    context, command = typer.Context(group, info_name="fromnoise", **group.context_settings), group
+    for name in names:
+        command = group.commands[name]
+        context = typer.Context(command, info_name=name, parent=context, **command.context_settings)
+    print(command.get_help(context))
 
 
 def spelled_out(arguments: Sequence[str]) -> list[list[str]]:
@@ -169,7 +201,7 @@ def spelled_out(arguments: Sequence[str]) -> list[list[str]]:
     [['make', 'a red apple', '--seed', '1']]
     """
     if list(arguments) in (["--help"], ["-h"]):
-        return [["--help"], ["make", "--help"]]
+        return HELP
     if list(arguments) in ([], ["--no-browser"]):
         return [["studio", *arguments]]
     return [list(arguments) if arguments[0] in {*names(), "--version"} else ["make", *arguments]]
@@ -177,6 +209,9 @@ def spelled_out(arguments: Sequence[str]) -> list[list[str]]:
 
 def names() -> list[str]:
     """Of all commands."""
-    return [command.name or command.callback.__name__ for command in app.registered_commands if command.callback] + [
-        group.name for group in app.registered_groups if group.name
-    ]
+    return [*map(name_of, app.registered_commands), *(group.name or "" for group in app.registered_groups)]
+
+
+def name_of(command: CommandInfo) -> str:
+    assert command.callback is not None
+    return command.name or command.callback.__name__
