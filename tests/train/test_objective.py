@@ -72,11 +72,11 @@ def test_masks_and_regularisation_count_as_they_should() -> None:
     mask = torch.zeros(2, 1, 4, 4)
     mask[:, :, :2] = 1
     regular = torch.tensor([False, True])
-    objective = Objective(masked_loss=True, prior_loss_weight=0.3)
+    objective = Objective(prior_loss_weight=0.3)
     found = objective.loss(predicted, target, T[:2], TABLE, "eps", mask=mask, regular=regular)
     wanted = ((predicted - target) ** 2 * mask).mean(dim=(1, 2, 3)) * torch.tensor([1.0, 0.3])
     close(found, wanted)
-    unmasked = Objective().loss(predicted, target, T[:2], TABLE, "eps", mask=mask)
+    unmasked = Objective().loss(predicted, target, T[:2], TABLE, "eps")
     close(unmasked, ((predicted - target) ** 2).mean(dim=(1, 2, 3)))
 
 

@@ -103,7 +103,9 @@ OURS = {
     ),
     "How many it draws; 100.": "画多少张；默认 100。",
     "Said of pictures without a caption.": "没有标注的图片用的提示词。",
-    "Pictures of the same names that steer a control network.": "同名的条件图所在的文件夹。",
+    "Pictures of the same names that steer a control network, or are masks with --masked_loss.": (
+        "同名的条件图所在的文件夹；用 --masked_loss 时是蒙版。"
+    ),
     "Pictures of the same names: black does not count.": "同名的蒙版图：黑色部分不计入损失。",
     "Side in pixels; by default the model's own.": "边长（像素）；默认为模型自己的尺寸。",
     "Pictures in a step.": "每步几张图。",
@@ -219,7 +221,7 @@ OURS = {
     "How much it counts that pictures without the trigger stay as they are; 0: nothing.": (
         "不说触发词时画面保持原样有多重要；0 为不管。"
     ),
-    "Only what masks show counts.": "只计蒙版显示的部分。",
+    "kohya's: pictures of --conditioning_data_dir are masks.": "kohya 的写法：--conditioning_data_dir 里的图片是蒙版。",
     "The last timestep is pure noise; for v-prediction.": "最后一个时间步为纯噪声；用于 v 预测。",
     # noise
     "For very dark or bright pictures.": "用于很暗或很亮的图片。",

@@ -57,7 +57,7 @@ FLAGS: tuple[Flag, ...] = (
     of(DATA, "run.class_pictures", "class_pictures num_class_images", say("How many it draws; 100."), int, least=1),
     of(DATA, "rules.class_tokens", "instance_prompt class_tokens", say("Said of pictures without a caption."), str),
     of(DATA, "rules.conditioning_data_dir", "conditioning_data_dir",
-       say("Pictures of the same names that steer a control network."), Path, CONTROLS),
+       say("Pictures of the same names that steer a control network, or are masks with --masked_loss."), Path),
     of(DATA, "rules.mask_dir", "mask_dir", say("Pictures of the same names: black does not count."), Path),
     of(DATA, "rules.metadata_file", "in_json metadata_file",
        say("A JSON file of the captions and tags of all pictures in DATA, as kohya's fine_tune.py has it."), Path),
@@ -250,7 +250,8 @@ FLAGS: tuple[Flag, ...] = (
        say("How much pictures of the class count."), float, (), 0),
     of(LOSS, "run.keep", "keep",
        say("How much it counts that pictures without the trigger stay as they are; 0: nothing."), float, (), 0),
-    of(LOSS, "objective.masked_loss", "masked_loss", say("Only what masks show counts."), bool),
+    of(LOSS, "objective.masked_loss", "masked_loss",
+       say("kohya's: pictures of --conditioning_data_dir are masks."), bool),
     of(LOSS, "objective.zero_terminal_snr", "zero_terminal_snr",
        say("The last timestep is pure noise; for v-prediction."), bool),
     # noise

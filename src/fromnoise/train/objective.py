@@ -38,7 +38,9 @@ class Objective(BaseModel):
         default=None, gt=0, description="eps: add the loss that v would have, this much."
     )
     prior_loss_weight: float = Field(default=1.0, ge=0, description="How much regularisation pictures count.")
-    masked_loss: bool = Field(default=False, description="Only what the mask shows counts.")
+    masked_loss: bool = Field(
+        default=False, description="Pictures of conditioning_data_dir are masks, where they steer nothing."
+    )
     zero_terminal_snr: bool = Field(default=False, description="The last timestep is pure noise (Lin et al., 2023).")
 
     @model_validator(mode="after")
@@ -75,7 +77,7 @@ class Objective(BaseModel):
         `regular` (b) marks regularisation pictures.
         """
         off = self.distance(predicted.float(), target.float(), timesteps, table)
-        if mask is not None and self.masked_loss:
+        if mask is not None:
             off = off * mask
         per_picture = off.mean(dim=tuple(range(1, off.ndim)))
         if regular is not None:

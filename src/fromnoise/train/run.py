@@ -208,7 +208,21 @@ def samples(run: Run, model: Model) -> tuple[Recipe, ...]:
 
 
 def datasets(run: Run, model: Model) -> Sequence[Dataset]:
-    """The data sets of a run: those of a file, or one of the folders."""
+    """The data sets of a run; with masked_loss, as kohya has it, pictures that would steer nothing are masks."""
+    found = named_datasets(run, model)
+    if not run.objective.masked_loss or getattr(METHODS[run.method].begin, "wants_controls", False):
+        return found
+    return [one.model_copy(update={"subsets": tuple(masked(subset) for subset in one.subsets)}) for one in found]
+
+
+def masked(subset: Subset) -> Subset:
+    if subset.mask_dir or not subset.conditioning_data_dir:
+        return subset
+    return subset.model_copy(update={"mask_dir": subset.conditioning_data_dir, "conditioning_data_dir": None})
+
+
+def named_datasets(run: Run, model: Model) -> Sequence[Dataset]:
+    """The data sets of a file, or one of the folders."""
     side = run.side(model)
     plain = {"resolution": side, "batch_size": run.batch}
     if run.data.suffix.lower() in (".toml", ".json"):
