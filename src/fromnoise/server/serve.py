@@ -4,12 +4,14 @@ import asyncio
 import gc
 import json
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NoReturn
 
 import uvicorn
 from starlette.types import ASGIApp, Message
@@ -124,6 +126,7 @@ def serve(service: Service, settings: Settings, chinese: Callable[[], Mapping[st
     def forget_unused() -> None:
         expire(context.uploads, database, options.upload_hours)
 
+    signal.signal(signal.SIGTERM, leave)  # uvicorn stops first, and then sends the signal once more
     asyncio.run(warmed(app))
     gc.freeze()  # what the start has made stays
     gc.enable()
@@ -137,6 +140,11 @@ def serve(service: Service, settings: Settings, chinese: Callable[[], Mapping[st
     finally:
         context.clerk.close()
         context.porter.close()
+
+
+def leave(*_: object) -> NoReturn:
+    """A signal's handler: the process ends by itself, so that workers may end their steps."""
+    raise SystemExit(0)
 
 
 async def warmed(app: ASGIApp) -> None:
