@@ -8,18 +8,21 @@ from typing import Any
 import pytest
 import torch
 
+from fromnoise.adapters.adapter import Strengths, load_adapter
 from fromnoise.checkpoints.files import read
 from fromnoise.cli.app import run
 from fromnoise.cli.training_run import ordered
 from fromnoise.engine.library import load
 from fromnoise.engine.memory import Placement
 from fromnoise.errors import UserError
+from fromnoise.nn.ops import patching
 from fromnoise.train.blocks import BlockOptions, Blocks, Layout, Size
 from fromnoise.train.loop import LoopConfig
 from fromnoise.train.lora import LoRAOptions, LoRATraining
 from fromnoise.train.steppers import steppers_of
 from tests.tiny_pictures import noisy
 from tests.train.test_lora import model
+from tests.train.test_methods import answer, shaken
 
 SD, XL = Layout(12, 1, 12, False), Layout(9, 3, 9, True)
 PLAIN = Size(4, 1.0, 0, 1.0)
@@ -102,6 +105,26 @@ def test_a_block_whose_rate_is_0_has_no_weights() -> None:
     assert json.loads(some.metadata()["ss_network_args"]) == {
         "down_lr_weight": "0,0,1,1", "mid_lr_weight": "0", "up_lr_weight": "0.5,1,1,1",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(("family", "count"), [("sd1", 9), ("sdxl", 13)])
+def test_its_file_does_what_it_did_in_training(family: str, count: int, tmp_path: Path) -> None:
+    numbers = range(1, count + 1)
+    one = training(
+        family, block_dims=",".join(map(str, numbers)), conv_block_dims=",".join(str(n % 3) for n in numbers)
+    )
+    shaken(one.module)
+    one.stored = torch.float32
+    adapter = load_adapter(one.write(tmp_path / "it.safetensors", {}), one.networks)
+    assert not adapter.unmatched
+    on = one.model
+    before = answer(on)
+    with torch.no_grad(), one.applied():
+        wanted = answer(on)
+    with torch.no_grad(), patching(on.unet, adapter.patches("unet", Strengths())):
+        found = answer(on)
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(wanted, before, rtol=1e-2, atol=1e-2)
 
 
 def rates(one: LoRATraining, **more: Any) -> dict[str, float]:
