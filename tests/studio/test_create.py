@@ -9,6 +9,7 @@ import urllib.request
 import pytest
 from PIL import Image, ImageChops, ImageDraw, PngImagePlugin
 from studio.waiting import expect, place, settled, width
+from studio.words import Words
 
 pytestmark = pytest.mark.studio
 
@@ -160,21 +161,23 @@ def drop(page, label: str, data: bytes) -> None:
     page.get_by_label(label, exact=True).dispatch_event("drop", {"dataTransfer": transfer})
 
 
-def test_painting_a_mask_changes_only_what_is_masked(visit) -> None:
-    page = visit("create")
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_painting_a_mask_changes_only_what_is_masked(visit, language: str) -> None:
+    say, told = Words("create", language), Words("forms", language)
+    page = visit("create", language=language)
     page.locator("input[type=file]").set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": png()})
-    page.get_by_role("button", name="Paint a mask").click()
+    page.get_by_role("button", name=say("start.mask.paint")).click()
     canvas = page.locator("canvas.mask")
     box = place(page, canvas)
     page.mouse.move(box["x"] + box["width"] * 0.2, box["y"] + box["height"] * 0.2)
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] * 0.3, box["y"] + box["height"] * 0.3, steps=4)
     page.mouse.up()
-    page.get_by_role("button", name="Use it").click()
-    page.get_by_label("Mask blur", exact=True).fill("0")
-    page.get_by_role("spinbutton", name="Strength", exact=True).fill("1")
-    start(page, "a green leaf in the corner", seed="5")
-    made = pixels(page, shown(page, "a green leaf in the corner"))
+    page.get_by_role("button", name=told("paint.done")).click()
+    page.get_by_label({"en": "Mask blur", "zh": "蒙版边缘模糊度"}[language], exact=True).fill("0")
+    page.get_by_role("spinbutton", name=say("strength"), exact=True).fill("1")
+    start(page, f"a green leaf in the corner {language}", language=language, seed="5")
+    made = pixels(page, shown(page, f"a green leaf in the corner {language}"))
     before = Image.open(io.BytesIO(png())).convert("RGB")
     changed = ImageChops.difference(made, before).convert("L").point(lambda value: 255 if value else 0).getbbox()
     assert changed is not None

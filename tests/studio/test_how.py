@@ -4,6 +4,7 @@ import re
 
 import pytest
 from studio.waiting import expect, place, width
+from studio.words import Words
 
 pytestmark = pytest.mark.studio
 
@@ -48,9 +49,37 @@ def test_variants_lie_side_by_side(visit) -> None:
     expect(page.locator("figcaption b")).to_have_text([re.compile(rf"^\s*{scale}\b") for scale in (1, 2, 4, 8)])
 
 
+@pytest.mark.parametrize(
+    ("axis", "language", "labels"),
+    [
+        ("seed", "zh", ["7", "8", "9", "10"]),
+        ("sampler", "en", ["euler", "euler_ancestral", "dpmpp_2m", "heun"]),
+    ],
+)
+def test_seeds_and_samplers_lie_side_by_side(visit, axis: str, language: str, labels: list[str]) -> None:
+    say = Words("how", language)
+    page = visit("how", language=language)
+    page.get_by_label(say("axis"), exact=True).select_option(axis)
+    page.get_by_label(say("prompt"), exact=True).fill("a green frog")
+    page.get_by_role("spinbutton", name=say("steps"), exact=True).fill("2")
+    page.get_by_role("spinbutton", name=say("seed"), exact=True).fill("7")
+    page.get_by_role("button", name=say("show"), exact=True).click()
+    expect(page.locator("figcaption b")).to_have_text(labels)
+    pictures = page.locator(".pictures .mat > img")
+    expect(pictures).to_have_count(4)
+    expect(page.get_by_text(say("step", step=2, steps=2)).first).to_be_visible()
+    assert len({pictures.nth(i).get_attribute("src") for i in range(4)}) == 4
+
+
 def test_in_chinese(visit) -> None:
+    say = Words("how", "zh")
     page = visit("how", language="zh")
-    page.get_by_label("提示词", exact=True).fill("一个红苹果")
+    page.get_by_label("提示词", exact=True).fill("a red apple")
     page.get_by_role("spinbutton", name="步数", exact=True).fill("2")
     page.get_by_role("button", name="演示", exact=True).click()
     expect(page.get_by_text("第 2 步，共 2 步").first).to_be_visible()
+    page.get_by_role("button", name="apple", exact=True).click()
+    assert width(page.locator(".attention img").first) > 0
+    expect(page.get_by_role("img", name=say("channel", n=1), exact=True)).to_be_visible()
+    page.get_by_role("button", name=say("first"), exact=True).click()
+    expect(page.get_by_text("第 1 步，共 2 步").first).to_be_visible()

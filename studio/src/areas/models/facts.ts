@@ -2,7 +2,7 @@
 import type { Schemas } from '@/api/client'
 
 type Card = Schemas['ModelCard']
-type Key = 'family' | 'holds' | 'prediction' | 'parameters' | 'dtypes' | 'size' | 'base' | 'author' | 'file' | 'hash' | 'short' | 'tensors' | 'old'
+type Key = 'family' | 'holds' | 'prediction' | 'parameters' | 'dtypes' | 'size' | 'base' | 'author' | 'source' | 'file' | 'hash' | 'short' | 'tensors' | 'old'
 
 export interface Fact {
   key: Key
@@ -19,6 +19,7 @@ export function facts(card: Card): Fact[] {
     ['size', size(card.size)],
     ['base', card.base],
     ['author', card.author],
+    ['source', card.source],
     ['file', `${card.kind}/${card.file}`],
     ['short', card.short_hash],
     ['tensors', card.tensors_hash],
