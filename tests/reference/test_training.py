@@ -18,6 +18,7 @@ from fromnoise.engine.library import Model
 from fromnoise.nn.t2i_adapter import T2IAdapter, T2IAdapterConfig
 from fromnoise.nn.unet import SD1
 from fromnoise.text.tokenizer import build_vocabulary, read_merges
+from fromnoise.train.blocks import Layout
 from fromnoise.train.control import ControlNetTraining, ControlOptions, T2IAdapterTraining
 from fromnoise.train.embedding import EmbeddingOptions, EmbeddingTraining
 from fromnoise.train.factors import BEGINNINGS
@@ -248,3 +249,21 @@ def tokenizer(folder: Path) -> Any:
     (folder / "vocab.json").write_text(json.dumps(build_vocabulary(merges)))
     (folder / "merges.txt").write_text("#version: 0.2\n" + "\n".join(" ".join(pair) for pair in merges))
     return transformers.CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"))
+
+
+def test_diffusers_reads_other_sizes_in_each_block(tmp_path: Path) -> None:
+    """kohya's block_dims, through `load_lora_into_unet`."""
+    on, theirs = models()
+    count = Layout.of(on).count
+    dims = ",".join(str(number % 3 + 1) for number in range(count))
+    training = trained(on, "lora", text=False, blocks={"block_dims": dims})
+    training.stored = torch.float32
+    path = training.write(tmp_path / "it.safetensors", {})
+    state, alphas = StableDiffusionPipeline.lora_state_dict(str(path), unet_config=theirs.config)
+    StableDiffusionPipeline.load_lora_into_unet(state, network_alphas=alphas, unet=theirs, adapter_name="it")
+    ranks = {len(t) for name, t in theirs.named_parameters() if ".lora_A." in name}
+    assert ranks == {len(t) for name, t in training.tensors().items() if name.endswith("lora_down.weight")}
+    assert len(ranks) > 1
+    with torch.no_grad(), training.applied():
+        ours = on.unet(X, T, CONTEXT)
+    assert relative(ours, theirs(X, T, CONTEXT).sample) < 5e-5
