@@ -40,6 +40,10 @@ CONTENDERS = {
             "ours:prepare", {"lossy": {"step_reuse": {}}}, KEEP_MEMORY,
         ),
         Contender(
+            "fromnoise-merging", "half of the tokens merged (picture, with its PSNR)",
+            "ours:prepare", {"lossy": {"token_merging": {}}}, KEEP_MEMORY,
+        ),
+        Contender(
             "fromnoise-int8", "products of 8-bit integers (step, and picture with its PSNR)", "ours:prepare",
             {"lossy": {"int8": True}}, KEEP_MEMORY,
         ),
