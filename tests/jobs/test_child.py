@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+import launch
 from fromnoise.errors import FileError
 from fromnoise.jobs import clerk
-from fromnoise.jobs.child import Child
+from fromnoise.jobs.child import GLIBC_KEEPS_MEMORY, Child, keeping_memory
 from fromnoise.jobs.clerk import Clerk
 
 ECHO = """
@@ -52,3 +53,11 @@ def test_the_clerk_begins_again_and_knows_no_secrets(module: str, monkeypatch: p
         assert ours.there().ask({"say": 2}, 30) == {"said": 2, "secrets": []}
     finally:
         ours.close()
+
+
+def test_workers_keep_memory_as_the_launcher_asks_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MALLOC_MMAP_MAX_", raising=False)
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "7")
+    assert GLIBC_KEEPS_MEMORY == launch.GLIBC_KEEPS_MEMORY
+    kept = keeping_memory()
+    assert (kept["MALLOC_MMAP_MAX_"], kept["MALLOC_TRIM_THRESHOLD_"]) == ("0", "7")

@@ -10,12 +10,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+GLIBC_KEEPS_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(32 << 30)}
 SECRETS = ("FROMNOISE_TOKEN", "FROMNOISE_DATABASE")  # of the environment: who may call, and a password perhaps
 
 
 def without_secrets() -> dict[str, str]:
     """The environment for processes that open what strangers made, or run what extensions bring along."""
     return {name: value for name, value in os.environ.items() if name not in SECRETS}
+
+
+def keeping_memory() -> dict[str, str]:
+    """The same for a worker: glibc keeps large pieces of memory for reuse, as `launch.py` asks. What is set stays."""
+    return GLIBC_KEEPS_MEMORY | without_secrets()
 
 
 @dataclass

@@ -21,7 +21,7 @@ from typing import Self
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from fromnoise.jobs.child import without_secrets
+from fromnoise.jobs.child import keeping_memory
 from fromnoise.jobs.database import Database
 from fromnoise.jobs.job import FINISHED, Limits, UnknownJob, new_id
 from fromnoise.jobs.leases import Leases
@@ -113,7 +113,7 @@ class Supervisor:
         post.worker, post.began = new_id(), time.monotonic()
         command = [sys.executable, "-m", "fromnoise.jobs.worker", post.worker]
         post.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, text=True, encoding="utf-8", env=without_secrets()
+            command, stdin=subprocess.PIPE, text=True, encoding="utf-8", env=keeping_memory()
         )
         self.say(post, post.station.to_json())
 
