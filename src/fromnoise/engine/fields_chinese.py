@@ -232,7 +232,7 @@ CHINESE = {
     "controls[].preprocessor": "从图片得到提示图的预处理器。",
     "controls[].parameters": "预处理器的参数，按名称。",
     "controls[].resolution": "预处理时短边的像素数；不填为 512。",
-    "controls[].pixel_perfect": "用与结果相同的像素数，代替 resolution。",
+    "controls[].pixel_perfect": "用与结果相同的像素数，代替“分辨率”一项。",
     "controls[].weight": "作用强度。",
     "controls[].start": "从过程的多少比例之后起作用。",
     "controls[].end": "到过程的多少比例为止起作用。",
