@@ -13,6 +13,7 @@ from fromnoise.checkpoints.names import diffusers_unet, vae_from_diffusers, vae_
 from fromnoise.checkpoints.parts import TextPart
 from fromnoise.nn.clip import CLIPConfig, CLIPText
 from fromnoise.nn.ops import GroupNorm
+from fromnoise.nn.taesd import TAESDDecoder
 from fromnoise.nn.unet import SD1, SD2, SDXL, SDXL_REFINER, SpatialTransformer, UNet, UNetConfig, timestep_embedding
 from fromnoise.nn.vae import AutoencoderKL, VAEConfig
 from tests.reference import peers
@@ -181,3 +182,18 @@ def test_text_encoder(name: str) -> None:
     assert len(out.hidden_states) == config.layers + 1
     for state, theirs_state in zip(out.hidden_states, expected.hidden_states, strict=True):
         assert relative(state, theirs_state) < TOLERANCE
+
+
+def test_tiny_decoder_equals_diffusers() -> None:
+    """TAESD's decoder, which diffusers' AutoencoderTiny counts without its first layer."""
+    from diffusers import AutoencoderTiny
+
+    theirs = AutoencoderTiny(decoder_block_out_channels=(8, 8, 8, 8), encoder_block_out_channels=(8, 8, 8, 8)).eval()
+    ours = TAESDDecoder(4, 8).eval()
+    moved = {name.removeprefix("decoder.layers."): tensor for name, tensor in theirs.state_dict().items()}
+    state = {f"{int(name.split('.')[0]) + 1}.{name.split('.', 1)[1]}": tensor for name, tensor in moved.items()
+             if name[0].isdigit()}  # fmt: skip
+    ours.load_state_dict(state)
+    latents = torch.randn(2, 4, 6, 5, generator=torch.Generator().manual_seed(0)) * 3
+    with torch.no_grad():
+        assert torch.allclose(ours(latents) * 2 - 1, theirs.decode(latents).sample, atol=1e-6)

@@ -1,6 +1,11 @@
 """Chinese of what is wrong with model files."""
 
 ELSEWHERE = {
+    "{path} holds no decoder of TAESD; give a file such as taesd_decoder.safetensors": (
+        "{path} 里没有 TAESD 解码器；请给出 taesd_decoder.safetensors 之类的文件"
+    ),
+    "previews are made without it: {error}": "预览不使用它：{error}",
+    "previews are made without it: {path} is for latents of another kind": "预览不使用它：{path} 适用于另一种潜变量",
     "{path}: {count} of its keys match nothing in this model ({names}); {why}": (
         "{path}：有 {count} 个键在这个模型里找不到（{names}）；{why}"
     ),

@@ -38,8 +38,8 @@ ELSEWHERE = {
     "{folder}: no such folder of pictures": "{folder}：没有这个图片文件夹",
     "{folder}: no pictures in it ({names}, ...)": "{folder}：里面没有图片（{names} 等）",
     "{path}: not a caption in UTF-8 ({reason})": "{path}：不是 UTF-8 的标注（{reason}）",
-    "an LCM-LoRA is a plain LoRA of the U-Net: leave kind, dora and text out": (
-        "LCM-LoRA 是普通的 U-Net LoRA：请去掉 kind、dora 和 text"
+    "an LCM-LoRA is a plain LoRA of the U-Net: leave kind, dora, use_tucker and text out": (
+        "LCM-LoRA 是普通的 U-Net LoRA：请去掉 kind、dora、use_tucker 和 text"
     ),
     "least_guidance is above most_guidance": "least_guidance 大于 most_guidance",
     "a word to learn is missing: give one with --token, or a --name": "缺少要学习的词：请填写",

@@ -280,6 +280,10 @@ OURS = {
 }
 
 ELSEWHERE = {
+    "{value} is no list of numbers such as 4,8,8": "{value} 不是 4,8,8 这样的一列数",
+    "{value} is neither numbers such as 0,0.5,1 nor one of {curves}": (
+        "{value} 既不是 0,0.5,1 这样的一列数，也不是这些曲线之一：{curves}"
+    ),
     "network_dropout acts on plain LoRAs alone; rank_dropout and module_dropout act on all kinds.": (
         "network_dropout 只对普通 LoRA 有效；rank_dropout 和 module_dropout 对所有种类有效。"
     ),

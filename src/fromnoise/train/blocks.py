@@ -206,6 +206,7 @@ def spread(value: Curve | Numbers | None, count: int, field: str) -> tuple[float
         return (1.0,) * count
     factors = value.factors(count) if isinstance(value, Curve) else value
     if len(factors) != count:
-        what = "those that are missing are 1" if len(factors) < count else "the others are left out"
-        logging.getLogger(__name__).warning(f"{field} has {len(factors)} numbers for {count} blocks; {what}.")
+        missing = "%s has %s numbers for %s blocks; those that are missing are 1."
+        more = "%s has %s numbers for %s blocks; the others are left out."
+        logging.getLogger(__name__).warning(missing if len(factors) < count else more, field, len(factors), count)
     return (*factors, *(1.0,) * (count - len(factors)))[:count]

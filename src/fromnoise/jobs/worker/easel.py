@@ -30,6 +30,8 @@ from fromnoise.sampling.guidance import Picture
 from fromnoise.sampling.resume import Recording
 from fromnoise.settings import Settings
 
+SPARING = 10  # a network's previews take one part in so many of the time
+
 
 @dataclass
 class Drawing:
@@ -77,6 +79,7 @@ class Easel:
     affinity: str | None = None
     models: tuple[Model, Model | None] | None = None
     previewer: Previewer | None = None
+    preview_cost: float = 0.0  # seconds that the last one took
     executor: Executor[str] | None = None
     drawings: dict[str, Drawing] = field(default_factory=dict)
 
@@ -129,9 +132,13 @@ class Easel:
         now = self.clock()
         if not self.preview_every or drawing.denoised is None or now - drawing.previewed < self.preview_every:
             return None
-        drawing.previewed = now
         assert self.previewer is not None
-        return self.previewer.jpeg(drawing.denoised)
+        if self.previewer.tiny is not None and now - drawing.previewed < self.preview_cost * (SPARING - 1):
+            return None
+        preview = self.previewer.jpeg(drawing.denoised)
+        drawing.previewed = self.clock()
+        self.preview_cost = drawing.previewed - now
+        return preview
 
     def finish(self, job: str, latents: Tensor) -> tuple[Drawing, Image.Image]:
         """The picture of latents; the drawing is taken off the easel."""
