@@ -182,8 +182,8 @@ def gathered() -> dict[str, Any]:
         for name, one in AXES.items()
     ]
     others = {"captioners": captioners, "upscalers": upscalers, "preprocessors": preprocessors, "axes": axes}
-    fields = [{"path": told.path, "explanation": told.explanation, "explanation_zh": told.explanation_zh}
-              for told in explained()]  # fmt: skip
+    fields = [{"path": told.path, "explanation": told.explanation.replace("`", ""),
+               "explanation_zh": told.explanation_zh.replace("`", "")} for told in explained()]  # fmt: skip
     return {"samplers": samplers, "schedules": schedules, "others": others, "fields": fields}
 
 

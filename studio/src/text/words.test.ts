@@ -2,7 +2,7 @@ import { afterEach, expect, test } from 'vitest'
 
 import { preferences } from '@/stores/preferences'
 
-import { BETWEEN, dayOf, either, texts } from './words'
+import { BETWEEN, dayOf, either, momentOf, texts, timeOf } from './words'
 
 const t = texts('test', { hello: 'Hello {name}', jobs: '{n} job | {n} jobs' }, { hello: '你好 {name}', jobs: '{n} 个任务' })
 afterEach(() => (preferences.language = 'en'))
@@ -34,4 +34,6 @@ test('what the server says in both languages', () => {
 test('a day is written as the language has it', () => {
   preferences.language = 'zh'
   expect(dayOf(43_200)).toBe('1970/1/1')
+  expect(momentOf(43_200)).toMatch(/^1970\/1\/1 \d\d:00:00$/)
+  expect(timeOf(43_200)).toMatch(/^\d\d:00:00$/)
 })

@@ -49,8 +49,20 @@ export function either(en: string, zh: string): string {
 
 /** A day as it is written in the language of the moment; from seconds since 1970. */
 export function dayOf(seconds: number): string {
-  return new Date(seconds * 1000).toLocaleDateString(preferences.language === 'en' ? undefined : 'zh-CN')
+  return new Date(seconds * 1000).toLocaleDateString(written())
 }
+
+/** The same with the time of the day. */
+export function momentOf(seconds: number): string {
+  return new Date(seconds * 1000).toLocaleString(written())
+}
+
+/** The time of the day alone. */
+export function timeOf(seconds: number): string {
+  return new Date(seconds * 1000).toLocaleTimeString(written())
+}
+
+const written = () => (preferences.language === 'en' ? undefined : 'zh-CN')
 
 function inBoth(en: string, zh: string): string {
   return en === zh || !zh ? en : en + BETWEEN + zh
