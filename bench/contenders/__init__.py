@@ -57,6 +57,10 @@ CONTENDERS = {
         ),
         Contender("fromnoise-float32", "the same in float32", "ours:prepare", {"dtype": "float32"}, KEEP_MEMORY),
         Contender("fromnoise-strips", "decode strip by strip", "ours:prepare", {"strips": True}, KEEP_MEMORY),
+        Contender(
+            "fromnoise-unsummed", "decode with convolutions after up-sampling as they are written", "ours:prepare",
+            {"summed": False}, KEEP_MEMORY,
+        ),
         Contender("diffusers", "bfloat16, channels-last", "peer_diffusers:prepare", {"channels_last": True}),
         Contender(
             "diffusers-malloc", "the same with fromnoise's allocator settings", "peer_diffusers:prepare",

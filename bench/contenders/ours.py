@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -39,12 +40,15 @@ from fromnoise.train.autoencoder import psnr
 
 
 def prepare(
-    job: Job, *, dtype: str | None = None, strips: bool = False, lossy: Mapping[str, object] | None = None
-) -> Work:
+    job: Job, *, dtype: str | None = None, strips: bool = False, summed: bool = True,
+    lossy: Mapping[str, object] | None = None,
+) -> Work:  # fmt: skip
     """The job with networks in `dtype`, by default the job's; decoding in strips, or recipes with what `lossy` says."""
     from bench.contenders import rewriting, switching
 
     job = replace(job, dtype=dtype or job.dtype)
+    if not summed:  # in this process, which is the contender's own
+        patch.object(ops, "is_summed", return_value=False).start()
     if job.task == "lora_switch":
         return switching.fromnoise(job)
     if job.task in ("merge", "convert", "prune"):
