@@ -29,11 +29,17 @@ PROJECTIONS: dict[Kind, ProjectionConfig] = {
 
 
 def noisy(folder: Path, captions: Sequence[str]) -> Path:
-    """The folder, with a picture of noise, 64x64, for each caption."""
+    """The folder, with a picture of noise, 64x64, for each caption; the same ones each time."""
     for number, caption in enumerate(captions):
-        Image.effect_noise((64, 64), 80).convert("RGB").save(folder / f"{number}.png")
+        noise(number).save(folder / f"{number}.png")
         (folder / f"{number}.txt").write_text(caption)
     return folder
+
+
+def noise(seed: int, side: int = 64) -> Image.Image:
+    """A grey picture of noise."""
+    levels = np.random.default_rng(seed).normal(128, 80, (side, side)).clip(0, 255).astype(np.uint8)
+    return Image.fromarray(levels).convert("RGB")
 
 
 def vision(seed: int = 0, config: CLIPVisionConfig = VISION) -> CLIPVision:
