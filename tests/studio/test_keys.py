@@ -48,7 +48,7 @@ def test_keys_of_what_runs(visit: "Callable[..., Page]", server: "Studio", key: 
     page = visit("create", language=language)
     prompt = boxes(page, language)
     prompt.fill("a long way to go")
-    page.get_by_role("spinbutton", name={"en": "Steps", "zh": "步数"}[language], exact=True).fill("150")
+    page.get_by_role("spinbutton", name={"en": "Steps", "zh": "步数"}[language], exact=True).fill("1000")
     prompt.press("Control+Enter")
     jobs: list[dict[str, object]] = []
 
@@ -58,6 +58,8 @@ def test_keys_of_what_runs(visit: "Callable[..., Page]", server: "Studio", key: 
 
     until(page, running)
     identity = jobs[0]["id"]
+    said = Words("create", language)("skip")  # the page knows by now, too
+    expect(page.locator(".stage").get_by_role("button", name=said, exact=True)).to_be_visible()
     with page.expect_request(f"**/jobs/{identity}/skip"):
         prompt.press(key)
     equals(page, lambda: page.request.get(f"{server.address}/api/v1/jobs/{identity}").json()["state"], "done")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.studio
 
-STEPS = 150
+STEPS = 600
 
 
 @pytest.mark.parametrize(("deed", "language"), [("skip", "en"), ("cancel", "zh")])
