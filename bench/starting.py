@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from bench.contenders import KEEP_MEMORY
 from bench.turns import ROOT
 from fromnoise.cli.doctor import processor
+from fromnoise.jobs.child import GLIBC_KEEPS_MEMORY
 
 MOST_HELP, MOST_PICTURE = 0.3, 6.0  # seconds
 STEPS = 20
@@ -36,7 +36,7 @@ class Took:
 
 def started(arguments: Sequence[str], data: Path) -> Took:
     """`fromnoise` with `arguments`, on a data folder of its own. Raises CalledProcessError."""
-    environment = {**os.environ, **KEEP_MEMORY, "FROMNOISE_DATA": str(data), "PYTHONPATH": str(ROOT / "src")}
+    environment = {**os.environ, **GLIBC_KEEPS_MEMORY, "FROMNOISE_DATA": str(data), "PYTHONPATH": str(ROOT / "src")}
     busy, began = spent(), time.perf_counter()
     subprocess.run(
         [sys.executable, "-m", "fromnoise", *arguments], check=True, env=environment, stdout=subprocess.DEVNULL

@@ -8,11 +8,9 @@ from dataclasses import dataclass, field
 from importlib import import_module
 
 from bench.work import Job
+from fromnoise.jobs.child import GLIBC_KEEPS_MEMORY
 
 Work = Callable[[], Mapping[str, float] | None]
-
-# What launch.py sets: glibc then keeps large temporaries instead of mapping them anew at each call.
-KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(32 << 30)}
 
 
 @dataclass(frozen=True)
@@ -34,42 +32,42 @@ class Contender:
 CONTENDERS = {
     contender.name: contender
     for contender in (
-        Contender("fromnoise", "as it comes from launch.py", "ours:prepare", environment=KEEP_MEMORY),
+        Contender("fromnoise", "as it comes from launch.py", "ours:prepare", environment=GLIBC_KEEPS_MEMORY),
         Contender(
             "fromnoise-reuse", "all of the network at every third step alone (picture, with its PSNR)",
-            "ours:prepare", {"lossy": {"step_reuse": {}}}, KEEP_MEMORY,
+            "ours:prepare", {"lossy": {"step_reuse": {}}}, GLIBC_KEEPS_MEMORY,
         ),
         Contender(
             "fromnoise-merging", "half of the tokens merged (picture, with its PSNR)",
-            "ours:prepare", {"lossy": {"token_merging": {}}}, KEEP_MEMORY,
+            "ours:prepare", {"lossy": {"token_merging": {}}}, GLIBC_KEEPS_MEMORY,
         ),
         Contender(
             "fromnoise-int8", "products of 8-bit integers (step, and picture with its PSNR)", "ours:prepare",
-            {"lossy": {"int8": True}}, KEEP_MEMORY,
+            {"lossy": {"int8": True}}, GLIBC_KEEPS_MEMORY,
         ),
         Contender(
             "fromnoise-fp8", "products of 8-bit floats (step; on GPUs, picture with its PSNR)",
-            "ours:prepare", {"lossy": {"fp8": True}}, KEEP_MEMORY,
+            "ours:prepare", {"lossy": {"fp8": True}}, GLIBC_KEEPS_MEMORY,
         ),
         Contender(
             "fromnoise-compiled", "blocks compiled (step, and picture with its PSNR)", "ours:prepare",
-            {"lossy": {"compile": True}}, KEEP_MEMORY,
+            {"lossy": {"compile": True}}, GLIBC_KEEPS_MEMORY,
         ),
-        Contender("fromnoise-float32", "the same in float32", "ours:prepare", {"dtype": "float32"}, KEEP_MEMORY),
-        Contender("fromnoise-strips", "decode strip by strip", "ours:prepare", {"strips": True}, KEEP_MEMORY),
+        Contender("fromnoise-float32", "the same in float32", "ours:prepare", {"dtype": "float32"}, GLIBC_KEEPS_MEMORY),
+        Contender("fromnoise-strips", "decode strip by strip", "ours:prepare", {"strips": True}, GLIBC_KEEPS_MEMORY),
         Contender(
             "fromnoise-unsummed", "decode with convolutions after up-sampling as they are written", "ours:prepare",
-            {"summed": False}, KEEP_MEMORY,
+            {"summed": False}, GLIBC_KEEPS_MEMORY,
         ),
         Contender("diffusers", "bfloat16, channels-last", "peer_diffusers:prepare", {"channels_last": True}),
         Contender(
             "diffusers-malloc", "the same with fromnoise's allocator settings", "peer_diffusers:prepare",
-            {"channels_last": True}, KEEP_MEMORY,
+            {"channels_last": True}, GLIBC_KEEPS_MEMORY,
         ),
         Contender("diffusers-float32", "as installed", "peer_diffusers:prepare", {"dtype": "float32"}),
         Contender(
             "diffusers-compiled", "bfloat16, channels-last, inductor with freezing", "peer_diffusers:prepare",
-            {"channels_last": True, "compiled": True}, {**KEEP_MEMORY, "TORCHINDUCTOR_FREEZING": "1"},
+            {"channels_last": True, "compiled": True}, {**GLIBC_KEEPS_MEMORY, "TORCHINDUCTOR_FREEZING": "1"},
         ),
         Contender("openvino", "diffusers' networks converted (step, batch, decode)", "peer_openvino:prepare"),
     )

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from fromnoise.checkpoints.files import read
+from fromnoise.checkpoints.folders import weights_in
 from fromnoise.checkpoints.load import Faults
 from fromnoise.errors import FileError
 from fromnoise.nn.taesd import TAESDDecoder
@@ -17,10 +18,8 @@ FIRST = "1.weight"
 def load_tiny_decoder(path: Path | str) -> TAESDDecoder:
     """The decoder in `path`, a file or diffusers' folder. FileError where there is none, or where it is damaged."""
     path = Path(path)
-    if path.is_dir():
-        path /= "diffusion_pytorch_model.safetensors"
     state = {}
-    for name, tensor in read(path).items():
+    for name, tensor in (weights_in(path, None).state if path.is_dir() else read(path)).items():
         if found := DIFFUSERS.fullmatch(name):
             name = f"{int(found[1]) + 1}.{found[2]}"
         elif name.startswith("encoder."):
