@@ -16,8 +16,8 @@ from fromnoise.engine.metadata.comfyui_write import graph
 from fromnoise.engine.metadata.draft import Imported
 from fromnoise.engine.recipe import ImageRef, Recipe
 
-NODES = json.loads((Path(__file__).parents[1] / "golden/metadata/comfyui_nodes.json").read_text())  # ComfyUI 0.3.64
-PAGE = (Path(__file__).parents[2] / "docs" / "comfyui-nodes.md").read_text()
+NODES = json.loads((Path(__file__).parents[2] / "golden/metadata/comfyui_nodes.json").read_text())  # ComfyUI 0.3.64
+PAGE = (Path(__file__).parents[3] / "docs" / "comfyui-nodes.md").read_text()
 ROW = re.compile(r"^\| (`.*?) \|", re.MULTILINE)  # its first cell
 SECTIONS = {
     title: re.findall(r"`([^`]+)`", text if title.startswith("Not of") else "\n".join(ROW.findall(text)))
