@@ -23,11 +23,12 @@ NOT_OFFERED = {  # to clients of a server: what names places of its machine, and
     "data", "dataset_config", "out", "output_dir", "folder", "config", "sample_prompts", "name", "model", "loop.board",
     "rules.metadata_file", "output_config", "log_config", "log_with", "run.only_look", "run.resume", "run.vae",
     "run.base_weights", "run.base_weights_multiplier", "compile", "run.backend", "loop.scheduler", "scheduler_args",
+    "loop.board_folder", "log_prefix", "metadata_thumbnail",
 }  # fmt: skip
 KINDS = {"int": "whole", "float": "number", "bool": "switch", "str": "text", "list": "list"}
 CHOICES = {
-    "options.kind": ("lora", "loha", "lokr", "ia3", "glora", "full", "oft", "boft"),
-    "options.layers": ("attention", "transformer", "all", "cross", "keys_values"),
+    "options.kind": ("lora", "loha", "lokr", "ia3", "glora", "full", "oft", "boft", "dylora", "tlora"),
+    "options.layers": ("attention", "transformer", "all", "cross", "keys_values", "ia3", "convolutions"),
     "options.template": ("auto", "object", "style", "captions"),
     "options.precision": ("float", "fp16", "bf16"),
     "objective.loss_type": ("l2", "l1", "huber", "smooth_l1"),

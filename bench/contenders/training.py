@@ -22,7 +22,8 @@ from fromnoise.train.data.source import Dataset, Subset
 from fromnoise.train.finetune import FineTuneTask, Lesson
 from fromnoise.train.log import Silent
 from fromnoise.train.loop import Loop, LoopConfig
-from fromnoise.train.lora import LoRAOptions, LoRATraining
+from fromnoise.train.lora import LoRATraining
+from fromnoise.train.lora_options import LoRAOptions
 from fromnoise.train.noising import Noising
 from fromnoise.train.objective import Objective
 from fromnoise.train.workers import Alone

@@ -12,6 +12,7 @@ from fromnoise.adapters.loha import LoHa
 from fromnoise.adapters.lokr import LoKr
 from fromnoise.adapters.lora import LoRA
 from fromnoise.adapters.oft import BOFT, OFT
+from fromnoise.adapters.tlora import TLoRA
 from fromnoise.adapters.weight_adapter import WeightAdapter
 from fromnoise.nn.ops import Fetching
 
@@ -31,6 +32,7 @@ MAKERS: dict[str, Callable[[int, int, int], WeightAdapter]] = {  # from rows, co
     "full": lambda o, i, k: Difference(factor(o, i, k, k)),
     "set": lambda o, i, k: Replacement(factor(o, i, k, k)),
     "oft": lambda o, i, k: OFT(factor(o // 8, 8, 8), factor(o) + 1),
+    "tlora": lambda o, i, k: TLoRA(factor(o, 2), factor(1, 2), factor(2, i * k * k)),
     "boft": lambda o, i, k: BOFT(factor(2, o // 8, 8, 8), factor(o) + 1),
 }
 

@@ -88,7 +88,8 @@ def test_every_choice_of_a_method_can_be_typed(method: str) -> None:
     missing = set(METHODS[method].options.model_fields) - typed
     if method == "lcm":  # of its LoRA only what a plain one has
         missing -= {"kind", "dora", "norms", "factor", "block_size", "constraint", "unet", "text", "tucker",
-                    "decompose_both", "rescaled"}  # fmt: skip
+                    "decompose_both", "rescaled", "dora_columns", "block_count", "full_matrix", "unbalanced", "scalar",
+                    "bypass", "frozen_down"}  # fmt: skip
     assert missing <= {"unet", "blocks"}  # --no-unet, --network_args
 
 

@@ -12,6 +12,7 @@ from diffusers import ControlNetModel, StableDiffusionPipeline
 from diffusers import T2IAdapter as PeersAdapter
 from diffusers.loaders import TextualInversionLoaderMixin
 
+from fromnoise.adapters.lora import LoRA
 from fromnoise.checkpoints.control import load_control
 from fromnoise.checkpoints.save import save_checkpoint
 from fromnoise.engine.library import Model
@@ -23,7 +24,8 @@ from fromnoise.train.control import ControlNetTraining, ControlOptions, T2IAdapt
 from fromnoise.train.embedding import EmbeddingOptions, EmbeddingTraining
 from fromnoise.train.factors import BEGINNINGS
 from fromnoise.train.initialise import initialise
-from fromnoise.train.lora import LoRAOptions, LoRATraining
+from fromnoise.train.lora import LoRATraining
+from fromnoise.train.lora_options import PRODUCTS, LoRAOptions
 from tests.engine.models import tiny_model
 from tests.reference import peers
 from tests.reference.test_networks import pair, relative, shrunk
@@ -85,12 +87,18 @@ CONVOLUTIONS: dict[str, object] = {"layers": "all", "conv_rank": 3, "conv_alpha"
     ("kind", "more"),
     [
         *((kind, {}) for kind in BEGINNINGS),
-        *((kind, CONVOLUTIONS) for kind in BEGINNINGS if kind not in ("lokr", "oft")),  # its reader guesses their sizes
+        *((kind, CONVOLUTIONS) for kind in BEGINNINGS if kind not in ("lokr", "oft", "tlora")),  # which it can't read
         *((kind, {"dora": True}) for kind in ("lora", "loha", "lokr")),
         *((kind, {**CONVOLUTIONS, "tucker": True}) for kind in ("lora", "loha")),
         *((kind, {"rs_lora": True}) for kind in ("lora", "loha")),
         *((kind, {"rescaled": True}) for kind in ("oft", "boft")),
         ("lokr", {"decompose_both": True, "rank": 1}),
+        ("lokr", {"full_matrix": True}),
+        ("full", {"norms": True}),
+        *((kind, {"scalar": True}) for kind in PRODUCTS),
+        ("dylora", {"block_size": 2}),
+        ("lora", {"frozen_down": True}),
+        ("ia3", {"layers": "ia3"}),
     ],
     ids=str,
 )
@@ -116,9 +124,95 @@ def apply_lycoris(training: LoRATraining, theirs: Any) -> None:
     by_name = {"lycoris_" + name.replace(".", "_"): module for name, module in theirs.named_modules()}
     for site in training.sites:  # its reader fails on the tensor that tells the side
         name = site.name.replace("lora_unet_", "lycoris_")
-        module = lycoris.modules.ia3.IA3Module(name, by_name[name], 1.0)
-        module.weight.data.copy_(tensors[f"{name}.weight"].view_as(module.weight))
+        on_input = bool(tensors[f"{name}.on_input"])
+        module = lycoris.modules.ia3.IA3Module(name, by_name[name], 1.0, train_on_input=on_input)
+        assert module.weight.shape == tensors[f"{name}.weight"].shape
+        module.weight.data.copy_(tensors[f"{name}.weight"])
         module.apply_to()
+
+
+OURS = {"scalar": "scalar", "dora_scale": "dora_scale", **{s: f"{s}.weight" for s in ("lora_up", "lora_down", "a1",
+        "a2", "b1", "b2", "q_layer", "p_layer")}}  # fmt: skip
+LEARNT: list[tuple[str, dict[str, object], str, dict[str, object]]] = [
+    ("lora", {"scalar": True}, "LoConModule", {"use_scalar": True}),
+    ("loha", {"scalar": True}, "LohaModule", {"use_scalar": True}),
+    ("lokr", {"scalar": True, "factor": 4}, "LokrModule", {"use_scalar": True, "factor": 4}),
+    ("glora", {"scalar": True}, "GLoRAModule", {"use_scalar": True}),
+    ("lora", {"scalar": True, "dora": True}, "LoConModule", {"use_scalar": True, "weight_decompose": True}),
+    ("lora", {"dora": True, "dora_columns": True}, "LoConModule", {"weight_decompose": True, "wd_on_out": False}),
+    ("lokr", {"dora": True, "dora_columns": True}, "LokrModule", {"weight_decompose": True, "wd_on_out": False}),
+    ("lokr", {"full_matrix": True}, "LokrModule", {"full_matrix": True}),
+    ("lokr", {"unbalanced": True, "factor": 2}, "LokrModule", {"unbalanced_factorization": True, "factor": 2}),
+    ("tlora", {}, "TLoraModule", {}),
+]
+
+
+@pytest.mark.parametrize(("kind", "more", "cls", "theirs"), LEARNT, ids=lambda value: str(value))
+def test_lycoris_learns_the_same(kind: str, more: dict[str, object], cls: str, theirs: dict[str, object]) -> None:
+    """Its modules with our factors: the same answers, gradients and names in files, of a linear layer and of a 3x3."""
+    on, peer = models()
+    wide = {} if kind == "tlora" else CONVOLUTIONS
+    training = trained(on, kind, **more, **wide)
+    modules = {name.replace(".", "_"): module for name, module in peer.named_modules()}
+    for ending in ("attn1_to_q", "ff_net_2", *(["resnets_0_conv2"] if wide else [])):
+        site = next(site for site in training.sites if site.name.endswith(ending))
+        layer, rank, alpha = modules[site.name.removeprefix("lora_unet_")], *((3, 2) if "conv" in ending else (4, 2))
+        module = getattr(lycoris.modules, cls)("it", layer, 1.0, rank, alpha, **theirs)
+        factors = dict(training.factors[site.name].items())  # type: ignore[operator]
+        own = dict(module.named_parameters())
+        assert {OURS.get(slot, slot) for slot in factors} == own.keys()
+        for slot, tensor in factors.items():
+            own[OURS.get(slot, slot)].data = tensor.detach().clone()
+        if kind == "tlora":
+            assert relative(module.base_p @ (module.base_lambda.T * module.base_q), base(training, site.name)) < 1e-5
+        files = {name.removeprefix(f"{site.name}.") for name in training.tensors() if name.startswith(f"{site.name}.")}
+        assert files == set(module.state_dict())
+        for name, tensor in module.state_dict().items():
+            assert relative(training.tensors()[f"{site.name}.{name}"].view_as(tensor), tensor) < 1e-5, name
+        module.apply_to()
+        x = torch.randn(2, layer.in_channels, 6, 6) if "conv" in ending else torch.randn(2, 5, layer.in_features)
+        with training.applied():
+            ours = on.unet.get_submodule(site.layer)(x)
+        answer = layer(x)
+        assert relative(ours, answer) < 1e-5
+        ours.square().mean().backward()
+        answer.square().mean().backward()
+        for slot, tensor in factors.items():
+            assert relative(tensor.grad, own[OURS.get(slot, slot)].grad) < 1e-4, slot
+
+
+def base(training: LoRATraining, name: str) -> torch.Tensor:
+    held = training.fixed[name]
+    return held["base_p"].flatten(1) @ (held["base_lambda"].T * held["base_q"].flatten(1))
+
+
+def test_lycoris_shortens_a_dylora_as_we_do() -> None:
+    """So many ranks of the same factors, of which the last learn; it divides by units, we by ranks: see docs."""
+    on, peer = models()
+    training = trained(on, "dylora", block_size=2)
+    site = training.sites[0]
+    layer = {name.replace(".", "_"): m for name, m in peer.named_modules()}[site.name.removeprefix("lora_unet_")]
+    module = lycoris.modules.dylora.DyLoraModule("it", layer, 1.0, 4, 2, block_size=2)
+    factors = dict(training.factors[site.name].items())  # type: ignore[operator]
+    for i in range(2):
+        module.up_list[i].data = factors["lora_up"].detach().flatten(1)[:, 2 * i : 2 * i + 2].clone()
+        module.down_list[i].data = factors["lora_down"].detach().flatten(1)[2 * i : 2 * i + 2].clone()
+    lora = training.changes[site.name]["weight"]
+    assert isinstance(lora, LoRA)
+    seen = set()
+    for _ in range(12):
+        short = training.dropouts.shortened(lora)
+        ours, theirs = short.delta(site.weight), module.get_diff_weight(rank=short.rank - 2)[0]
+        assert relative(2 * ours, theirs) < 1e-5
+        gradients = torch.autograd.grad(ours.square().sum(), list(factors.values()))
+        for slot, gradient in zip(factors, gradients, strict=True):
+            rows = gradient.flatten(1) if slot == "lora_down" else gradient.flatten(1).T
+            learning = [bool(row.abs().sum()) for row in rows]
+            assert learning == [short.rank - 2 <= i < short.rank for i in range(4)], slot
+        seen.add(short.rank)
+    assert seen == {2, 4}
+    with torch.no_grad():
+        assert training.dropouts.shortened(lora) is lora
 
 
 PEFT: dict[str, tuple[str, dict[str, object], dict[str, str]]] = {

@@ -18,7 +18,8 @@ from fromnoise.errors import UserError
 from fromnoise.nn.ops import patching
 from fromnoise.train.blocks import BlockOptions, Blocks, Layout, Size
 from fromnoise.train.loop import LoopConfig
-from fromnoise.train.lora import LoRAOptions, LoRATraining
+from fromnoise.train.lora import LoRATraining
+from fromnoise.train.lora_options import LoRAOptions
 from fromnoise.train.steppers import steppers_of
 from tests.tiny_pictures import noisy
 from tests.train.test_lora import model

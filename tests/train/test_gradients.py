@@ -15,18 +15,28 @@ from fromnoise.train.data.batches import Schedule, gathered
 from fromnoise.train.data.source import Dataset, Subset
 from fromnoise.train.factors import BEGINNINGS
 from fromnoise.train.finetune import FineTuneTask, Lesson
-from fromnoise.train.lora import LoRAOptions, LoRATraining
+from fromnoise.train.lora import LoRATraining
+from fromnoise.train.lora_options import PRODUCTS, LoRAOptions
 from fromnoise.train.methods import METHODS
 from fromnoise.train.noising import Noising
 from fromnoise.train.objective import Objective
-from tests.train.test_lora import model
+from tests.train.test_lora import model, wide
 from tests.train.test_methods import options, shaken
 
 CHOICES = [
     *((method, {}) for method in METHODS if method not in ("lora", "dreambooth")),
     ("finetune", {"text": True}),
-    *(("lora", {"kind": kind, "layers": "all", "conv_rank": 2}) for kind in BEGINNINGS),
+    *(("lora", {"kind": kind, "layers": "all", "conv_rank": wide(kind)}) for kind in BEGINNINGS),
     ("lora", {"dora": True}),
+    ("lora", {"dora": True, "dora_columns": True, "layers": "all", "conv_rank": 2}),
+    *(("lora", {"kind": kind, "scalar": True, "layers": "all", "conv_rank": 2}) for kind in PRODUCTS),
+    *(
+        ("lora", {"kind": "lokr", "layers": "all", "conv_rank": 2, more: True})
+        for more in ("full_matrix", "unbalanced")
+    ),
+    ("lora", {"frozen_down": True}),
+    ("lora", {"kind": "ia3", "layers": "ia3"}),
+    ("lora", {"norms": True}),
 ]
 
 
@@ -79,9 +89,8 @@ def test_gradients_are_those_of_float64(method: str, more: dict[str, object], fo
 @pytest.mark.parametrize("kind", BEGINNINGS)
 def test_merging_equals_the_forward_pass(kind: str) -> None:
     on = in_float64(model())
-    training = LoRATraining(
-        on, LoRAOptions.model_validate({"kind": kind, "rank": 4, "alpha": 2, "layers": "all", "conv_rank": 2}), 0
-    )
+    fields = {"kind": kind, "rank": 4, "alpha": 2, "layers": "all", "conv_rank": wide(kind)}
+    training = LoRATraining(on, LoRAOptions.model_validate(fields), 0)
     for parameter in training.module.parameters():
         parameter.data = parameter.data.double()
     shaken(training.module)
@@ -90,8 +99,9 @@ def test_merging_equals_the_forward_pass(kind: str) -> None:
         with training.applied():
             wanted = on.unet(*inputs)
         patches = {
-            f"{site.layer}.weight": (training.adapters[site.name].merged,)
+            f"{site.layer}.{parameter}": (adapter.merged,)
             for site in training.sites if site.network == "unet"
+            for parameter, adapter in training.changes[site.name].items()
         }  # fmt: skip
         with patching(on.unet, patches):
             patched = on.unet(*inputs)

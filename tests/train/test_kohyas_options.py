@@ -21,9 +21,11 @@ from fromnoise.nn.ops import patching
 from fromnoise.train.base import compiled, merge
 from fromnoise.train.data.batches import Schedule, gathered
 from fromnoise.train.data.source import Dataset, Subset
+from fromnoise.train.dropouts import Dropouts
 from fromnoise.train.finetune import FineTuneTask, Lesson
 from fromnoise.train.loop import STATE, LoopConfig, train
-from fromnoise.train.lora import Dropouts, LoRAOptions, LoRATraining
+from fromnoise.train.lora import LoRATraining
+from fromnoise.train.lora_options import LoRAOptions
 from fromnoise.train.methods import METHODS
 from fromnoise.train.noising import Noising
 from fromnoise.train.objective import Objective
@@ -102,7 +104,7 @@ def test_norms_of_what_layers_change_are_bounded(folder: Path, tmp_path: Path) -
     trained(one, tmp_path / "run", learning_rate=0.1)
     training = cast(LoRATraining, one.trainable)
     norms = []
-    for name in training.adapters:
+    for name in training.changes:
         factors = cast(dict[str, Tensor], training.factors[name])
         up, down = (factors[slot].detach().flatten(1) for slot in ("lora_up", "lora_down"))
         norms.append(float((up @ down).norm()) / 2)  # alpha / rank
@@ -381,7 +383,40 @@ def test_lycoris_words_reach_the_run(folder: Path) -> None:
     ]}).options.model_dump()  # fmt: skip
     assert (made["kind"], made["layers"], made["text"]) == ("lokr", "transformer", False)
     assert made["tucker"] is made["decompose_both"] is made["rs_lora"] is True
+    more = ordered("lora", folder, {"network_module": "lycoris.kohya", "rank": 8, "alpha": 4.0, "network_args": [
+        "algo=lokr full_matrix=True unbalanced_factorization=1 use_scalar=yes",
+        "dora_wd=1 wd_on_output=0 bypass_mode=no",
+    ]}).options.model_dump()  # fmt: skip
+    assert more["full_matrix"] is more["unbalanced"] is more["scalar"] is more["dora_columns"] is True
+    assert more["bypass"] is False
+    assert (more["layers"], more["conv_rank"], more["conv_alpha"]) == ("all", 8, 4.0)  # LyCORIS's preset full
+    for module, wanted in (("networks.dylora", {"kind": "dylora", "block_size": 4}),
+                           ("networks.lora_fa", {"kind": "lora", "frozen_down": True})):  # fmt: skip
+        args = ["unit=4"] if "block_size" in wanted else []
+        found = ordered("lora", folder, {"network_module": module, "network_args": args}).options.model_dump()
+        assert wanted.items() <= found.items()
+    oft = ordered("lora", folder, {"network_module": "networks.oft", "rank": 4, "alpha": 0.01, "network_args": [
+        "enable_all_linear=True enable_conv=True"]}).options.model_dump()  # fmt: skip
+    wanted = {
+        "kind": "oft",
+        "block_count": 4,
+        "constraint": 0.01,
+        "layers": "transformer",
+        "conv_rank": 1,
+        "text": False,
+    }
+    assert wanted.items() <= oft.items()
+    lin = ordered("lora", folder, {"network_args": ["preset=full-lin"]}).options.model_dump()
+    assert (lin["layers"], lin["conv_rank"]) == ("all", 0)
+    blocks = ordered("lora", folder, {"network_args": ["preset=unet-convblock-only conv_dim=3"]}).options.model_dump()
+    assert (blocks["layers"], blocks["conv_rank"], blocks["text"]) == ("convolutions", 3, False)
     chosen = ordered("lora", folder, {"layers": "all", "network_args": ["preset=attn-only"]}).options.model_dump()
     assert chosen["layers"] == "all"  # what is said by itself counts
-    with pytest.raises(UserError, match="unknown preset 'attn'; there are full, attn-mlp"):
-        ordered("lora", folder, {"network_args": ["preset=attn"]})
+    for word, message in (
+        ("preset=attn", "unknown preset 'attn'; there are full, full-lin"), ("preset=my.toml", "presets are not read"),
+        ("enable_conv=True", "networks.oft alone"), ("train_t5xxl=True", "no such part"),
+        ("wd_on_output=x", "True or False"), ("use_scalr=1", "'use_scalar'"),
+    ):  # fmt: skip
+        with pytest.raises(UserError, match=message):
+            ordered("lora", folder, {"network_args": [word]})
+    assert ordered("lora", folder, {"network_args": ["train_t5xxl=False"]})

@@ -1,5 +1,6 @@
 """Training LoRAs of every kind: they begin as nothing, learn, and are in their files what they were in training."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from fromnoise.adapters.adapter import Strengths, load_adapter
+from fromnoise.adapters.full import Difference
 from fromnoise.adapters.lora import LoRA
 from fromnoise.checkpoints.save import save_checkpoint
 from fromnoise.engine.library import Model
@@ -14,9 +16,11 @@ from fromnoise.errors import UserError
 from fromnoise.nn.ops import patching
 from fromnoise.train.data.batches import Schedule, gathered
 from fromnoise.train.data.source import Dataset, Subset
-from fromnoise.train.factors import BEGINNINGS, split
+from fromnoise.train.dropouts import Dropouts, Thinned
+from fromnoise.train.factors import BEGINNINGS, begin_boft, split
 from fromnoise.train.finetune import FineTuneTask, Lesson
-from fromnoise.train.lora import Dropouts, LoRAOptions, LoRATraining, thinned
+from fromnoise.train.lora import LoRATraining
+from fromnoise.train.lora_options import PRODUCTS, LoRAOptions
 from fromnoise.train.noising import Noising
 from fromnoise.train.objective import Objective
 from tests.engine.models import tiny_model
@@ -26,8 +30,14 @@ KINDS = list(BEGINNINGS)
 SHAPES: list[tuple[str, dict[str, object]]] = [
     ("lora", {"tucker": True}), ("loha", {"tucker": True}), ("lokr", {"tucker": True, "rank": 2}),
     ("lokr", {"decompose_both": True, "rank": 1}), ("lora", {"rs_lora": True}), ("loha", {"rs_lora": True}),
-    ("oft", {"rescaled": True}), ("boft", {"rescaled": True}),
+    ("oft", {"rescaled": True}), ("boft", {"rescaled": True}), ("lokr", {"full_matrix": True}),
+    ("lokr", {"unbalanced": True, "rank": 2}), ("lora", {"frozen_down": True}), ("full", {"norms": True}),
+    ("ia3", {"layers": "ia3"}), ("oft", {"block_count": 4}),
+    *((kind, {"scalar": True}) for kind in PRODUCTS),
 ]  # fmt: skip
+
+
+COLUMNS: tuple[str, dict[str, object]] = ("lora", {"dora": True, "dora_columns": True})
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +65,11 @@ def options(kind: str, **more: object) -> LoRAOptions:
     return LoRAOptions.model_validate({"kind": kind, "rank": 4, "alpha": 2, **more})
 
 
+def wide(kind: str) -> int:
+    """Inner size in 3x3 convolutions."""
+    return 0 if kind == "tlora" else 2
+
+
 def answer(on: Model) -> Tensor:
     generator = torch.Generator().manual_seed(3)
     x, context = torch.randn(1, 4, 8, 8, generator=generator), torch.randn(1, 77, on.unet.config.context_dim,
@@ -68,7 +83,7 @@ def answer(on: Model) -> Tensor:
 def test_it_begins_as_nothing_and_leaves_no_trace(kind: str, more: dict[str, object]) -> None:
     on = model()
     before = answer(on)
-    training = LoRATraining(on, options(kind, layers="all", conv_rank=2, **more), 0)
+    training = LoRATraining(on, options(kind, **{"layers": "all", "conv_rank": wide(kind), **more}), 0)
     with training.applied():
         torch.testing.assert_close(answer(on), before, rtol=1e-5, atol=1e-6)
         for p in training.module.parameters():
@@ -97,13 +112,16 @@ def test_it_learns(kind: str, folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "family", "more"),
-    [*((kind, family, {}) for kind in KINDS for family in ("sd1", "sdxl")), *((k, "sd1", more) for k, more in SHAPES)],
+    [
+        *((kind, family, {}) for kind in KINDS for family in ("sd1", "sdxl")),
+        *((k, "sd1", more) for k, more in (*SHAPES, COLUMNS)),
+    ],
     ids=str,
 )
 def test_its_file_does_what_it_did_in_training(kind: str, family: str, more: dict[str, object], tmp_path: Path) -> None:
     on = model(family)
     layers = "all" if family == "sd1" else "transformer"
-    training = LoRATraining(on, options(kind, layers=layers, conv_rank=3, **more), 0)
+    training = LoRATraining(on, options(kind, **{"layers": layers, "conv_rank": wide(kind), **more}), 0)
     generator = torch.Generator().manual_seed(1)
     for p in training.module.parameters():
         p.data.add_(torch.randn(p.shape, generator=generator) * 0.05)
@@ -187,7 +205,8 @@ def test_what_shapes_a_kind_is_in_its_file(
 
 def test_strengths_by_the_root_of_the_inner_size() -> None:
     plain, root = (LoRATraining(model(), options("lora", rs_lora=by_root), 0) for by_root in (False, True))
-    (name, first), second = next(iter(plain.adapters.items())), next(iter(root.adapters.values()))
+    name = plain.sites[0].name
+    first, second = (one.changes[name]["weight"] for one in (plain, root))
     assert isinstance(first, LoRA)
     assert isinstance(second, LoRA)
     assert (first.scale, second.scale) == (2 / 4, 2 / 4**0.5), name
@@ -197,20 +216,23 @@ def test_strengths_by_the_root_of_the_inner_size() -> None:
 def test_rows_and_layers_of_other_kinds_are_left_out_by_chance() -> None:
     training = LoRATraining(model(), options("loha", rank_dropout=0.4, text=False), 0)
     shake(training)
-    name, adapter = next(iter(training.adapters.items()))
+    name, changes = next(iter(training.changes.items()))
+    adapter, thinned = changes["weight"], Thinned(training.dropouts)
     weight = next(site.weight for site in training.sites if site.name == name).float()
     changed = adapter.merged(weight)
     torch.manual_seed(0)
     stayed = 0.0
     for _ in range(20):
-        some = thinned(adapter, training.dropouts, weight, 1.0)
+        some = thinned(adapter, weight)
         rows = (some == changed).flatten(1).all(dim=1)
         assert torch.equal(some[~rows], weight[~rows])
+        bias = thinned(Difference(torch.ones(len(weight))), torch.zeros(len(weight)), again=True)
+        assert torch.equal(bias, rows.float())  # the same rows
         stayed += float(rows.float().mean()) / 20
     assert stayed == pytest.approx(0.6, abs=0.1)
     with torch.no_grad():
-        assert torch.equal(thinned(adapter, training.dropouts, weight, 1.0), changed)
-    skipped = sum(torch.equal(thinned(adapter, Dropouts(modules=0.5), weight, 1.0), weight) for _ in range(60))
+        assert torch.equal(thinned(adapter, weight), changed)
+    skipped = sum(torch.equal(Thinned(Dropouts(modules=0.5))(adapter, weight), weight) for _ in range(60))
     assert skipped == pytest.approx(30, abs=15)
 
 
@@ -224,11 +246,65 @@ def shake(training: LoRATraining) -> None:
     ("kind", "more", "message"),
     [("oft", {"tucker": True}, "use_tucker is for lora, loha, lokr alone"), ("lora", {"rescaled": True}, "oft, boft"),
      ("loha", {"decompose_both": True}, "lokr alone"), ("ia3", {"rs_lora": True}, "not for ia3"),
-     ("full", {"dora": True}, "dora_wd is for")],
+     ("full", {"dora": True}, "dora_wd is for"), ("oft", {"scalar": True}, "use_scalar is for lora, loha"),
+     ("loha", {"full_matrix": True}, "lokr alone"), ("lora", {"unbalanced": True}, "unbalanced_factorization"),
+     ("lora", {"dora_columns": True}, "give dora_wd as well"), ("loha", {"frozen_down": True}, "not for loha"),
+     ("lokr", {"full_matrix": True, "decompose_both": True}, "makes no products"),
+     ("dylora", {"block_size": 3}, "4 ranks are no multiple of"), ("tlora", {"conv_rank": 2}, "tlora has no"),
+     ("oft", {"bypass": True}, "bypass_mode: Ly"), ("lora", {"bypass": True, "dora": True}, "bypass_mode: Ly"),
+     ("oft", {"block_count": 3}, "rows can't be shared out among 3 blocks"), ("full", {"block_count": 3}, "oft alone")],
 )  # fmt: skip
 def test_what_a_kind_has_not_is_refused(kind: str, more: dict[str, object], message: str) -> None:
     with pytest.raises(UserError, match=message):
         LoRATraining(model(), options(kind, **more), 0)
+
+
+def test_what_would_do_nothing_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    LoRATraining(model(), options("loha", bypass=True, text=False), 0)
+    assert "bypass_mode changes nothing" in caplog.text
+
+
+def test_strengths_that_are_learnt_are_part_of_a_factor_in_files(tmp_path: Path) -> None:
+    training = LoRATraining(model(), options("lora", scalar=True, text=False), 0)
+    shake(training)
+    name = training.sites[0].name
+    factors = dict(training.factors[name].named_parameters())
+    assert set(factors) == {"lora_up", "lora_down", "scalar"}
+    tensors = training.tensors()
+    assert not [key for key in tensors if "scalar" in key]
+    torch.testing.assert_close(tensors[f"{name}.lora_up.weight"], factors["lora_up"] * factors["scalar"])
+    path = save_checkpoint(tmp_path / "it.safetensors", tensors, dtype=None)
+    again = LoRATraining(model(), options("lora", scalar=True, text=False, start=path), 5)
+    assert again.factors[name].get_parameter("scalar").item() == 1  # what was learnt is in the factor
+    for key, tensor in again.tensors().items():
+        torch.testing.assert_close(tensor, tensors[key].view_as(tensor))
+
+
+def test_one_factor_stays_as_it_began(folder: Path) -> None:
+    one = task(model(), folder, options("lora", frozen_down=True))
+    training = one.trainable
+    assert isinstance(training, LoRATraining)
+    assert all(name.endswith("lora_up") for name, _ in training.module.named_parameters())
+    assert json.loads(training.metadata()["ss_network_args"]) == {}
+    assert training.metadata()["ss_network_module"] == "networks.lora_fa"
+    assert len([key for key in training.tensors() if key.endswith("lora_down.weight")]) == len(training.sites)
+
+
+def test_factors_are_where_their_layers_are() -> None:
+    on = model()
+    on.unet.to("meta")
+    for kind in KINDS:
+        training = LoRATraining(on, options(kind, text=False, layers="all", conv_rank=wide(kind)), 0)
+        held = [tensor for slots in training.fixed.values() for tensor in slots.values() if tensor.ndim]
+        assert {tensor.device.type for tensor in (*training.module.parameters(), *held)} == {"meta"}, kind
+
+
+@pytest.mark.parametrize(
+    ("rows", "size", "block", "count", "stages"), [(320, 16, 10, 32, 6), (320, 4, 4, 80, 5), (1280, 8, 8, 160, 6)]
+)
+def test_blocks_of_a_butterfly(rows: int, size: int, block: int, count: int, stages: int) -> None:
+    slots = begin_boft(torch.zeros(rows, 4), size, options("boft"), torch.Generator())
+    assert slots["boft_blocks"].shape == (stages, count, block, block)
 
 
 def test_a_dropout_that_would_do_nothing_is_told(caplog: pytest.LogCaptureFixture) -> None:

@@ -11,7 +11,8 @@ from fromnoise.cli.training_run import ordered
 from fromnoise.train.data.batches import Schedule, gathered
 from fromnoise.train.data.source import Dataset, Subset
 from fromnoise.train.finetune import FineTuneTask, Lesson
-from fromnoise.train.lora import LoRAOptions, LoRATraining
+from fromnoise.train.lora import LoRATraining
+from fromnoise.train.lora_options import LoRAOptions
 from fromnoise.train.noising import Noising
 from fromnoise.train.objective import Objective
 from fromnoise.train.run import datasets

@@ -10,3 +10,4 @@ from fromnoise.adapters import loha as loha
 from fromnoise.adapters import lokr as lokr
 from fromnoise.adapters import lora as lora
 from fromnoise.adapters import oft as oft
+from fromnoise.adapters import tlora as tlora

@@ -107,6 +107,84 @@ ELSEWHERE = {
         "dim_from_weights 从文件取尺寸；请去掉 block_dims 和 block_alphas"
     ),
     "{name} is for {kinds} alone, not for {kind}; leave it out": "{name} 只用于 {kinds}，不能用于 {kind}；请去掉它",
+    "nothing would be trained: leave the U-Net or the text encoders in, and give rates above 0": (
+        "什么都不会训练：请保留 U-Net 或文本编码器，并给出大于 0 的学习率"
+    ),
+    "nothing would be trained: all learning rates are 0": "什么都不会训练：所有学习率都是 0",
+    "block_lr gives the U-Net's blocks their rates; leave unet_lr out": (
+        "block_lr 已给出 U-Net 各块的学习率；请去掉 unet_lr"
+    ),
+    "block_lr gives the U-Net's blocks their rates, and the U-Net does not learn; leave it out": (
+        "block_lr 给出 U-Net 各块的学习率，而 U-Net 不参与训练；请去掉它"
+    ),
+    "block_lr has {given} numbers, and there are {count} blocks ({blocks}); give one for each": (
+        "block_lr 给了 {given} 个数，而模型有 {count} 个块（{blocks}）；请每块给一个"
+    ),
+    "lr_scheduler adafactor is for --optimizer AdaFactor alone; take another schedule": (
+        "lr_scheduler adafactor 只用于 --optimizer AdaFactor；请换一种调度"
+    ),
+    (
+        "piecewise_constant: {rules} is no list such as 1:500,0.1:800,0.01; give it with --lr_scheduler_args "
+        "step_rules="
+    ): "piecewise_constant：{rules} 不是 1:500,0.1:800,0.01 这样的列表；请用 --lr_scheduler_args step_rules= 给出",
+    "{path} is an embedding for another family of models; take one that was made for this": (
+        "{path} 是另一类模型的嵌入；请换一个为本模型制作的"
+    ),
+    "{path} has {count} vectors, not {wanted}; leave --vectors out": (
+        "{path} 有 {count} 个向量，不是 {wanted} 个；请去掉 --vectors"
+    ),
+    "{name}: {given} rates for {count} text encoders; leave some out": (
+        "{name}：给了 {given} 个学习率，而文本编码器有 {count} 个；请去掉多余的"
+    ),
+    "resolution {sides}: give the sides in a data-set file": "resolution {sides}：长宽不同时请写在数据集文件里",
+    "{path}: no list of prompts; a file of lines, or [[prompt.subset]] is wanted": (
+        "{path}：不是提示词列表；应为每行一条的文件，或 [[prompt.subset]]"
+    ),
+    "{path}: unknown field {name}; there are prompt, {known}": "{path}：没有字段 {name}；可用的有 prompt、{known}",
+    "{path}: text_encoder_lr should be one number or two, not {given}": (
+        "{path}：text_encoder_lr 应为一个或两个数，而不是 {given}"
+    ),
+    "{path}: no picture that can be read ({reason})": "{path}：不是能读取的图片（{reason}）",
+    "{path}: metadata_thumbnail takes PNG, JPEG and WebP": "{path}：metadata_thumbnail 只接受 PNG、JPEG 和 WebP",
+    "wd_on_output tells which lengths DoRA learns: give dora_wd as well, or leave it out": (
+        "wd_on_output 说的是 DoRA 学习哪种长度：请同时使用 dora_wd，或去掉它"
+    ),
+    "full_matrix makes no products: leave decompose_both and use_tucker out, or full_matrix": (
+        "full_matrix 不做分解：请去掉 decompose_both 和 use_tucker，或去掉 full_matrix"
+    ),
+    "dylora: {rank} ranks are no multiple of block_size {unit}; choose another of them": (
+        "dylora：秩 {rank} 不是 block_size {unit} 的倍数；请改其中一个"
+    ),
+    "tlora has no form for 3x3 convolutions, in LyCORIS neither; leave conv_dim out": (
+        "tlora 没有 3x3 卷积的形式（LyCORIS 也没有）；请去掉 conv_dim"
+    ),
+    (
+        "bypass_mode: LyCORIS leaves DoRA out with it, and with ia3, oft and boft acts on biases too, which no file "
+        "tells; full, dylora and tlora can't be computed so: leave it out"
+    ): (
+        "bypass_mode：LyCORIS 用它时会丢掉 DoRA，ia3、oft、boft 还会作用于偏置而文件里记不下；full、dylora、tlora "
+        "不能这样计算；请去掉它"
+    ),
+    (
+        "bypass_mode changes nothing: plain LoRAs add to what layers answer anyway, and other kinds make the weight "
+        "that they mean, with the same result."
+    ): "bypass_mode 不改变结果：普通 LoRA 本来就加在层的输出上，其他类型先算出权重，结果相同。",
+    "oft: {rows} rows can't be shared out among {count} blocks; take fewer": (
+        "oft：{rows} 行不能均分成 {count} 块；请减少块数"
+    ),
+    "boft: {rows} rows have no blocks of an even side; take another kind, or fewer --layers": (
+        "boft：{rows} 行分不出边长为偶数的块；请换类型，或减少 layers"
+    ),
+    "network_args: preset {path}: files of presets are not read; --layers chooses layers": (
+        "network_args：preset {path}：不读取 preset 文件；请用 --layers 选择层"
+    ),
+    "network_args: {name} is for networks.oft alone; leave it out": (
+        "network_args：{name} 只用于 networks.oft；请去掉它"
+    ),
+    "network_args: {name}: Stable Diffusion has no such part; leave it out": (
+        "network_args：{name}：Stable Diffusion 没有这个部分；请去掉它"
+    ),
+    "network_args: {name}={value}: True or False is wanted": "network_args：{name}={value}：应为 True 或 False",
     "network_args: unknown preset {preset}; there are {known}": "network_args：没有 preset {preset}，可选 {known}",
     "block_dims: {kind} has no inner size; take one of {known}": "block_dims：{kind} 没有 rank；请用 {known} 之一",
     "network_args: {field} has {given} numbers, and there are {count} blocks ({blocks}); give one for each": (

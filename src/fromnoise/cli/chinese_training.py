@@ -142,13 +142,15 @@ OURS = {
     "Processes that open pictures; 0: none.": "读取图片的进程数；0 表示不另开进程。",
     "A picture that can't be read is an error.": "有读不了的图片就报错。",
     # what learns
-    "lora, loha, lokr, ia3, glora, full, oft or boft.": "lora、loha、lokr、ia3、glora、full、oft 或 boft。",
+    "lora, loha, lokr, ia3, glora, full, oft, boft, dylora or tlora.": (
+        "lora、loha、lokr、ia3、glora、full、oft、boft、dylora 或 tlora。"
+    ),
     "Inner size.": "内部维度（rank）。",
     "Strength times the rank.": "强度乘以维度（alpha）。",
     "Inner size in convolutions; 0: none.": "卷积层的内部维度；0 表示不训练卷积层。",
     "Strength there, times the rank.": "卷积层的 alpha。",
-    "attention, transformer, all; or of cross-attention all (cross), or keys_values.": (
-        "attention、transformer、all；或只训练交叉注意力：cross（全部）或 keys_values（键和值）。"
+    "attention, transformer, all; cross, keys_values (of cross-attention); ia3; convolutions.": (
+        "attention、transformer、all；只训练交叉注意力：cross（全部）、keys_values（键和值）；ia3；convolutions（卷积块）。"
     ),
     "Give rows a length of their own (DoRA).": "权重分解（DoRA）。",
     "Train the norms as well.": "也训练归一化层。",
@@ -158,7 +160,18 @@ OURS = {
     "LoKr: the smaller matrix is a product, too.": "LoKr：较小的矩阵也分解。",
     "Divide strengths by the root of the inner size, not by it.": "强度除以 rank 的平方根，而不是 rank（rsLoRA）。",
     "OFT and BOFT: rows learn a length of their own as well.": "OFT、BOFT：每行再学一个长度。",
-    "OFT and BOFT: sides of the rotated blocks.": "OFT 和 BOFT：旋转块的边长。",
+    "OFT, BOFT: sides of the blocks, by default the rank; DyLoRA: ranks that learn together, 1.": (
+        "OFT、BOFT：块的边长，默认等于 rank；DyLoRA：一起学习的秩数，默认 1。"
+    ),
+    "OFT: how many blocks, in place of their size.": "OFT：块的个数，代替边长。",
+    "DoRA: columns have lengths of their own, not rows (wd_on_output=False).": (
+        "DoRA：长度按列而不是按行（wd_on_output=False）。"
+    ),
+    "LoKr: neither matrix is a product.": "LoKr：两个矩阵都不分解（full_matrix）。",
+    "LoKr: the first matrix has the larger part of the rows.": "LoKr：第一个矩阵取行数较大的一份。",
+    "Strengths are learnt, from 0: lora, loha, lokr, glora.": "强度也参与学习，从 0 开始：lora、loha、lokr、glora。",
+    "LyCORIS's; it changes nothing here.": "LyCORIS 的选项，在这里不改变结果。",
+    "The first factor stays as it began (LoRA-FA).": "第一个因子保持初值不变（LoRA-FA）。",
     "OFT and BOFT: the greatest rotation; 0 for any.": "OFT 和 BOFT：最大旋转；0 表示不限。",
     "kohya's: networks.lora, lycoris.kohya and others.": "kohya 的模块名：networks.lora、lycoris.kohya 等。",
     "kohya's name=value, such as algo=lokr conv_dim=4; can be repeated.": (
@@ -188,8 +201,13 @@ OURS = {
     "How long to train.": "训练多少步。",
     "The same in epochs.": "训练多少轮。",
     "How fast to train; by default what suits method and optimizer.": "学习率；默认取适合该方法和优化器的值。",
-    "Of the U-Net alone.": "U-Net 的学习率。",
-    "Of the text encoders alone.": "文本编码器的学习率。",
+    "Of the U-Net alone; 0: it does not learn.": "U-Net 的学习率；0 表示不训练它。",
+    "Of the text encoders alone; 0: they do not learn.": "文本编码器的学习率；0 表示不训练它们。",
+    "Of the first text encoder alone.": "第一个文本编码器的学习率。",
+    "Of SDXL's second alone.": "SDXL 第二个文本编码器的学习率。",
+    "Of each block of the U-Net, with commas: SDXL has 23; 0: it stays as it is.": (
+        "U-Net 各块的学习率，用逗号分开：SDXL 有 23 块；0 表示该块不变。"
+    ),
     "LoRA+: how much faster the second factor learns.": "LoRA+：第二个因子的学习率倍数。",
     "What the rate does: constant, linear, cosine, rex, ...": "学习率调度：constant、linear、cosine、rex 等。",
     "Steps of its rise; below 1 a share of all.": "预热步数；小于 1 表示占总步数的比例。",
@@ -261,7 +279,40 @@ OURS = {
         "样图文件，一行一张；可用 kohya 的 --n、--w 等。"
     ),
     "Steps between samples; a fifth of all.": "每隔多少步画样图；默认总步数的五分之一。",
-    "Steps between saves of the state; a tenth of all.": "每隔多少步保存状态；默认总步数的十分之一。",
+    "Steps between files of what is learnt so far; without it only the state is kept, ten times.": (
+        "每隔多少步写出一个中间文件；不设时只保存状态，共十次。"
+    ),
+    "How many files of epochs, at least.": "按轮写出的文件至少有几个。",
+    "How many files of epochs stay; all.": "保留最近几个按轮写出的文件；默认全部。",
+    "For how many steps files of steps stay; all.": "按步写出的文件保留多少步；默认全部。",
+    "--base bfloat16 --mixed_precision bf16; what learns stays in float32.": (
+        "等于 --base bfloat16 --mixed_precision bf16；参与学习的权重仍为 float32。"
+    ),
+    "full_bf16: frozen weights are kept in bfloat16; what learns stays in float32": (
+        "full_bf16：冻结的权重用 bfloat16 保存，参与学习的仍为 float32"
+    ),
+    "kohya's number of groups; the same as --fused_backward_pass.": "kohya 的分组数；效果同 --fused_backward_pass。",
+    "The folder of TensorBoard's events, which are written then.": "TensorBoard 事件的文件夹，设了就会写。",
+    "Stands before the name of this run there.": "加在那里本次训练名字之前。",
+    "An embedding to go on from.": "接着训练的嵌入。",
+    "AdaFactor finds its own learning rate (relative_step): --learning_rate counts nothing": (
+        "AdaFactor 自己决定学习率（relative_step）：--learning_rate 不起作用"
+    ),
+    "runs go on from folders: get the folder first, and name it with --resume": (
+        "训练从文件夹接着进行：请先取得文件夹，再用 --resume 指定"
+    ),
+    "the log of a run is log.jsonl in its folder; 2> FILE keeps what is said besides": (
+        "训练日志是其文件夹里的 log.jsonl；其他输出可用 2> 文件 保存"
+    ),
+    "what blocks are given stays on the device; --base fp8 takes less memory": (
+        "各块的输入留在设备上；--base fp8 更省显存"
+    ),
+    "it is for models of transformers alone; --base fp8 takes less memory": (
+        "它只用于纯 transformer 模型；--base fp8 更省显存"
+    ),
+    "ControlNet-LLLite is used, not trained; fromnoise train controlnet trains a ControlNet": (
+        "ControlNet-LLLite 只能使用，不能训练；fromnoise train controlnet 可训练 ControlNet"
+    ),
     "Steps between lines of the log.": "每隔多少步记一行日志。",
     "Also write TensorBoard's events, where it is installed.": "另写 TensorBoard 事件（已安装时）。",
     "Told in the file.": "写进文件的说明。",

@@ -9,7 +9,8 @@ import typer
 
 from fromnoise.cli.messages import say
 from fromnoise.cli.through import through
-from fromnoise.cli.training_table import ALWAYS, REFUSED, VALUED, Flag, flags
+from fromnoise.cli.training_lists import Listing
+from fromnoise.cli.training_table import ALWAYS, REFUSED, SWITCHES, VALUED, Flag, flags
 
 HELP = {
     "lora": say("Teach a model something from a folder of pictures; a LoRA of any kind comes out."),
@@ -32,7 +33,7 @@ Data = Annotated[
 def add_to(training: typer.Typer) -> None:
     """Register a command for each method among those of `train`."""
     for method, text in HELP.items():
-        training.command(method, help=text, context_settings=EITHER)(through(command(method)))
+        training.command(method, cls=Listing, help=text, context_settings=EITHER)(through(command(method)))
 
 
 def command(method: str) -> Callable[..., None]:
@@ -61,7 +62,7 @@ def command(method: str) -> Callable[..., None]:
         )
     for name in REFUSED:
         hidden = typer.Option(f"--{name}", hidden=True, help=REFUSED[name])
-        switch = name in ("deepspeed", "full_fp16")
+        switch = name in SWITCHES
         annotated = Annotated[bool, hidden] if switch else Annotated[str | None, hidden]
         parameters.append(
             inspect.Parameter(

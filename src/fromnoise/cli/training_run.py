@@ -2,17 +2,23 @@
 
 import json
 import tomllib
-from collections.abc import Mapping
+from base64 import b64encode
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from pydantic import BaseModel
 
 from fromnoise import settings
 from fromnoise.cli.leash import held
 from fromnoise.cli.messages import say
 from fromnoise.cli.progress import note
 from fromnoise.cli.training import parameter_name, was_said
+from fromnoise.cli.training_networks import network_words, number
+from fromnoise.cli.training_samples import prompts
 from fromnoise.cli.training_table import ALWAYS, REFUSED, TOLD, by_name, flags
 from fromnoise.engine import shelves
 from fromnoise.engine.images import write_whole
@@ -20,44 +26,28 @@ from fromnoise.engine.memory import best_device
 from fromnoise.engine.recipe import checked
 from fromnoise.errors import FileError, UserError
 from fromnoise.train.base import BASES
-from fromnoise.train.blocks import BlockOptions
 from fromnoise.train.data.source import Dataset, Subset
 from fromnoise.train.full import DTYPES
 from fromnoise.train.loop import LoopConfig
 from fromnoise.train.methods import METHODS, Method
 from fromnoise.train.noising import Noising
 from fromnoise.train.objective import Objective
-from fromnoise.train.optimizers import OPTIMIZERS, RATE_SCHEDULES, read_arguments
+from fromnoise.train.optimizers import OPTIMIZERS, RATE_SCHEDULES, read_arguments, stretches
 from fromnoise.train.rates import rates_of
 from fromnoise.train.run import Run, epoch_length, teach
+from fromnoise.train.saving import Saving
 from fromnoise.train.schema import as_toml
 
 Given = dict[str, Any]
-NETWORK_ARGS = {  # kohya's and LyCORIS's, to our options
-    "algo": "kind", "conv_dim": "conv_rank", "conv_alpha": "conv_alpha", "dropout": "dropout",
-    "rank_dropout": "rank_dropout", "module_dropout": "module_dropout", "dora_wd": "dora",
-    "train_norm": "norms", "factor": "factor", "block_size": "block_size", "constraint": "constraint",
-    "use_tucker": "tucker", "use_cp": "tucker", "use_conv_cp": "tucker", "decompose_both": "decompose_both",
-    "rs_lora": "rs_lora", "rescaled": "rescaled",
-}  # fmt: skip
-PRESETS: dict[str, dict[str, Any]] = {  # LyCORIS's
-    "full": {"layers": "all"}, "attn-mlp": {"layers": "transformer"}, "attn-only": {"layers": "attention"},
-    "unet-only": {"layers": "all", "text": False}, "unet-transformer-only": {"layers": "transformer", "text": False},
-}  # fmt: skip
-FASTER = {  # LoRA+: kohya's ratios, and the words for them
-    "loraplus_lr_ratio": "loraplus", "loraplus_unet_lr_ratio": "loraplus_unet",
-    "loraplus_text_encoder_lr_ratio": "loraplus_text",
-}  # fmt: skip
+RATES = ("unet_lr", "text_encoder_lr", "first_lr", "second_lr")  # words for them
+ENCODERS = {"first_lr": ("lora_te1_", "lora_te_", "text0"), "second_lr": ("lora_te2_", "text1")}
 UPPER = {"loraplus_unet": "lora_unet_*.lora_up", "loraplus_text": "lora_te*.lora_up"}
 SHORT: dict[str, tuple[str, Any]] = {  # words that set an option
     "no_text": ("text", False), "no_unet": ("unet", False), "object_template": ("template", "object"),
     "style_template": ("template", "style"),
 }  # fmt: skip
-EPOCHS = {"epochs": "steps", "sample_epochs": "report_every", "save_epochs": "save_every",
-          "validate_epochs": "measure_every"}  # fmt: skip
+EPOCHS = {"epochs": "steps", "sample_epochs": "report_every", "validate_epochs": "measure_every"}
 OPTIMIZER_WORDS = {"eight_bits": "AdamW8bit", "lion": "Lion"}
-ALGOS = {"locon": "lora", "diag-oft": "oft", "lora": "lora"}
-MODULES = {"networks.lora": "lora", "networks.oft": "oft", "lycoris.kohya": None, "lycoris.locon_kohya": None}
 
 
 def start(method: str, data: Path | None, given: Given) -> None:
@@ -106,7 +96,7 @@ def ordered(method_name: str, data: Path | None, given: Given) -> Run:
         options=checked(method.options, **{**method.chosen, **parts["options"]}),
         objective=checked(Objective, **parts["objective"]), noising=checked(Noising, **parts["noising"]),
         rules=rules, sizes=sizes, samples=prompts(words), **parts["run"],
-        notes={field: str(words[word]) for word, field in TOLD.items() if word in words},
+        notes={field: told_as(word, str(words[word])) for word, field in TOLD.items() if word in words},
     )  # fmt: skip
     return with_loop(run, method, parts["loop"], words)
 
@@ -152,22 +142,29 @@ def with_loop(run: Run, method: Method, loop: Given, words: Given) -> Run:
     if not first and (words.get("initial_step") or words.get("initial_epoch", 1) > 1):
         note(say("without skip_until_initial_step all steps are done: initial_step and initial_epoch change nothing"))
     counted = {word: field for word, field in EPOCHS.items() if word in words}
-    length = epoch_length(run, settings.read()) if counted else 0
-    in_steps = {field: -(-length * words[word] // loop.get("accumulate", 1)) for word, field in counted.items()}
+    by_epochs = {"save_epochs", "save_ratio"} & words.keys()
+    length = epoch_length(run, settings.read()) if counted or by_epochs else 0
+    epoch = partial(in_epochs, length, loop.get("accumulate", 1))
+    in_steps = {field: epoch(words[word]) for word, field in counted.items()}
     steps = in_steps.pop("steps", steps)
+    savings = savings_of(words, loop, epoch, steps)
+    if savings:
+        in_steps["save_every"] = savings[-1].every
     name = loop.get("optimizer", "AdamW")
     kind = OPTIMIZERS[name] if "." not in name else None
     own = (kind.learning_rate if kind and kind.name != "AdamW" else None) or method.rate
-    said = [given[key] for given, key in ((loop, "learning_rate"), (words, "unet_lr"), (words, "text_encoder_lr"))
-            if key in given]  # fmt: skip
-    rate = float(said[0]) if said else own
+    rate = rate_of(loop, words, run.options, own)
     free = bool(kind and kind.schedule_free)
-    schedule = loop.get("schedule") or ("constant" if free else "warmup_stable_decay")
-    RATE_SCHEDULES.canonical(schedule)
     arguments, more = (
         read_arguments([w for text in words.get(key, []) for w in text.split()])
         for key in ("optimizer_args", "scheduler_args")
     )
+    schedule = loop.get("schedule") or ("constant" if free else "warmup_stable_decay")
+    if schedule.lower() == "adafactor":
+        schedule = loop["schedule"] = "constant"
+        arguments = finding_its_rate(kind.name if kind else name, arguments)
+    if RATE_SCHEDULES.canonical(schedule) == "piecewise_constant":
+        stretches(str(more.get("step_rules", "")))
     if loop.get("scheduler"):
         rates_of(loop["scheduler"], more, rate, steps - first)
     plain: Given = {
@@ -178,7 +175,42 @@ def with_loop(run: Run, method: Method, loop: Given, words: Given) -> Run:
         "report_every": max(1, steps // 5), "slower": factors(words, rate), "bfloat16": precision(words),
         "first": first, "scheduler_arguments": more,
     }  # fmt: skip
-    return replace(run, loop=LoopConfig(**{**plain, **in_steps, **loop, "steps": steps}))
+    return replace(run, savings=savings, loop=LoopConfig(**{**plain, **in_steps, **loop, "steps": steps}))
+
+
+def in_epochs(length: int, accumulate: int, epochs: int) -> int:
+    """Steps of so many epochs of `length` batches."""
+    return -(-length * epochs // accumulate)
+
+
+def savings_of(words: Given, loop: Given, epoch: Callable[[int], int], steps: int) -> tuple[Saving, ...]:
+    """The files of what is learnt so far that were asked for."""
+    found = []
+    if "save_every" in loop:
+        found.append(Saving(loop["save_every"], last=words.get("last_steps")))
+    epochs = words.get("save_epochs")
+    if "save_ratio" in words:
+        epochs = max(1, steps // epoch(1) // words["save_ratio"])
+    if epochs:
+        found.append(Saving(epoch(epochs), epochs, words.get("last_epochs")))
+    return tuple(found)
+
+
+def rate_of(loop: Given, words: Given, options: BaseModel, own: float) -> float:
+    """The learning rate: the first that was given and is not 0. UserError where all are."""
+    places = ((loop, "learning_rate"), *((words, key) for key in RATES))
+    said = [float(given[key]) for given, key in places if key in given] + [*(getattr(options, "block_lr", None) or ())]
+    if said and not any(said):
+        raise UserError("nothing would be trained: all learning rates are 0")
+    return next((rate for rate in said if rate), own)
+
+
+def finding_its_rate(optimizer: str, arguments: Given) -> Given:
+    """Arguments with which AdaFactor finds its learning rate. UserError for another optimizer."""
+    if optimizer != "AdaFactor":
+        raise UserError("lr_scheduler adafactor is for --optimizer AdaFactor alone; take another schedule")
+    note(say("AdaFactor finds its own learning rate (relative_step): --learning_rate counts nothing"))
+    return {"relative_step": True, **arguments}
 
 
 def factors(words: Mapping[str, Any], rate: float) -> dict[str, float]:
@@ -186,8 +218,13 @@ def factors(words: Mapping[str, Any], rate: float) -> dict[str, float]:
     found: dict[str, float] = {}
     if "unet_lr" in words:
         found |= {"lora_unet_": words["unet_lr"] / rate, "unet.": words["unet_lr"] / rate}
-    if "text_encoder_lr" in words:
-        found |= {"lora_te": words["text_encoder_lr"] / rate, "text": words["text_encoder_lr"] / rate}
+    both = words.get("text_encoder_lr")
+    if words.keys() & ENCODERS.keys():
+        for word, names in ENCODERS.items():
+            own = words.get(word, both)
+            found |= dict.fromkeys(names, own / rate) if own is not None else {}
+    elif both is not None:
+        found |= {"lora_te": both / rate, "text": both / rate}
     for word, pattern in UPPER.items():
         if word in words:
             found[pattern] = words[word]
@@ -205,8 +242,15 @@ def shorthands(words: Given, parts: dict[str, Given], method: Method) -> None:
             options[field] = value
     if words.get("v"):
         parts["run"]["prediction"] = "v"
+    if words.get("full_bf16"):
+        parts["run"].setdefault("base", "bfloat16")
+        words.setdefault("mixed_precision", "bf16")
+        note(say("full_bf16: frozen weights are kept in bfloat16; what learns stays in float32"))
     if words.get("fp8_base"):
         parts["run"]["base"] = "fp8"
+    if words.get("fused_groups"):
+        parts["loop"]["fused_backward"] = True
+    at_rest(words, parts, method)
     if parts["run"].get("base", "float32") not in BASES:
         raise UserError(f"unknown base {parts['run']['base']!r}; choose one of {', '.join(BASES)}")
     if parts["run"].get("precision", "fp16") not in DTYPES:
@@ -225,31 +269,31 @@ def shorthands(words: Given, parts: dict[str, Given], method: Method) -> None:
     stopping(words, parts)
     if words.get("no_bucket"):
         parts["sizes"]["enable_bucket"] = False
-    if "network_module" in words:
-        module = words["network_module"]
-        if module not in MODULES:
-            raise UserError(f"unknown network_module {module!r}; there are {', '.join(MODULES)}")
-        options.setdefault("kind", MODULES[module] or "lora")
-    for word in (w for text in words.get("network_args", []) for w in text.split()):
-        key, sign, value = word.partition("=")
-        if key in FASTER:
-            words[FASTER[key]] = number(value, key)
-        elif key == "preset" and sign:
-            if value not in PRESETS:
-                raise UserError(f"network_args: unknown preset {value!r}; there are {', '.join(PRESETS)}")
-            parts["options"] = options = {**PRESETS[value], **options}
-        elif key in BlockOptions.model_fields and sign:
-            options.setdefault("blocks", {})[key] = value
-        elif key not in NETWORK_ARGS or not sign:
-            known = (*NETWORK_ARGS, "preset", *FASTER, *BlockOptions.model_fields)
-            near = get_close_matches(key, known, n=1, cutoff=0.5)
-            hint = f"; did you mean {near[0]!r}?" if near else "."
-            raise UserError(f"network_args: unknown {word!r}{hint} There are {', '.join(known)}")
-        else:
-            options[NETWORK_ARGS[key]] = ALGOS.get(value, value) if key == "algo" else value
+    if words.keys() & {"network_module", "network_args"}:
+        defaults = {name: field.default for name, field in method.options.model_fields.items()}
+        parts["options"] = options = network_words(words, options, defaults)
     for field in ("structure", "widths"):
         if isinstance(options.get(field), str):
             options[field] = tuple(number.strip() for number in options[field].split(","))
+
+
+def at_rest(words: Given, parts: dict[str, Given], method: Method) -> None:
+    """A learning rate of 0 leaves a network as it is. UserError where rates contradict each other, or all are 0."""
+    options, fields = parts["options"], method.options.model_fields
+    if options.get("block_lr") and "unet_lr" in words:
+        raise UserError("block_lr gives the U-Net's blocks their rates; leave unet_lr out")
+    if parts["loop"].get("learning_rate") == 0:  # that of what has none of its own
+        del parts["loop"]["learning_rate"]
+        words |= {word: words.get(word, 0.0) for word in ("unet_lr", "text_encoder_lr")}
+        if options.get("block_lr"):
+            del words["unet_lr"]
+    for word, field in (("unet_lr", "unet"), ("text_encoder_lr", "text")):
+        if words.get(word) == 0 and not (field == "text" and any(words.get(one) for one in ENCODERS)):
+            del words[word]
+            options[field] = False
+    learning = (options.get(field, field in fields and fields[field].default) for field in ("unet", "text"))
+    if options.keys() & {"unet", "text"} and not any(learning):
+        raise UserError("nothing would be trained: leave the U-Net or the text encoders in, and give rates above 0")
 
 
 def stopping(words: Given, parts: dict[str, Given]) -> None:
@@ -258,24 +302,22 @@ def stopping(words: Given, parts: dict[str, Given]) -> None:
     if "base_weights" in run:
         run["base_weights"] = tuple(Path(path) for path in run["base_weights"])
     if "base_weights_multiplier" in run:
-        run["base_weights_multiplier"] = tuple(number(one) for one in run["base_weights_multiplier"])
+        run["base_weights_multiplier"] = tuple(
+            number(one, "base_weights_multiplier") for one in run["base_weights_multiplier"]
+        )
     if loop.get("stop_text") is not None and loop["stop_text"] <= 0:
         del loop["stop_text"]
         options["text"] = False
     if loop.get("stop_text") and options.get("unet") is False:
         raise UserError("stop_text_encoder_training: the text encoders alone learn; leave it or --no-unet out")
+    if "board_folder" in loop:
+        prefix = words.get("log_prefix", "")
+        loop |= {"board": True, "board_folder": loop["board_folder"] / f"{prefix}{words.get('name', 'run')}"}
     teller = words.get("log_with")
     if teller not in (None, "", "tensorboard", "all"):
         raise UserError(f"log_with {teller!r}: {REFUSED['wandb_run_name']}")
     if teller:
         loop["board"] = True
-
-
-def number(text: str, name: str = "base_weights_multiplier") -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise UserError(f"{name}: {text!r} is not a number") from None
 
 
 def share(value: float, steps: int) -> int:
@@ -292,17 +334,19 @@ def precision(words: Mapping[str, Any]) -> bool | None:
     return None if wanted in (None, "fp16") else wanted == "bf16"
 
 
-def prompts(words: Mapping[str, Any]) -> tuple[str, ...]:
-    """Those of samples: typed, and the lines of a file."""
-    lines = list(words.get("sample", []))
-    path = words.get("sample_prompts")
-    if path is not None:
-        try:
-            text = Path(path).read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            raise FileError(f"{path}: not a text that can be read ({error})") from error
-        lines += [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    return tuple(lines)
+def told_as(word: str, text: str) -> str:
+    """What a file tells of itself; of a picture's path the picture, as a data URL. FileError."""
+    if word != "metadata_thumbnail" or text.startswith("data:"):
+        return text
+    path = Path(text)
+    kind = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}.get(path.suffix.lower())
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise FileError(f"{path}: no picture that can be read ({error})") from error
+    if kind is None:
+        raise FileError(f"{path}: metadata_thumbnail takes PNG, JPEG and WebP")
+    return f"data:image/{kind};base64,{b64encode(content).decode()}"
 
 
 def place_of(method: Method, name: str, folder: Path | None) -> Path:
@@ -313,7 +357,7 @@ def place_of(method: Method, name: str, folder: Path | None) -> Path:
 
 
 def refuse_formats(given: Mapping[str, Any]) -> None:
-    wanted = given.get("save_model_as", "safetensors")
+    wanted = given.get("save_model_as") or "safetensors"
     if wanted != "safetensors":
         raise UserError(f"save_model_as {wanted!r}: files are safetensors; fromnoise convert makes others of them")
 
@@ -327,10 +371,13 @@ def from_file(method: str, path: Path) -> Given:
     flat: Given = {}
     for key, value in content.items():
         flat |= value if isinstance(value, dict) else {key: value}
+    if isinstance(flat.get("text_encoder_lr"), list):
+        flat |= encoders_apart(path, flat.pop("text_encoder_lr"))
     known = by_name(method)
     found = {}
     for key, value in flat.items():
         if key.replace("-", "_") in ALWAYS:
+            refuse_formats({key.replace("-", "_"): value})
             continue
         flag = known.get(key.replace("-", "_"))
         if flag is None and (reason := REFUSED.get(key.replace("-", "_"))):
@@ -343,6 +390,14 @@ def from_file(method: str, path: Path) -> Given:
             raise UserError(f"{path}: unknown key {key!r}{hint}")
         found[flag.place] = typed_value(path, key, value, flag.kind)
     return {place: value for place, value in found.items() if was_said(value)}
+
+
+def encoders_apart(path: Path, rates: Sequence[Any]) -> Given:
+    """kohya's list of the text encoders' rates. UserError where it has none, or too many."""
+    if not 1 <= len(rates) <= 2:
+        raise UserError(f"{path}: text_encoder_lr should be one number or two, not {rates!r}")
+    names = ("learning_rate_te1", "learning_rate_te2") if len(rates) == 2 else ("text_encoder_lr",)
+    return dict(zip(names, rates, strict=True))
 
 
 def typed_value(path: Path, key: str, value: Any, kind: Any) -> Any:

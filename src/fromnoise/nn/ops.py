@@ -238,7 +238,12 @@ def of_doubled(weight: Tensor) -> Tensor:
 
 class GroupNorm(Fetching, nn.GroupNorm):
     def forward(self, x: Tensor) -> Tensor:
-        return F.group_norm(x, self.num_groups, *self.fetch(x), self.eps)
+        weight, bias = self.fetch(x)
+        if torch.is_grad_enabled() and weight.requires_grad and not x.requires_grad and x.dim() == 4:
+            # PyTorch 2.13 crashes going backward where x lies channels last and nobody asks for its gradient
+            normed = F.group_norm(x.contiguous(), self.num_groups, weight, bias, self.eps)
+            return normed.contiguous(memory_format=torch.channels_last) if not x.is_contiguous() else normed
+        return F.group_norm(x, self.num_groups, weight, bias, self.eps)
 
 
 class LayerNorm(Fetching, nn.LayerNorm):

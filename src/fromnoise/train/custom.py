@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from random import Random
-from typing import cast
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -20,7 +19,8 @@ from fromnoise.checkpoints.names import diffusers_unet
 from fromnoise.engine.images import write_whole
 from fromnoise.engine.library import Model
 from fromnoise.train.embedding import EmbeddingOptions, EmbeddingTraining
-from fromnoise.train.lora import Layers, LoRAOptions, LoRATraining
+from fromnoise.train.lora import LoRATraining
+from fromnoise.train.lora_options import Layers, LoRAOptions
 from fromnoise.train.pickled import pickled
 from fromnoise.train.trainable import SafetensorsFile
 
@@ -99,10 +99,8 @@ class CustomTraining(SafetensorsFile):
             own, point, rest = own.partition(".")
             name = f"{rename(layer).partition('.attn2.')[0]}.attn2.processor.{own}_custom_diffusion{point}{rest}"
             part = self.model.unet.get_submodule(layer)
-            merged = self.network.adapters[changed[layer].name].merged(cast(Tensor, part.weight).detach().float())
-            found[f"{name}.weight"] = merged.detach().cpu()
-            if part.bias is not None:
-                found[f"{name}.bias"] = cast(Tensor, part.bias).detach().float().cpu()
+            for parameter, adapter in self.network.changes[changed[layer].name].items():
+                found[f"{name}.{parameter}"] = adapter.merged(getattr(part, parameter).detach().float()).detach().cpu()
         return found
 
     def words(self) -> dict[object, object]:

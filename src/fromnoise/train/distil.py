@@ -13,7 +13,8 @@ from torch import Tensor
 from fromnoise.engine.library import Model
 from fromnoise.train.emoji import philox
 from fromnoise.train.finetune import FineTuneTask
-from fromnoise.train.lora import LoRAOptions, LoRATraining
+from fromnoise.train.lora import LoRATraining
+from fromnoise.train.lora_options import LoRAOptions
 from fromnoise.train.noising import normal
 from fromnoise.train.objective import STEPS, mixing, noised
 

@@ -12,9 +12,10 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+from fromnoise.checkpoints.adapter_files.embedding import read_embedding
 from fromnoise.engine.images import write_whole
 from fromnoise.engine.library import Model
-from fromnoise.errors import UserError
+from fromnoise.errors import FileError, UserError
 from fromnoise.nn.clip import CLIPText
 from fromnoise.text.tokenizer import Tokenizer
 from fromnoise.train.pickled import pickled
@@ -36,6 +37,7 @@ class EmbeddingOptions(BaseModel):
     token: str = Field(default="", description="The new word; by default the name.")
     init_word: str = Field(default="", description="A word that means something like it, to begin with.")
     vectors: int = Field(default=1, ge=1, le=75, description="How many vectors the word is.")
+    start: Path | None = Field(default=None, description="An embedding to go on from, which tells how many vectors.")
     template: Literal["auto", "object", "style", "captions"] = Field(
         default="auto", description="Sentences around the word; auto takes captions that have the word as they are."
     )
@@ -51,9 +53,11 @@ class EmbeddingTraining(Trainable):
             raise UserError("a word to learn is missing: give one with --token, or a --name")
         self.model, self.options, self.token = model, options, options.token.strip()
         generator = torch.Generator().manual_seed(seed)
-        self.module = nn.ParameterDict({
-            f"text{i}": nn.Parameter(beginning(encoder, options, generator)) for i, encoder in enumerate(model.text)
-        })  # fmt: skip
+        if options.start is None:
+            vectors = [beginning(encoder, options, generator) for encoder in model.text]
+        else:
+            vectors = gone_on_from(options.start, model, options)
+        self.module = nn.ParameterDict({f"text{i}": nn.Parameter(one) for i, one in enumerate(vectors)})
 
     def embeddings(self) -> tuple[Mapping[str, Tensor], ...]:
         return tuple({self.token: self.module.get_parameter(f"text{i}")} for i in range(len(self.model.text)))
@@ -84,6 +88,18 @@ class EmbeddingTraining(Trainable):
             tree = {name: tensor for name, tensor in tensors.items()}  # noqa: C416
         write_whole(path, pickled(tree))
         return path
+
+
+def gone_on_from(path: Path, model: Model, options: EmbeddingOptions) -> list[Tensor]:
+    """The vectors of a file (n d), for each text encoder. FileError where they are another model's, or not as many."""
+    found = read_embedding(path).vectors
+    tables = [encoder.text_model.embeddings.token_embedding.weight for encoder in model.text]
+    if [one.shape[1] for one in found] != [table.shape[1] for table in tables]:
+        raise FileError(f"{path} is an embedding for another family of models; take one that was made for this")
+    count = len(found[0])
+    if "vectors" in options.model_fields_set and options.vectors != count:
+        raise FileError(f"{path} has {count} vectors, not {options.vectors}; leave --vectors out")
+    return [one.float().to(table.device).clone() for one, table in zip(found, tables, strict=True)]
 
 
 @torch.no_grad()

@@ -12,6 +12,7 @@ from fromnoise.checkpoints.load import Checkpoint
 from fromnoise.checkpoints.save import save_checkpoint
 from fromnoise.engine.library import Model
 from fromnoise.errors import UserError
+from fromnoise.train.blocks import Layout, Strengths
 from fromnoise.train.trainable import Trainable
 
 DTYPES = {"float": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -25,6 +26,30 @@ class FullOptions(BaseModel):
     unet: bool = Field(default=True, description="Train the U-Net.")
     text: bool = Field(default=False, description="Train the text encoders.")
     precision: Literal["float", "fp16", "bf16"] = Field(default="fp16", description="Numbers in the file.")
+    block_lr: Strengths | None = Field(
+        default=None, description="Learning rates of the U-Net's blocks, as kohya counts them; 0: it stays as it is."
+    )
+
+
+def rates_of_blocks(model: Model, options: FullOptions) -> dict[str, float]:
+    """The learning rate of each parameter of the U-Net that is in a block. UserError where there are not as many."""
+    layout, rates = Layout.of(model), options.block_lr or ()
+    if not options.unet:
+        raise UserError("block_lr gives the U-Net's blocks their rates, and the U-Net does not learn; leave it out")
+    if len(rates) != layout.count:
+        raise UserError(
+            f"block_lr has {len(rates)} numbers, and there are {layout.count} blocks ({layout.said()}); "
+            "give one for each"
+        )
+    parts = {part_of(name) for name, _ in model.unet.named_parameters()}
+    blocks = {part: layout.block(f"{part}.") for part in parts}
+    return {f"unet.{part}.": rates[block] for part, block in blocks.items() if block is not None}
+
+
+def part_of(name: str) -> str:
+    """The block that has a parameter, by the beginning of its name: "input_blocks.3", or "out"."""
+    first, second, *_ = name.split(".")
+    return f"{first}.{second}" if first.endswith(("_blocks", "_block")) else first
 
 
 class FullTraining(Trainable):
@@ -42,6 +67,7 @@ class FullTraining(Trainable):
                 copied = nn.Parameter(parameter.detach().float().clone())  # not the file's memory map
                 setattr(network.get_submodule(layer), own, copied)
         self.module = nn.ModuleDict(chosen)
+        self.rates = rates_of_blocks(model, options) if options.block_lr is not None else {}
 
     def write(self, path: Path, told: Mapping[str, str]) -> Path:
         model = self.model

@@ -27,7 +27,7 @@ from fromnoise.train.optimizers import Span, rate
 from fromnoise.train.ranks import Ranks, ranks
 from fromnoise.train.rates import rates_of
 from fromnoise.train.state import State
-from fromnoise.train.steppers import FusedBackward, looked_at, steppers_of, training
+from fromnoise.train.steppers import FusedBackward, looked_at, rest, steppers_of, training
 from fromnoise.train.trainable import text_parameters
 from fromnoise.train.watch import Diverged, Watch
 from fromnoise.train.workers import Alone, spread
@@ -81,6 +81,19 @@ class Bounded(Protocol):
         ...
 
 
+@runtime_checkable
+class Filed(Protocol):
+    """A task that writes files of what is learnt so far."""
+
+    def file_due(self, step: int) -> bool:
+        """Whether it is time for one."""
+        ...
+
+    def write_file(self, step: int) -> None:
+        """Write it. FileError."""
+        ...
+
+
 @dataclass(frozen=True)
 class LoopConfig:
     """How long and how fast to train."""
@@ -116,13 +129,15 @@ class LoopConfig:
     report_first: bool = False  # before the first step, too
     measure_every: int = 0  # steps between measures on what is held out, besides those of reports; 0: none
     board: bool = False  # write TensorBoard's events, too, where it is installed
+    board_folder: Path | None = None  # where to; None: into the run's folder
 
     def rate(self, step: int) -> float:
         """Learning rate at `step`."""
         steps, now = self.steps - self.first, step - self.first
         if self.scheduler:
             return rates_of(self.scheduler, self.scheduler_arguments, self.learning_rate, steps)[now]
-        span = Span(steps, self.warmup, self.cycles, self.power, self.floor, self.decay, self.timescale)
+        rules = str(self.scheduler_arguments.get("step_rules", ""))
+        span = Span(steps, self.warmup, self.cycles, self.power, self.floor, self.decay, self.timescale, rules)
         return self.learning_rate * rate(self.schedule, span)(now)
 
 
@@ -142,6 +157,7 @@ class Loop:
         self.task, self.config, self.folder = task, config, folder
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / STATE
+        rest(task.module, config.slower)
         self.fused = FusedBackward(task.module, config) if self._may_fuse() else None
         self.steppers: Sequence[torch.optim.Optimizer] = (
             self.fused.steppers if self.fused else steppers_of(task.module, config)
@@ -172,7 +188,7 @@ class Loop:
             step = self.saved = self.state.load(self.path)
         group = ranks(module, self.gradient, self.steppers)
         first = group is None or group.rank == 0
-        board = self.folder / "tensorboard" if config.board else None
+        board = (config.board_folder or self.folder / "tensorboard") if config.board else None
         self.log = Log(self.folder / "log.jsonl", step, board=board) if first else Silent()
         with stop_requested() as stopping, working(self, group) as work:
             if first and config.report_first and step == config.first:
@@ -188,6 +204,9 @@ class Loop:
                     self.saved = step
                 if stop:
                     raise KeyboardInterrupt
+                if first and step < config.steps and isinstance(self.task, Filed) and self.task.file_due(step):
+                    with self.as_used():
+                        self.task.write_file(step)
                 if first and (step % config.report_every == 0 or step == config.steps):
                     self.report(step)
                 elif first and config.measure_every and step % config.measure_every == 0:

@@ -16,7 +16,8 @@ from fromnoise.train.embedding import EmbeddingOptions, EmbeddingTraining
 from fromnoise.train.finetune import FineTuneTask
 from fromnoise.train.full import FullOptions, FullTraining
 from fromnoise.train.hypernetwork import HypernetworkOptions, HypernetworkTraining
-from fromnoise.train.lora import LoRAOptions, LoRATraining
+from fromnoise.train.lora import LoRATraining
+from fromnoise.train.lora_options import LoRAOptions
 from fromnoise.train.trainable import Trainable
 
 

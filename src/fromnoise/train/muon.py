@@ -93,6 +93,8 @@ def optimizers(
             hidden.add(f"{name}.weight")
     groups: dict[tuple[bool, float], list[nn.Parameter]] = {}
     for name, parameter in module.named_parameters():
+        if not parameter.requires_grad:
+            continue
         factor = math.prod(factor for pattern, factor in slower.items() if fnmatchcase(name, f"{pattern}*"))
         groups.setdefault((name in hidden, factor), []).append(parameter)
     rest, matrices = (

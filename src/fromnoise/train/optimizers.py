@@ -4,6 +4,7 @@ import math
 from ast import literal_eval
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
@@ -97,7 +98,7 @@ def make_optimizer(
     kind = OPTIMIZERS[name] if name in OPTIMIZERS or "." not in name else by_path(name)
     rate = kind.learning_rate if learning_rate is None else learning_rate
     given = {**dict(kind.defaults or {}), **(arguments or {})}
-    if rate is not None:
+    if rate is not None and not given.get("relative_step"):  # with which AdaFactor finds its own
         given["lr"] = rate
     try:
         return kind.load()(groups, **given)
@@ -138,6 +139,7 @@ class Span:
     floor: float = 0.0  # factor that is left at the end
     decay: int = 0  # steps of the fall at the end, of those schedules that hold the rate before
     timescale: int = 0  # steps after which the inverse square root begins to fall; 0: as long as the rise
+    rules: str = ""  # of a piecewise constant schedule: see there
 
     def done(self, step: int) -> float:
         """Share of the steps after the rise that are done, in [0, 1]."""
@@ -190,6 +192,29 @@ def warmup_stable_decay(span: Span, step: int) -> float:
     if not span.decay or left >= span.decay:
         return 1.0
     return span.floor + (1 - span.floor) * (0.5 - 0.5 * math.cos(math.pi * max(left, 0) / span.decay))
+
+
+@RATE_SCHEDULES.register("piecewise_constant")
+def piecewise_constant(span: Span, step: int) -> float:
+    """Factors and the steps they end before, as diffusers writes them: 1:500,0.1:800,0.01; 1 without. UserError."""
+    if not span.rules:
+        return 1.0
+    *pieces, last = stretches(span.rules)
+    return next((factor for factor, end in pieces if end is not None and step < end), last[0])
+
+
+@lru_cache(maxsize=8)
+def stretches(rules: str) -> tuple[tuple[float, int | None], ...]:
+    """Factors, each with the step before which it ends; the last has none. UserError."""
+    try:
+        *ended, last = rules.split(",")
+        pairs = [(float(factor), int(end)) for factor, end in (one.split(":") for one in ended)]
+        return (*sorted(pairs, key=lambda pair: pair[1]), (float(last), None))
+    except ValueError:
+        raise UserError(
+            f"piecewise_constant: {rules!r} is no list such as 1:500,0.1:800,0.01; give it with --lr_scheduler_args "
+            "step_rules="
+        ) from None
 
 
 @RATE_SCHEDULES.register("rex")

@@ -32,6 +32,7 @@ from fromnoise.train.methods import METHODS
 from fromnoise.train.noising import Noising
 from fromnoise.train.objective import Objective
 from fromnoise.train.ranks import is_first, local_device
+from fromnoise.train.saving import Saving
 from fromnoise.train.told import NEEDED, told
 from fromnoise.train.trainable import Trainable
 from fromnoise.train.watch import Diverged
@@ -80,6 +81,7 @@ class Run:
     recompute: bool = False
     keep: float | None = None  # how much it counts that pictures without the trigger stay as they are: see `kept`
     workers: int = 0
+    savings: tuple[Saving, ...] = ()  # files of what is learnt so far
     samples: tuple[str, ...] = ()  # prompts drawn on the way
     sampler: str = ""  # that draws them; "": the model's own
     precision: str = "fp16"  # numbers in the file: see `full.DTYPES`; finetune has an option of its own
@@ -124,6 +126,8 @@ def teach(run: Run, device: torch.device, settings: Settings, say: Say) -> Path:
         return written_out(task, run.folder / "dataset.txt")
     taken_over(run.resume, run.folder)
     began = time.time()
+    task.savings, task.output = run.savings, run.output
+    task.file = lambda path, step: training.write(path, notes(run, model, pools, began, step))
     if lesson.keep and (called := trigger(own_captions(pools), run.name)):
         if is_first():
             say(f"what is asked for without {called!r} should stay as it is; --keep 0 lets it change")
@@ -131,7 +135,8 @@ def teach(run: Run, device: torch.device, settings: Settings, say: Say) -> Path:
         task.keep(called, run.folder, half if run.loop.bfloat16 is None else run.loop.bfloat16)
     try:
         with task.applied():
-            train(task, replace(run.loop, slower={**run.loop.slower, **training.slower}), run.folder)
+            slower = {name: rate / run.loop.learning_rate for name, rate in training.rates.items()}
+            train(task, replace(run.loop, slower={**run.loop.slower, **training.slower, **slower}), run.folder)
     except Diverged as error:
         if error.good and is_first():
             place = run.output.with_name(f"{run.output.stem}-step{error.good:08d}{run.output.suffix}")

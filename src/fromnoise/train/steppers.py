@@ -47,11 +47,25 @@ def steppers_of(module: nn.Module, config: Wanted) -> list[torch.optim.Optimizer
         kind = "muon" if name == "muon" else "adamw"
         return optimizers(module, kind, betas=config.betas, weight_decay=config.weight_decay, slower=config.slower)  # type: ignore[arg-type]
     groups: dict[float, list[nn.Parameter]] = {}
-    for parameter_name, parameter in module.named_parameters():
+    for parameter_name, parameter in learning(module):
         groups.setdefault(factor_of(parameter_name, config.slower), []).append(parameter)
     rate = config.learning_rate
     made = [{"params": ps, "lr": rate * factor, "factor": factor} for factor, ps in groups.items()]
     return [make_optimizer(config.optimizer, made, rate, config.arguments)]
+
+
+def learning(module: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    """Parameters that learn, by name."""
+    return ((name, parameter) for name, parameter in module.named_parameters() if parameter.requires_grad)
+
+
+def rest(module: nn.Module, slower: Mapping[str, float]) -> None:
+    """Parameters whose learning rate is 0 stay as they are. UserError where none is left."""
+    for name, parameter in module.named_parameters():
+        if factor_of(name, slower) == 0:
+            parameter.requires_grad_(False)
+    if not any(True for _ in learning(module)):
+        raise UserError("nothing would be trained: all learning rates are 0")
 
 
 def canonical(name: str) -> str:
@@ -73,10 +87,10 @@ class FusedBackward:
                 f"of {', '.join(FUSABLE)}, or leave fused_backward_pass out"
             )
         self.clip, self.squares = config.clip_norm, 0.0
-        self.steppers = [make(name, parameter, config) for name, parameter in module.named_parameters()]
+        self.steppers = [make(name, parameter, config) for name, parameter in learning(module)]
         self.handles = [
             parameter.register_post_accumulate_grad_hook(self._hook(stepper))  # type: ignore[no-untyped-call]
-            for parameter, stepper in zip(module.parameters(), self.steppers, strict=True)
+            for (_, parameter), stepper in zip(learning(module), self.steppers, strict=True)
         ]
 
     def _hook(self, stepper: torch.optim.Optimizer) -> Any:

@@ -26,6 +26,7 @@ class Trainable(ABC):
     wants_controls: bool = False  # whether each picture needs one that steers it
     stored: torch.dtype = torch.float16  # numbers in the file
     slower: Mapping[str, float] = {}  # factors of the learning rate by how parameters' names begin
+    rates: Mapping[str, float] = {}  # learning rates by how parameters' names begin
 
     def applied(self) -> AbstractContextManager[None]:
         """Inside, the networks compute with what trains, and gradients reach it."""
