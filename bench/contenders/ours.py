@@ -26,7 +26,7 @@ from fromnoise.engine.library import Model
 from fromnoise.engine.memory import DTYPES, Placement, Plan, vae_dtype
 from fromnoise.engine.recipe import Recipe
 from fromnoise.engine.residence import Residence
-from fromnoise.nn import kernels, ops
+from fromnoise.nn import compiled, kernels, ops
 from fromnoise.nn.clip import CLIPText
 from fromnoise.nn.compiled import Compiled
 from fromnoise.nn.fp8 import Fp8
@@ -55,7 +55,9 @@ def prepare(
         return rewriting.fromnoise(job)
     if strips and job.task == "decode":
         return decode(job, strips=True)
-    kernels.keep_in(settings.read().kernels or Path(tempfile.gettempdir()) / "kernels")
+    folder = settings.read().kernels or Path(tempfile.gettempdir()) / "kernels"
+    kernels.keep_in(folder)
+    compiled.keep_in(folder)
     if lossy is not None:
         if job.task == "picture":
             return picture(job, lossy)

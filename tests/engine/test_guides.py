@@ -21,7 +21,8 @@ from fromnoise.engine.profiles import PROFILES
 from fromnoise.engine.recipe import ImageRef, Recipe
 from fromnoise.errors import FileError, UserError
 from fromnoise.nn import compiled, fp8, int8
-from fromnoise.nn.compiled import Compilable, run
+from fromnoise.nn.ahead import run
+from fromnoise.nn.compiled import Compilable
 from fromnoise.nn.fp8 import Fp8
 from fromnoise.nn.hooks import AttentionMap, FreeU, PerturbedAttention, Seamless
 from fromnoise.nn.int8 import Int8

@@ -1,7 +1,8 @@
-"""A U-Net's blocks compiled by `torch.compile`: one compilation for all blocks of a kind, whatever their weights.
+"""A U-Net's blocks compiled: one compilation for all blocks of a kind, whatever their weights.
 
-A compiled block is a function of its weights, so that LoRAs are other arguments and no other code. What is compiled
-is kept by inductor in a folder (`keep_in`), where the next process finds it.
+A compiled block is a function of its weights, so that LoRAs are other arguments and no other code. On processors it is
+compiled ahead of time (`ahead.py`), elsewhere by `torch.compile`; either way it is kept in a folder (`keep_in`), where
+the next process finds it.
 """
 
 import copy
@@ -17,9 +18,9 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
-from fromnoise.nn import kernels
+from fromnoise.nn import ahead, kernels
+from fromnoise.nn.ahead import run
 from fromnoise.nn.ops import Fetching, standing_in
 from fromnoise.nn.quantized import Quantized
 from fromnoise.nn.unet import ResBlock, TransformerBlock
@@ -31,7 +32,8 @@ _failed = False  # nothing more is compiled by this process
 
 
 def keep_in(folder: Path | None) -> None:
-    """Where what is compiled is kept; None: where inductor keeps it by itself."""
+    """Where what is compiled is kept; None: by this process alone, or where inductor keeps it by itself."""
+    ahead.keep_in(None if folder is None else folder / "blocks")
     if folder is not None:
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder / "compiled"))
 
@@ -53,6 +55,7 @@ class Compilable:
 
     module: nn.Module
     outline: nn.Module  # that of all blocks of its kind, without weights
+    facts: str  # of the kind
     inside: tuple[nn.Module, ...]
     layers: tuple[tuple[str, Fetching, str], ...]  # parameter in the block; its layer, and its name there
 
@@ -60,13 +63,11 @@ class Compilable:
         weights = {name: layer.replaced.get(own, getattr(layer, own)) for name, layer, own in self.layers}
         if _failed or not self.is_plain(given[0], weights):
             return type(self.module).forward(self.module, *given)  # type: ignore[no-any-return]
-        for tensor in given:
-            torch._dynamo.maybe_mark_dynamic(tensor, 0)  # the same code for all sizes of batches
         return compiled(self, given, {name: weight.data for name, weight in weights.items()})
 
     def is_plain(self, x: Tensor, weights: dict[str, Tensor]) -> bool:
-        """Whether its weights are ready, and nothing else has a part in what it computes."""
-        return not any(
+        """Whether its weights are ready, and nothing else has a part in what it computes or learns from it."""
+        return not (torch.is_grad_enabled() and x.requires_grad) and not any(
             one._forward_hooks or one._forward_pre_hooks or "forward" in one.__dict__ or getattr(one, "patches", None)
             for one in self.inside
         ) and all(
@@ -78,10 +79,10 @@ class Compilable:
 def compiled(block: Compilable, given: tuple[Tensor, ...], weights: dict[str, Tensor]) -> Tensor:
     """The block's answer; not compiled, from now on, where that fails."""
     global _failed
-    tell_once()
     try:
-        with torch._dynamo.config.patch(recompile_limit=KINDS, accumulated_recompile_limit=KINDS):
-            return run_compiled()(block.outline, weights, *given)
+        if is_ahead(given[0].device):
+            return ahead.answer(block.outline, block.facts, weights, given)
+        return traced(block.outline, weights, given)
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # of dynamo, inductor, a compiler of the system: there are many kinds
@@ -91,16 +92,25 @@ def compiled(block: Compilable, given: tuple[Tensor, ...], weights: dict[str, Te
     return type(block.module).forward(block.module, *given)  # type: ignore[no-any-return]
 
 
+def is_ahead(device: torch.device) -> bool:
+    """Whether blocks are compiled ahead of time: elsewhere that takes more than a compiler, such as CUDA's headers."""
+    return device.type == "cpu"
+
+
+def traced(outline: nn.Module, weights: dict[str, Tensor], given: tuple[Tensor, ...]) -> Tensor:
+    """The same by `torch.compile`."""
+    tell_once()
+    for tensor in given:
+        torch._dynamo.maybe_mark_dynamic(tensor, 0)  # the same code for all sizes of batches
+    with torch._dynamo.config.patch(recompile_limit=KINDS, accumulated_recompile_limit=KINDS):
+        return run_compiled()(outline, weights, *given)
+
+
 @cache
 def tell_once() -> None:
     """What a person waits for, where nothing was compiled before."""
     if not Path(os.environ.get("TORCHINDUCTOR_CACHE_DIR", "")).joinpath("fxgraph").is_dir():
-        LOG.warning("the network is compiled first, which takes minutes; it is kept for the next time")
-
-
-def run(outline: nn.Module, weights: dict[str, Tensor], *given: Tensor) -> Tensor:
-    out: Tensor = functional_call(outline, weights, given)
-    return out
+        ahead.tell_once()
 
 
 @cache
@@ -109,7 +119,7 @@ def run_compiled() -> Callable[..., Tensor]:
 
 
 BLOCKS: WeakKeyDictionary[nn.Module, tuple[Compilable, ...]] = WeakKeyDictionary()
-OUTLINES: dict[object, nn.Module] = {}
+OUTLINES: dict[str, nn.Module] = {}
 
 
 def blocks_of(network: nn.Module) -> tuple[Compilable, ...]:
@@ -127,10 +137,10 @@ def compilable(module: nn.Module) -> Compilable:
         if isinstance(layer, Fetching)
         for own, _ in layer.named_parameters(recurse=False)
     )
-    facts = (type(module), repr(module), getattr(module, "crossed", None), heads_of(module))
+    facts = repr((type(module).__name__, repr(module), getattr(module, "crossed", None), heads_of(module)))
     if facts not in OUTLINES:
         OUTLINES[facts] = outline(module)
-    return Compilable(module, OUTLINES[facts], tuple(module.modules())[1:], layers)
+    return Compilable(module, OUTLINES[facts], facts, tuple(module.modules())[1:], layers)
 
 
 def heads_of(module: nn.Module) -> tuple[Any, ...]:

@@ -105,13 +105,26 @@ def prepare() -> None:
     _prepared = _folder is not None and not isinstance(found(_folder), str)
 
 
+def is_prepared() -> bool:
+    """Whether what is compiled now uses it."""
+    return _prepared
+
+
 def traced(q: Tensor, k: Tensor, v: Tensor) -> Tensor | None:
     """`attention` for code that is being compiled: it becomes one operator there."""
-    return operator(q, k, v) if _prepared and suits(q, k, v) else None
+    if not _prepared or not suits(q, k, v):
+        return None
+    out: Tensor = operator(q, k, v)
+    return out
 
 
-@torch.library.custom_op("fromnoise::attention", mutates_args=(), device_types="cpu")
-def operator(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+OPERATOR = "fromnoise::attention"
+torch.library.define(OPERATOR, "(Tensor q, Tensor k, Tensor v) -> Tensor", tags=torch.Tag.pt2_compliant_tag)
+operator = torch.ops.fromnoise.attention.default
+
+
+@torch.library.impl(OPERATOR, "cpu")  # not by `custom_op`, which loads dynamo when it is first called
+def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """q (b heads n d), k and v (b heads m d) -> (b heads n d), with n outside of heads in memory."""
     out = attention(q, k, v)
     if out is None:
@@ -119,7 +132,7 @@ def operator(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return out
 
 
-@operator.register_fake
+@torch.library.register_fake(OPERATOR)  # type: ignore[untyped-decorator]
 def _(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     batch, heads, n, d = q.shape
     return q.new_empty(batch, n, heads, d).transpose(1, 2)
