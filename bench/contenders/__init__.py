@@ -56,7 +56,7 @@ CONTENDERS = {
         Contender("fromnoise-float32", "the same in float32", "ours:prepare", {"dtype": "float32"}, GLIBC_KEEPS_MEMORY),
         Contender("fromnoise-strips", "decode strip by strip", "ours:prepare", {"strips": True}, GLIBC_KEEPS_MEMORY),
         Contender(
-            "fromnoise-unsummed", "decode with convolutions after up-sampling as they are written", "ours:prepare",
+            "fromnoise-unsummed", "convolutions after up-sampling as they are written (decode, step)", "ours:prepare",
             {"summed": False}, GLIBC_KEEPS_MEMORY,
         ),
         Contender("diffusers", "bfloat16, channels-last", "peer_diffusers:prepare", {"channels_last": True}),

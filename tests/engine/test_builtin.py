@@ -5,11 +5,13 @@ import pytest
 
 from bench.builtin import LAB_DISTANCE
 from bench.features import background, lab
+from fromnoise.checkpoints.merge import blocks_of
 from fromnoise.engine import library
 from fromnoise.engine.generate import generate
 from fromnoise.engine.library import Model
 from fromnoise.engine.memory import place
 from fromnoise.engine.recipe import Recipe
+from fromnoise.engine.shelves import BUILTIN_BLOCKS
 from fromnoise.train.emoji import BACKGROUNDS
 
 MEGABYTE = 1_000_000
@@ -28,6 +30,7 @@ def test_it_is_an_ordinary_checkpoint(model: Model) -> None:
     assert (model.facts.family, model.facts.task, model.facts.prediction) == ("sd1", "base", "v")
     assert model.text[0].config.vocab_size == 49408
     assert model.vae.config.downscale == 8
+    assert len(blocks_of(model.facts.unet)) == BUILTIN_BLOCKS
 
 
 def test_most_backgrounds_are_as_asked_in_both_languages(model: Model) -> None:

@@ -8,6 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from fromnoise.nn import ops
+from fromnoise.nn import unet as unets
 from fromnoise.nn.ops import (
     Conv2d,
     GroupNorm,
@@ -18,6 +20,7 @@ from fromnoise.nn.ops import (
     image_from,
     is_summed,
     merged,
+    of_doubled,
     patching,
     replacing,
     tokens_from,
@@ -239,8 +242,57 @@ def test_a_convolution_after_doubling_is_the_same_on_summed_weights(
     expected = torch.nn.functional.conv2d(twice, 3 * layer.weight.double(), layer.bias.double(), padding=1)
     assert out.dtype == dtype
     assert (out.double() - expected).norm() < tolerance * expected.norm()
+    part = layer_in["conv"].doubling(x, margin=1)(x)  # type: ignore[operator]
+    assert torch.allclose(part, layer.doubled(x)[..., 2:-2, :], rtol=0, atol=tolerance)
     if fast:
         assert torch.equal(torch.cat([layer.doubled(one) for one in x.split(1)]), layer.doubled(x))
+
+
+def test_sums_are_kept_as_long_as_the_weights_they_were_made_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Tensor] = []
+    monkeypatch.setattr(ops.SUMMED, "make", lambda weight: made.append(weight) or of_doubled(weight))
+    layer = tiny.filled(Conv2d(4, 4, 3, padding=1), torch.Generator().manual_seed(0))
+    layer.to(memory_format=torch.channels_last)
+    x = torch.randn(1, 4, 3, 3).contiguous(memory_format=torch.channels_last)
+    other = torch.randn(4, 4, 3, 3).contiguous(memory_format=torch.channels_last)
+
+    def right() -> bool:
+        return torch.allclose(layer.doubled(x), layer(twice(x)), rtol=1e-5, atol=1e-5)
+
+    def twice(x: Tensor) -> Tensor:
+        return x.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+
+    for _ in range(3):
+        assert right()
+        with replacing(layer, {"weight": other}):
+            assert right()
+    assert len(made) == (2 if torch.backends.mkldnn.is_available() else 0)
+    with patching(layer, {"weight": [lambda weight: 3 * weight]}):
+        assert right()
+    layer.half()  # made ready at each use
+    assert torch.allclose(layer.doubled(x), layer(twice(x)), rtol=1e-5, atol=1e-5)
+    layer.float().weight.requires_grad_(True)
+    assert right()
+    assert len(made) == (2 if torch.backends.mkldnn.is_available() else 0)
+    kept = len(ops.SUMMED.kept)
+    del other
+    made.clear()
+    assert len(ops.SUMMED.kept) == kept - bool(torch.backends.mkldnn.is_available())
+
+
+def test_a_network_up_samples_by_sums_and_to_odd_sizes_as_it_is_written(
+    unet: UNet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shapes: list[torch.Size] = []
+    monkeypatch.setattr(ops.SUMMED, "make", lambda weight: shapes.append(weight.shape) or of_doubled(weight))
+    monkeypatch.setattr(unets, "MANY", 0)
+    last = tiny.model("sd1").unet.to(memory_format=torch.channels_last)
+    for height, sums in ((8, torch.backends.mkldnn.is_available()), (7, False)):
+        x = torch.randn(2, 4, height, 6)
+        shapes.clear()
+        made = call(last, x=x.contiguous(memory_format=torch.channels_last))
+        assert bool(shapes) == sums
+        torch.testing.assert_close(made, call(unet, x=x), rtol=1e-5, atol=1e-5)
 
 
 def test_a_convolution_that_learns_or_is_watched_sees_the_doubled_picture() -> None:

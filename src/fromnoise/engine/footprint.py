@@ -19,6 +19,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from fromnoise.checkpoints.detect import ModelFacts
 from fromnoise.engine.memory import Demand, Placement, vae_dtype
 from fromnoise.nn import ops, vae_strips
+from fromnoise.nn import unet as unets
+from fromnoise.nn import vae as vaes
 from fromnoise.nn.clip import CLIPText
 from fromnoise.nn.unet import UNet
 from fromnoise.nn.vae import SD_VAE, AutoencoderKL
@@ -42,10 +44,11 @@ def demand(facts: ModelFacts, placement: Placement, width: int, height: int) -> 
         context, time = torch.empty(1, TOKENS, facts.unet.context_dim), torch.empty(1)
         told = facts.unet.vector_dim or (facts.unet.classes and 4 * facts.unet.model_channels)
         y = None if not told else torch.empty(1, told)
+        sums = ops.by_onednn(placement.device, placement.dtype)
         return Demand(
-            unet=numbers(unet) * size,
+            unet=(numbers(unet) + sums * summed(unet, x[0, 0].numel())) * size,
             text=sum(numbers(encoder) for encoder in encoders) * size,
-            vae=numbers(vae) * decoding,
+            vae=(numbers(vae) + sums * summed(vae)) * decoding,
             largest=max(parameter.numel() for parameter in unet.parameters()) * size * (1 + on_device),
             call=(peak(lambda: unet(x, time, context, y)) + scores) * size,
             whole=(peak(lambda: vae.decode(latents)) + scores) * decoding,
@@ -56,6 +59,14 @@ def demand(facts: ModelFacts, placement: Placement, width: int, height: int) -> 
 
 def numbers(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
+
+
+def summed(network: nn.Module, places: int | None = None) -> int:
+    """Numbers that up-sampling layers keep beside their weights (`Conv2d.doubled`); a U-Net's, for so many latents."""
+    found = [module.conv for module in network.modules() if isinstance(module, (unets.Upsample, vaes.Upsample))]
+    if places is not None:
+        found = [conv for level, conv in enumerate(reversed(found)) if places >> 2 * level >= unets.MANY]
+    return sum(16 * conv.in_channels * conv.out_channels for conv in found)
 
 
 def peak(run: Callable[[], object]) -> int:

@@ -86,10 +86,10 @@ def lossy_size(data: bytes) -> int:
     return 0
 
 
-def psnr(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    """Peak signal to noise ratio in dB of levels of 0 to 255; infinite where they are the same."""
+def psnr(one: NDArray[np.float64], other: NDArray[np.float64], span: float = 255) -> float:
+    """Peak signal-to-noise ratio in dB of pictures whose numbers span so much; infinite where they are the same."""
     error = float(np.mean((one - other) ** 2))
-    return float("inf") if error == 0 else 10 * float(np.log10(255**2 / error))
+    return float("inf") if error == 0 else 10 * float(np.log10(span**2 / error))
 
 
 def beyond(stored: NDArray[np.float64], made: NDArray[np.float64], lossy: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -106,6 +106,7 @@ SUFFIXES: dict[Kind, tuple[str, ...]] = {
 WHOLE = ("model_index.json", "config.json", "adapter_config.json", "selected_tags.csv")
 
 BUILTIN = "builtin"
+BUILTIN_BLOCKS = 13  # of its U-Net, as `checkpoints.merge` counts them
 NOUNS: dict[Kind, str] = {
     "checkpoints": "model",
     "diffusion_models": "diffusion model",

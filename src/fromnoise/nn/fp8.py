@@ -9,30 +9,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
-from fromnoise.nn.ops import Linear, standing_in
+from fromnoise.nn.ops import Linear, Made, standing_in
 
 FLOAT8 = torch.float8_e4m3fn
 LARGEST = torch.finfo(FLOAT8).max
 NARROW = 512  # layers with fewer channels in or out stay as they are: rounding would take what the product saves
 FEW = 256  # tokens: with fewer a product stays as it is
 MULTIPLE = 16  # of which the kernels want channels to be
-
-
-@dataclass
-class Rounded:
-    """The weights of one layer in float8."""
-
-    weight: Tensor  # that they were made of
-    levels: Tensor  # (out in) float8
-    scales: Tensor  # (out 1) float32: `levels` times these are nearly `weight`
-
-
-ROUNDED: WeakKeyDictionary[nn.Module, Rounded] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -56,31 +43,26 @@ def linear(layer: Linear, x: Tensor) -> Tensor:
     if x.numel() < FEW * layer.in_features:
         return type(layer).forward(layer, x)
     weight, bias = layer.fetch(x)
-    rounded = rounded_of(layer, weight)
+    rounded, factors = ROUNDED(weight)
     levels, scales = in_float8(x.flatten(0, -2))
     y = torch._scaled_mm(
         levels,
-        rounded.levels.t(),
+        rounded.t(),
         scale_a=scales,
-        scale_b=rounded.scales.t(),
+        scale_b=factors.t(),
         out_dtype=torch.bfloat16 if x.is_cuda else x.dtype,  # GPUs have nothing else for scales by row
     )
     y = y.to(x.dtype).view(*x.shape[:-1], -1)
     return y if bias is None else y.add_(bias)
 
 
-def rounded_of(layer: Linear, weight: Tensor) -> Rounded:
-    """The layer's weights in float8, made anew where it has other weights than before (a LoRA's)."""
-    there = ROUNDED.get(layer)
-    if there is None or there.weight.data_ptr() != weight.data_ptr():
-        there = ROUNDED[layer] = Rounded(weight, *in_float8(weight.detach()))
-    return there
-
-
 def in_float8(rows: Tensor) -> tuple[Tensor, Tensor]:
     """rows (n k) in float8, and the factors (n 1) float32 that make `rows` of it."""
     scales = rows.abs().amax(dim=1, keepdim=True).float().clamp_min(torch.finfo(torch.float32).tiny) / LARGEST
     return (rows.float() / scales).clamp_(-LARGEST, LARGEST).to(FLOAT8), scales
+
+
+ROUNDED = Made(in_float8)
 
 
 @cache

@@ -9,12 +9,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache, partial
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
-from fromnoise.nn.ops import Conv2d, Fetching, Linear, standing_in, tokens_from
+from fromnoise.nn.ops import Conv2d, Linear, Made, standing_in, tokens_from
 
 NARROW = 64  # channels: layers with fewer in or out stay as they are, such as the first and the last
 FEW = 1 << 27  # multiplications: a product with fewer stays as it is
@@ -26,7 +25,6 @@ ZERO = 128  # of the unsigned numbers that inputs become
 class Rounded:
     """The weights of one layer as integers."""
 
-    weight: Tensor  # that they were made of
     levels: Tensor  # int8, as shaped
     scales: Tensor  # (out): `levels` times these are nearly `weight`
     packed: dict[tuple[int, ...], Tensor] = field(default_factory=dict)  # for inputs of a shape, as oneDNN likes it
@@ -37,9 +35,6 @@ class Rounded:
                 self.packed.pop(next(iter(self.packed)))
             self.packed[shape] = pack(self.levels, self.scales)
         return self.packed[shape]
-
-
-ROUNDED: WeakKeyDictionary[nn.Module, Rounded] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -66,7 +61,7 @@ def linear(layer: Linear, x: Tensor) -> Tensor:
     if x.numel() * layer.out_features < FEW:
         return type(layer).forward(layer, x)
     weight, bias = layer.fetch(x)
-    rounded = rounded_of(layer, weight)
+    rounded = ROUNDED(weight)
     levels, scale = as_levels(x, x.abs().amax(dim=-1, keepdim=True))
     packed = rounded.for_shape((), lambda levels, _: torch.ops.onednn.qlinear_prepack(levels, None))
     y = torch.ops.onednn.qlinear_pointwise(
@@ -80,7 +75,7 @@ def convolution(layer: Conv2d, x: Tensor) -> Tensor:
     if x.numel() * layer.weight[:, 0].numel() < FEW * layer.stride[0] ** 2 or isinstance(layer.padding, str):
         return type(layer).forward(layer, x)
     weight, bias = layer.fetch(x)
-    rounded = rounded_of(layer, weight)
+    rounded = ROUNDED(weight)
     x = x.contiguous(memory_format=torch.channels_last)
     levels, scale = as_levels(x, tokens_from(x).flatten(1).abs().amax(dim=1)[:, None, None, None])
     how = list(layer.stride), list(layer.padding), list(layer.dilation), layer.groups
@@ -107,15 +102,13 @@ def convolution(layer: Conv2d, x: Tensor) -> Tensor:
     return scaled(y, scale, None if bias is None else bias[:, None, None])
 
 
-def rounded_of(layer: Fetching, weight: Tensor) -> Rounded:
-    """The layer's weights as integers, made anew where it has other weights than before (a LoRA's)."""
-    there = ROUNDED.get(layer)
-    if there is None or there.weight.data_ptr() != weight.data_ptr():
-        rows = weight.detach().flatten(1).float()
-        scales = rows.abs().amax(dim=1).clamp_min(torch.finfo(torch.float32).tiny) / 127
-        levels = (weight.detach().float() / scales.view(-1, *[1] * (weight.ndim - 1))).round_().to(torch.int8)
-        there = ROUNDED[layer] = Rounded(weight, levels, scales)
-    return there
+def rounded(weight: Tensor) -> Rounded:
+    """A layer's weights as integers."""
+    scales = weight.flatten(1).float().abs().amax(dim=1).clamp_min(torch.finfo(torch.float32).tiny) / 127
+    return Rounded((weight.float() / scales.view(-1, *[1] * (weight.ndim - 1))).round_().to(torch.int8), scales)
+
+
+ROUNDED = Made(rounded)
 
 
 def as_levels(x: Tensor, largest: Tensor) -> tuple[Tensor, Tensor]:

@@ -4,13 +4,14 @@ Weights stay as they were stored (dtype, device, file mapping, quantised) and ar
 activation's device, cast to its dtype, patched. A network file therefore never mentions dtype, device or offloading.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Protocol, TypeVar, cast, runtime_checkable
+from typing import Generic, Protocol, TypeVar, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from fromnoise.nn import kernels
 from fromnoise.nn.quantized import Quantized, unpacked
@@ -172,6 +173,21 @@ def standing_in(forwards: Iterable[tuple[nn.Module, Callable[..., Tensor]]]) -> 
 T = TypeVar("T")
 
 
+class Made(Generic[T]):
+    """What is made of a weight, once; it lives as long as the weight does, be that a file's or a LoRA's copy."""
+
+    def __init__(self, make: Callable[[Tensor], T]) -> None:
+        self.make = make
+        self.kept: MutableMapping[Tensor, tuple[object, T]] = WeakTensorKeyDictionary()  # and where the weight was
+
+    def __call__(self, weight: Tensor) -> T:
+        where = weight.data_ptr(), weight.dtype
+        there = self.kept.get(weight)
+        if there is None or there[0] != where:
+            there = self.kept[weight] = where, self.make(weight.detach())
+        return there[1]
+
+
 def by_layer(network: nn.Module, values: Mapping[str, T]) -> dict[Fetching, dict[str, T]]:
     """Values by parameter, sorted by the layer that has it. AttributeError where the network has no such layer."""
     found: dict[Fetching, dict[str, T]] = {}
@@ -210,21 +226,33 @@ class Conv2d(Fetching, nn.Conv2d):
         """A 3x3 convolution of `x` (b c h w) made twice as wide and high by its nearest neighbours: (b c 2h 2w)."""
         return self.doubling(x)(x)
 
-    def doubling(self, x: Tensor) -> Callable[[Tensor], Tensor]:
-        """The same for `x`, or parts of it one after the other."""
-        if self._forward_hooks or self._forward_pre_hooks or not is_summed(x, self.weight):
-            return lambda part: self(F.interpolate(part, scale_factor=2, mode="nearest"))
-        weight, bias = self.fetch(x)
-        summed = of_doubled(weight)
-        return lambda part: F.conv_transpose2d(part, summed, bias, stride=2, padding=1)
+    def doubling(self, x: Tensor, margin: int = 0) -> Callable[[Tensor], Tensor]:
+        """The same for `x`, or parts of it one after the other, which bring so many rows of their neighbours along."""
+        watched = self._forward_hooks or self._forward_pre_hooks or "forward" in self.__dict__
+        if not watched and is_summed(x, self.weight):
+            weight, bias = self.fetch(x)
+            stays = weight is self.replaced.get("weight", self.weight) and not weight.requires_grad
+            summed = SUMMED(weight) if stays else of_doubled(weight)
+            return lambda part: F.conv_transpose2d(part, summed, bias, stride=2, padding=(1 + 2 * margin, 1))
+
+        def doubled(part: Tensor) -> Tensor:
+            out: Tensor = self(F.interpolate(part, scale_factor=2, mode="nearest"))
+            return out[..., 2 * margin : out.shape[2] - 2 * margin, :]
+
+        return doubled
 
 
 def is_summed(x: Tensor, weight: Tensor) -> bool:
     """Whether a convolution of what was doubled is faster with weights summed before: where oneDNN does the work."""
     learns = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
     last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
-    known = x.device.type == "cpu" and x.dtype in (torch.float32, torch.bfloat16) and last
-    return known and not learns and bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
+    return by_onednn(x.device, x.dtype) and last and not learns
+
+
+def by_onednn(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether oneDNN convolves there."""
+    known = device.type == "cpu" and dtype in (torch.float32, torch.bfloat16)
+    return known and bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
 
 
 def of_doubled(weight: Tensor) -> Tensor:
@@ -232,8 +260,12 @@ def of_doubled(weight: Tensor) -> Tensor:
     neighbours doubled the picture. A result meets 4 weights, which are sums, in place of 9, some of them twice.
     """
     taps = torch.kron(TAPS, TAPS).flip(1)
-    summed = taps @ weight.permute(2, 3, 0, 1).reshape(9, -1).float()
-    return summed.to(weight.dtype).view(4, 4, *weight.shape[:2]).permute(3, 2, 0, 1)
+    summed = taps @ weight.permute(2, 3, 1, 0).reshape(9, -1).float()
+    summed = summed.to(weight.dtype).view(4, 4, *weight.shape[1::-1]).permute(2, 3, 0, 1)
+    return summed.contiguous(memory_format=torch.channels_last)
+
+
+SUMMED = Made(of_doubled)
 
 
 class GroupNorm(Fetching, nn.GroupNorm):

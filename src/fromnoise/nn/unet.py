@@ -14,6 +14,8 @@ from torch.nn import functional as F
 
 from fromnoise.nn.ops import Conv2d, Embedding, GroupNorm, LayerNorm, Linear, attention, image_from, tokens_from
 
+MANY = 1 << 10  # places: an up-sampling to fewer has the largest weights, whose sums are not worth their memory
+
 
 @dataclass(frozen=True)
 class UNetConfig:
@@ -237,6 +239,8 @@ class Upsample(nn.Module):
         self.conv = Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        if size == (2 * x.shape[-2], 2 * x.shape[-1]) and math.prod(size) >= MANY:
+            return self.conv.doubled(x)
         out: Tensor = self.conv(F.interpolate(x, size=size, mode="nearest"))
         return out
 

@@ -1,17 +1,18 @@
 """The autoencoder for large pictures, strip by strip: the same pixels as at once, in much less memory.
 
-A layer's result is kept whole, everything between two of them is computed for a few rows at a time, each row once.
-Group norms, whose statistics are those of the whole picture, gather them from all strips first: nothing is
-approximated, and no seam can be. Two and a half results of full size are alive at most, where computing at once needs
-five and more.
+A layer's result is a list of strips, and everything between two of them is computed for one strip at a time, each row
+once. A strip goes when it has been used. Group norms, whose statistics are those of the whole picture, gather them
+from all strips first: nothing is approximated, and no seam can be. Two results of full size are alive at most, where
+computing at once needs five and more.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from fromnoise.nn.ops import Conv2d, GroupNorm, attention, image_from, tokens_from
@@ -21,13 +22,8 @@ STRIP = 1 << 15  # places in a strip, about
 FEWEST = 16  # rows of a strip
 SCORES = 1 << 26  # of attention that are alive at once
 
-
-@dataclass
-class Plane:
-    """A layer's result (1 c h w), and room for another of its shape where a former result is no longer needed."""
-
-    tensor: Tensor
-    spare: Tensor | None = None
+Strips = list[Tensor]  # of a picture's layer, from the top down: (1 c rows w), without gaps in memory
+Into = Callable[[Tensor, Tensor], object]  # writes something of what it is given first into what it is given second
 
 
 def may_be_cut(vae: AutoencoderKL) -> bool:
@@ -42,13 +38,12 @@ def decode(vae: AutoencoderKL, latents: Tensor, strip: int = STRIP) -> Tensor:
 
 def decoded(vae: AutoencoderKL, latents: Tensor, strip: int) -> Tensor:
     decoder = vae.decoder
-    x = Plane(decoder.conv_in(vae.post_quant_conv(vae.unscaled(latents))))
-    middle(decoder.mid, x, strip)
+    x = middle(decoder.mid, cut(decoder.conv_in(vae.post_quant_conv(vae.unscaled(latents))), strip))
     for level in reversed(decoder.up):
-        blocks(cast(Level, level), x, strip)
+        x = blocks(cast(Level, level), x)
         if hasattr(level, "upsample"):
-            upsampled(cast(Upsample, level.upsample), x, strip)
-    return convolved(decoder.conv_out, x.tensor, strip, normed(decoder.norm_out, x.tensor, strip))
+            x = upsampled(cast(Upsample, level.upsample), x, strip)
+    return torch.cat(convolved(decoder.conv_out, x, normed(decoder.norm_out, x)), dim=2)
 
 
 def encode(vae: AutoencoderKL, image: Tensor, noise: Tensor | None = None, strip: int = STRIP) -> Tensor:
@@ -65,135 +60,115 @@ def moments(vae: AutoencoderKL, image: Tensor, strip: int = STRIP) -> tuple[Tens
 
 def encoded(vae: AutoencoderKL, image: Tensor, strip: int) -> Tensor:
     encoder = vae.encoder
-    x = Plane(convolved(encoder.conv_in, image, strip))
+    x = convolved(encoder.conv_in, cut(image, strip))
     for level in encoder.down:
-        blocks(cast(Level, level), x, strip)
+        x = blocks(cast(Level, level), x)
         if hasattr(level, "downsample"):
-            downsampled(cast(Downsample, level.downsample), x, strip)
-    middle(encoder.mid, x, strip)
-    return convolved(encoder.conv_out, x.tensor, strip, normed(encoder.norm_out, x.tensor, strip))
+            x = downsampled(cast(Downsample, level.downsample), x, strip)
+    x = middle(encoder.mid, x)
+    return torch.cat(convolved(encoder.conv_out, x, normed(encoder.norm_out, x)), dim=2)
 
 
-def middle(module: Middle, x: Plane, strip: int) -> None:
-    residual(module.block_1, x, strip)
-    attended(module.attn_1, x, strip)
-    residual(module.block_2, x, strip)
+def middle(module: Middle, x: Strips) -> Strips:
+    x = residual(module.block_1, x)
+    attended(module.attn_1, x)
+    return residual(module.block_2, x)
 
 
-def blocks(level: Level, x: Plane, strip: int) -> None:
+def blocks(level: Level, x: Strips) -> Strips:
     for block in level.block:
-        residual(cast(ResnetBlock, block), x, strip)
+        x = residual(cast(ResnetBlock, block), x)
+    return x
 
 
-def residual(block: ResnetBlock, x: Plane, strip: int) -> None:
-    """A residual block: its result replaces `x`, and takes its room where that is large enough."""
-    given, channels = x.tensor, block.conv1.out_channels
-    own = isinstance(block.nin_shortcut, nn.Identity)
-    if own:
-        out, h = given, empty(given, channels) if x.spare is None else x.spare
-    elif 2 * channels <= given.shape[1]:
-        out, h = given[:, :channels], given[:, channels : 2 * channels]
-    else:
-        out, h = empty(given, channels), empty(given, channels)
-    norm, statistics = normed(block.norm1, given, strip), Statistics(block.norm2, given)
-    weight, bias = block.conv1.fetch(dense(given[..., :1, :]))
-    for start, stop, rows in windows(given, strip, norm):
-        rows = F.conv2d(rows, weight, bias, padding=(0, 1))
-        statistics.add(rows)
-        if not own:
-            out[..., start:stop, :] = block.nin_shortcut(dense(given[..., start:stop, :]))
-        h[..., start:stop, :] = rows
-    x.tensor, x.spare = out, h
-    del given
-    weight, bias = block.conv2.fetch(dense(h[..., :1, :]))
-    for start, stop, rows in windows(h, strip, statistics.norm()):
-        out[..., start:stop, :] += F.conv2d(rows, weight, bias, padding=(0, 1))
-
-
-def attended(block: AttnBlock, x: Plane, strip: int) -> None:
-    """Self-attention over all places, for some of them at a time."""
-    tensor = x.tensor
-    height, width = tensor.shape[2:]
-    norm = normed(block.norm, tensor, strip, activated=False)
-    key, value = (
-        torch.cat([tokens_from(layer(norm(tensor[..., a:b, :]))) for a, b in strips(tensor, strip)], dim=1)
-        for layer in (block.k, block.v)
-    )
-    for start, stop in strips(tensor, min(strip, SCORES // (height * width)), fewest=1):
-        rows = tensor[..., start:stop, :]
-        queries = tokens_from(block.q(norm(rows)))
-        rows += block.proj_out(image_from(attention(queries, key, value, heads=1), stop - start, width))
-
-
-def upsampled(module: Upsample, x: Plane, strip: int) -> None:
-    """Twice as wide and high."""
-    x.spare = None
-    out = empty(x.tensor, module.conv.out_channels, 2.0)
-    doubled = module.conv.doubling(x.tensor)
-    for start, stop, rows in windows(x.tensor, strip // 4):
-        out[..., 2 * start : 2 * stop, :] = doubled(rows)[..., 2:-2, :]
-    x.tensor = out
-
-
-def downsampled(module: Downsample, x: Plane, strip: int) -> None:
-    """Half as wide and high; the last row and column see zeros beyond the edge."""
-    x.spare = None
-    height = x.tensor.shape[2]
-    out = empty(x.tensor, module.conv.out_channels, 0.5)
-    for start, stop in strips(out, strip):
-        rows = dense(x.tensor[..., 2 * start : min(height, 2 * stop + 1), :])
-        out[..., start:stop, :] = module.conv(F.pad(rows, (0, 1, 0, 2 * (stop - start) + 1 - rows.shape[2])))
-    x.tensor = out
-
-
-def convolved(conv: Conv2d, x: Tensor, strip: int, norm: "Norm | None" = None) -> Tensor:
-    """A 3x3 convolution, of `x` or of what a norm makes of it."""
-    out = empty(x, conv.out_channels)
-    weight, bias = conv.fetch(dense(x[..., :1, :]))
-    for start, stop, rows in windows(x, strip, norm):
-        out[..., start:stop, :] = F.conv2d(rows, weight, bias, padding=(0, 1))
+def residual(block: ResnetBlock, x: Strips) -> Strips:
+    """A residual block, which uses `x` up; without a shortcut of its own it writes its result there."""
+    out: Strips = []
+    h: Strips = []
+    statistics, convolve = Statistics(block.norm2, x[0]), rowwise(block.conv1, x[0])
+    for given, rows in windows(x, normed(block.norm1, x)):
+        h.append(convolve(rows))
+        statistics.add(h[-1])
+        out.append(block.nin_shortcut(given))
+    convolve = rowwise(block.conv2, h[0])
+    for made, (_, rows) in zip(out, windows(h, statistics.norm()), strict=True):
+        made += convolve(rows)
     return out
 
 
-def windows(x: Tensor, strip: int, norm: "Norm | None" = None) -> Iterator[tuple[int, int, Tensor]]:
-    """Strips with a row more above and below, zeros where the picture ends, after `norm`: from, to, (1 c to-from+2 w).
+def attended(block: AttnBlock, x: Strips) -> None:
+    """Self-attention over all places, for some of them at a time, added to `x`."""
+    norm, width = normed(block.norm, x, activated=False), x[0].shape[3]
+    both = [(tokens_from(block.k(h)), tokens_from(block.v(h))) for h in map(norm, x)]
+    key, value = (torch.cat(parts, dim=1) for parts in zip(*both, strict=True))
+    for one in x:
+        for start, stop in bounds(one, SCORES // key.shape[1], fewest=1):
+            rows = one[..., start:stop, :]
+            queries = tokens_from(block.q(norm(rows)))
+            rows += block.proj_out(image_from(attention(queries, key, value, heads=1), stop - start, width))
 
-    Rows before `to` of `x` are not read again: they may be written over.
+
+def upsampled(module: Upsample, x: Strips, strip: int) -> Strips:
+    """Twice as wide and high; uses `x` up."""
+    doubled = module.conv.doubling(x[0], margin=1)
+    parts = [part for one in x for part in cut(one, strip // 4)]
+    x.clear()
+    return [doubled(rows) for _, rows in windows(parts)]
+
+
+def downsampled(module: Downsample, x: Strips, strip: int) -> Strips:
+    """Half as wide and high; the last row and column see zeros beyond the edge. Uses `x` up."""
+    return cut(torch.cat([module.conv(F.pad(rows[..., 1:, :], (0, 1))) for _, rows in windows(x)], dim=2), strip)
+
+
+def convolved(conv: Conv2d, x: Strips, norm: "Norm | None" = None) -> Strips:
+    """A 3x3 convolution, of `x` or of what a norm makes of it; uses `x` up."""
+    convolve = rowwise(conv, x[0])
+    return [convolve(rows) for _, rows in windows(x, norm)]
+
+
+def rowwise(conv: Conv2d, like: Tensor) -> Callable[[Tensor], Tensor]:
+    """A 3x3 convolution of strips that bring the rows above and below along."""
+    weight, bias = conv.fetch(like)
+    return lambda rows: F.conv2d(rows, weight, bias, padding=(0, 1))
+
+
+def windows(x: Strips, norm: "Norm | None" = None) -> Iterator[tuple[Tensor, Tensor]]:
+    """Each strip, which is taken out of `x` and may be written over, and what `norm` makes of it (1 c rows+2 w) with
+    a row more above and below, zeros where the picture ends. That is in the same room as the next will be.
     """
-    height = x.shape[2]
-    zeros = dense(x.new_zeros(()).expand(1, x.shape[1], 1, x.shape[3]), layout(x))
-    above = zeros
-    for start, stop in strips(x, strip):
-        fresh = dense(x[..., start + bool(start) : stop + 1, :])  # the first of a strip came along with those before
-        if norm is not None and fresh.shape[2]:
-            fresh = norm(fresh)
-        rows = torch.cat((above, fresh, zeros) if stop == height else (above, fresh), dim=2)
-        del fresh
-        above = dense(rows[..., -2:, :].clone())
-        yield start, stop, rows
+    put: Into = (lambda rows, out: out.copy_(rows)) if norm is None else norm
+    (_, channels, _, width), most = x[0].shape, max(one.shape[2] for one in x)
+    room = torch.empty((1, channels, most + 2, width), dtype=x[0].dtype, device=x[0].device, memory_format=layout(x[0]))
+    room[..., :1, :] = 0
+    there = 0  # rows of the strip that came along with the one before
+    while x:
+        one = x.pop(0)
+        rows = room[..., : one.shape[2] + 2, :]
+        put(one[..., there:, :], rows[..., 1 + there : -1, :])
+        if x:
+            put(x[0][..., :1, :], rows[..., -1:, :])
+        else:
+            rows[..., -1:, :] = 0
+        yield one, rows
+        room[..., :2, :] = rows[..., -2:, :]
+        there = 1
+
+
+def cut(x: Tensor, strip: int) -> Strips:
+    """x (1 c h w) in strips; views of it where its rows lie next to each other in memory."""
+    return [x[..., start:stop, :].contiguous(memory_format=layout(x)) for start, stop in bounds(x, strip)]
 
 
 def layout(x: Tensor) -> torch.memory_format:
-    """Of `x`, or of what it is a part of."""
     return torch.channels_last if x.stride(1) == 1 else torch.contiguous_format
 
 
-def dense(x: Tensor, wanted: torch.memory_format | None = None) -> Tensor:
-    """The same without gaps in memory; kernels are many times slower on parts of channels."""
-    return x.contiguous(memory_format=wanted or layout(x))
-
-
-def empty(x: Tensor, channels: int, scale: float = 1) -> Tensor:
-    """Room for a result in the dtype and layout of `x`, with `scale` times its rows and columns."""
-    height, width = (int(side * scale) for side in x.shape[2:])
-    return torch.empty((1, channels, height, width), dtype=x.dtype, device=x.device, memory_format=layout(x))
-
-
-def strips(x: Tensor, places: int, fewest: int = FEWEST) -> Iterator[tuple[int, int]]:
-    """Rows from and to, which hold about that many places."""
+def bounds(x: Tensor, places: int, fewest: int = FEWEST) -> Iterator[tuple[int, int]]:
+    """Rows from and to, which hold about that many places; all but the last end at even rows."""
     height, width = x.shape[2:]
     count = -(-height // max(fewest, places // width))
-    return ((index * height // count, (index + 1) * height // count) for index in range(count))
+    return pairwise(sorted({*(index * height // count // 2 * 2 for index in range(count)), height}))
 
 
 @dataclass(frozen=True)
@@ -207,12 +182,15 @@ class Norm:
     eps: float
     activated: bool
 
-    def __call__(self, x: Tensor) -> Tensor:
-        if x.device.type in ("cpu", "meta"):
-            normal = F.batch_norm(x, self.mean, self.variance, self.weight, self.bias, eps=self.eps)
+    def __call__(self, x: Tensor, out: Tensor | None = None) -> Tensor:
+        """x (1 c h w) normed, in `out` if that is given."""
+        out = torch.empty_like(x) if out is None else out
+        if x.device.type == "cpu":
+            known, unused = (self.weight, self.bias, self.mean, self.variance), self.mean.new_empty(0)
+            torch.native_batch_norm(x, *known, False, 0.0, self.eps, out=(out, unused, unused.clone()))
         else:
-            normal = self.written_out(x)
-        return F.silu(normal, inplace=True) if self.activated else normal
+            out.copy_(self.written_out(x))
+        return F.silu(out, inplace=True) if self.activated else out
 
     def written_out(self, x: Tensor) -> Tensor:
         """The same where a device has no kernel for numbers and statistics of two dtypes."""
@@ -232,12 +210,9 @@ class Statistics:
 
     def add(self, x: Tensor) -> None:
         """More rows (1 c h w), without gaps in memory."""
-        one = torch.ones(x.shape[1], device=x.device)
-        # the kernel for statistics of channels takes a fiftieth of the time that `var_mean` takes over groups
-        _, *found = torch.native_batch_norm(x, one, one - 1, None, None, True, 0.0, 0.0)
-        means, inverse = (t.to(self.wide).view(len(self.mean), -1) for t in found)
+        means, variances = (found.to(self.wide).view(len(self.mean), -1) for found in of_channels(x))
         mean = means.mean(dim=1)
-        variance = (inverse.pow(-2) + (means - mean[:, None]) ** 2).mean(dim=1)
+        variance = (variances + (means - mean[:, None]) ** 2).mean(dim=1)
         count = x.numel() // len(self.mean)
         total = self.count + count
         difference = mean - self.mean
@@ -248,14 +223,25 @@ class Statistics:
     def norm(self, activated: bool = True) -> Norm:
         """The norm, once all rows are in."""
         layer = self.norm_layer
-        weight, bias = (cast(Tensor, part) for part in layer.fetch(self.mean.float()))
+        weight, bias = (cast(Tensor, part).detach() for part in layer.fetch(self.mean.float()))
         size = len(weight) // layer.num_groups
         mean, variance = (t.repeat_interleave(size).float() for t in (self.mean, self.deviation / self.count))
         return Norm(mean, variance, weight, bias, layer.eps, activated)
 
 
-def normed(layer: GroupNorm, x: Tensor, strip: int, activated: bool = True) -> Norm:
-    statistics = Statistics(layer, x)
-    for start, stop in strips(x, strip):
-        statistics.add(dense(x[..., start:stop, :]))
+def of_channels(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance of each channel (c) float32 of x (1 c h w), by the kernels of batch norms: `var_mean` takes
+    fifty times as long.
+    """
+    one = torch.ones(x.shape[1], device=x.device)
+    if x.device.type == "cpu":
+        return torch.batch_norm_update_stats(x, one, one, 0.0)
+    _, mean, inverse = torch.native_batch_norm(x, one, one - 1, None, None, True, 0.0, 0.0)
+    return mean, inverse.pow(-2)
+
+
+def normed(layer: GroupNorm, x: Strips, activated: bool = True) -> Norm:
+    statistics = Statistics(layer, x[0])
+    for one in x:
+        statistics.add(one)
     return statistics.norm(activated)

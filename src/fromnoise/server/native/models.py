@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from fromnoise.engine import licences
 from fromnoise.engine.companions import Companions, companions
 from fromnoise.engine.recipe import BUILTIN
-from fromnoise.engine.shelves import NOUNS, Kind
+from fromnoise.engine.shelves import BUILTIN_BLOCKS, NOUNS, Kind
 from fromnoise.errors import without_folders
 from fromnoise.jobs.index import Entry, Facts
 from fromnoise.server.context import Admin, Context, Here, Who
@@ -177,7 +177,7 @@ def builtin() -> ModelCard:
         holds="checkpoint", parameters=0, dtypes=[], title="Emoji", author="fromnoise", licence="Apache-2.0",
         licence_page="", licence_terms="", licence_terms_zh="", base="", trigger_words=[], negative="", weight=None,
         description="Draws emoji from English and Chinese prompts. Comes with the package.", notes="", page="",
-        source="", remark="", blocks=13, fault=None,
+        source="", remark="", blocks=BUILTIN_BLOCKS, fault=None,
         preview=preview_of("checkpoints", BUILTIN, companions(place)),
     )  # fmt: skip
 
