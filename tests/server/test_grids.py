@@ -92,6 +92,15 @@ def test_a_grid_is_made_and_its_sheet_drawn_last(real: Served) -> None:
     assert [recipe.sampler for recipe in there.cells] == [cell["body"]["sampler"] for cell in cells]  # type: ignore[index]
 
 
+def test_whoever_asks_may_have_other_labels_drawn(served: Served) -> None:
+    order = {"recipe": RECIPE, "script": XYZ, "labels": {"Steps: 1": "步数：1", "no label": "nothing"}}
+    body = served.client.post("/api/v1/grids", json=order).json()["sheet"]["body"]
+    assert body["columns"] == ["Steps: 1", "Steps: 3"]  # as for everybody else
+    assert body["labels"] == order["labels"]
+    long = served.client.post("/api/v1/grids", json=order | {"labels": {"Steps: 1": "x" * 401}})
+    assert long.status_code == 422
+
+
 def test_the_sheet_waits_for_pictures_that_are_paused_and_leaves_out_those_that_were_cancelled(served: Served) -> None:
     script = {"kind": "lines", "text": "one\ntwo\nthree"}
     made = served.client.post("/api/v1/grids", json={"recipe": RECIPE, "script": script}).json()

@@ -3,6 +3,7 @@
 {"images": [...], "columns": ["Seed: 1", "Seed: 2"], "rows": [""], "layers": [""], "margin": 0,
  "text": "the first picture's infotext", "fields": {"Script": "X/Y/Z plot"}}
 
+{"labels": {"Seed: 1": "种子：1"}} has what is drawn in place of labels: whoever asked may read another language.
 With {"jobs": [...], "recipe": {...}} in place of images and text it draws what those jobs have made: it begins when no
 other job of its group is left to do. A job of the kind `loopback` makes {"cells": [recipe, ...]} one from the other,
 and their sheet.
@@ -78,7 +79,7 @@ def sheet(body: Mapping[str, Any], desk: Desk) -> Task:
         images, missing = [open_image(picture({"picture": reference})) for reference in pictures], 0
     else:
         images, missing = made_by(pictures, desk)
-    columns, rows, layers = (tuple(str(label) for label in body.get(name) or ("",)) for name in SIDES)
+    columns, rows, layers = (drawn_labels(body, name) for name in SIDES)
     margin = int(body.get("margin") or 0)
     if not body.get("columns"):  # a plain grid, as near to a square as it can be
         down = round(math.sqrt(len(images)))
@@ -123,6 +124,12 @@ def kept(drawn: Image.Image, body: Mapping[str, Any], desk: Desk, more: Mapping[
 SIDES = ("columns", "rows", "layers")
 
 
+def drawn_labels(body: Mapping[str, Any], side: str, count: int = 1) -> tuple[str, ...]:
+    """The labels of a side, as they are drawn; `count` blank ones where it has none."""
+    instead: Mapping[str, Any] = body.get("labels") or {}
+    return tuple(str(instead.get(str(label), label)) for label in body.get(side) or [""] * count)
+
+
 @task("loopback")
 def looped(body: Mapping[str, Any], desk: Desk) -> Task:
     recipes = [Recipe.make(**cell) for cell in body.get("cells") or ()]
@@ -135,8 +142,7 @@ def looped(body: Mapping[str, Any], desk: Desk) -> Task:
 
     made = yield from with_pictures(in_steps(run), [turn_file(desk, number) for number in range(len(recipes))])
     images = [open_image(desk.outputs / str(one.path)) for one in made]
-    labels = [str(label) for label in body.get("columns") or [""] * len(made)]
-    drawn = draw_sheet(images, labels, margin=int(body.get("margin") or 0))
+    drawn = draw_sheet(images, drawn_labels(body, "columns", len(made)), margin=int(body.get("margin") or 0))
     return [kept(drawn, body, desk, {}), *made]
 
 

@@ -22,6 +22,7 @@ from fromnoise.server.parts import new_part
 
 LOOPBACK = "loopback"
 STYLES = "styles"
+Label = Annotated[str, Field(max_length=400)]
 TITLES = {"xyz": "X/Y/Z plot", "matrix": "Prompt matrix", "lines": "Prompts from file", "loopback": "Loopback"}
 
 router = new_part("/grids")
@@ -107,6 +108,9 @@ class GridOrder(GridDraft):
     folder: str = Field(default="", max_length=200)
     margin: int = Field(default=0, ge=0, le=500, description="Pixels between the pictures of the sheet.")
     legend: bool = Field(default=True, description="Labels are drawn.")
+    labels: dict[Label, Label] = Field(
+        default={}, max_length=1000, description="What is drawn in place of labels, such as 步数：2 for Steps: 2."
+    )
     choices: bool = Field(default=False, description="Make the choices in prompts, by each seed.")
 
 
@@ -138,6 +142,8 @@ def submit_grid(order: GridOrder, here: Here, who: Who) -> GridView:
     check_rate(len(cells) + 1, here, who)
     group = order.key or f"grid-{secrets.token_hex(8)}"
     body = {**labels(found), "margin": order.margin, "fields": fields_of(order.script, here), "recipe": found["recipe"]}
+    if order.labels:
+        body["labels"] = order.labels
     if not order.legend:
         body |= {side: [""] * len(body[side]) for side in ("columns", "rows", "layers")}
     whole = Work(SHEET, body, who.name, order.priority, f"{group}/sheet", group, folder=safe_folder(order.folder))

@@ -7,8 +7,10 @@ import type { Schema } from '@/recipe/schema'
 import { useCatalogue } from '@/recipe/catalogue'
 import { FINISHED, useJobs } from '@/stores/jobs'
 import { keep, kept } from '@/stores/kept'
+import { preferences } from '@/stores/preferences'
 
 import { NO_AXIS, type Axis } from './axes'
+import { drawnOf } from './texts'
 
 export type Script = Schemas['GridDraft']['script']
 export type Kind = Script['kind']
@@ -98,9 +100,22 @@ export const useGrids = defineStore('grids', () => {
     timer = setTimeout(() => void look(), PATIENCE)
   })
 
+  /** What is drawn on the sheet in place of the server's labels: those in the language of the moment. Throws a Problem. */
+  async function labels(asked: Schemas['GridDraft']): Promise<Record<string, string>> {
+    if (preferences.language === 'en' || asked.script.kind !== 'xyz') return {}
+    const axes = catalogue.found?.axes ?? []
+    const found = await call(api.POST('/api/v1/grids/plan', { body: asked }))
+    const sides = [found.columns, found.rows, found.layers].map((headers, i) => {
+      const name = asked.script.kind === 'xyz' ? asked.script.axes[i]?.name : undefined
+      return drawnOf(headers, axes.find((one) => one.name === name), axes)
+    })
+    return Object.assign({}, ...sides) as Record<string, string>
+  }
+
   /** Ask for the pictures and their sheet. Throws a Problem. */
   async function submit(): Promise<void> {
-    const order = { ...body(), key: `grid-${crypto.randomUUID()}`, priority: 0, folder: '', margin: draft.margin, legend: draft.legend, choices: true }
+    const asked = body()
+    const order = { ...asked, key: `grid-${crypto.randomUUID()}`, priority: 0, folder: '', margin: draft.margin, legend: draft.legend, choices: true, labels: await labels(asked) }
     const made = await call(api.POST('/api/v1/grids', { body: order }))
     jobs.add([made.sheet, ...made.cells])
     runs.value = [made.sheet.id, ...runs.value]

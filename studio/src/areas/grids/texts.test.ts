@@ -4,7 +4,7 @@ import type { Schemas } from '@/api/client'
 import { preferences } from '@/stores/preferences'
 import { BETWEEN } from '@/text/words'
 
-import { headerOf } from './texts'
+import { drawnOf, headerOf } from './texts'
 
 const axes = [
   { name: 'steps', label: 'Steps', values: 'whole', choices: [], among: '' },
@@ -26,4 +26,13 @@ test('what somebody typed, and axes that nobody knows, stay as they are', () => 
   expect(headerOf('Steps: 2', undefined, axes)).toBe('Steps: 2')
   expect(headerOf('a fox', 'Steps', axes)).toBe('a fox')
   expect(headerOf('Ours: 2', 'Ours', axes)).toBe('Ours: 2')
+})
+
+test('on a sheet stands what the page says, in one line', () => {
+  expect(drawnOf(['Steps: 2'], axes[0], axes)).toEqual({})
+  preferences.language = 'zh'
+  expect(drawnOf(['Steps: 2', 'a fox'], axes[0], axes)).toEqual({ 'Steps: 2': '步数：2' })
+  preferences.language = 'both'
+  expect(drawnOf(['Steps: 2'], axes[0], axes)).toEqual({ 'Steps: 2': 'Steps: 2 步数：2' })
+  expect(drawnOf(['Steps: 2'], undefined, axes)).toEqual({})
 })

@@ -1,6 +1,6 @@
 import type { Schemas } from '@/api/client'
 import { choiceOf } from '@/recipe/names'
-import { texts } from '@/text/words'
+import { BETWEEN, texts } from '@/text/words'
 
 import en from './en.json'
 import zh from './zh.json'
@@ -19,6 +19,12 @@ export function headerOf(header: string, label: string | undefined, axes: readon
   if (!axis || !header.startsWith(`${label}: `)) return header
   const value = header.slice(label!.length + 2)
   return t('header', { name: nameOf(axis), value: axis.choices.includes(value) ? choiceOf(axis.name, value) : value })
+}
+
+/** The headers of a side by what is drawn in their place, where that is another text. */
+export function drawnOf(headers: readonly string[], axis: Schemas['AxisView'] | undefined, axes: readonly Schemas['AxisView'][]): Record<string, string> {
+  const pairs = headers.map((header) => [header, headerOf(header, axis?.label, axes).split(BETWEEN).join(' ')] as const)
+  return Object.fromEntries(pairs.filter(([header, drawn]) => header !== drawn))
 }
 
 /** What an axis does, where the recipe's own sentences do not tell it. */
