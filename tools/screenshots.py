@@ -3,6 +3,8 @@
     python -m tools.screenshots                 into screenshots/AREA-LANGUAGE-WIDTH-THEME.png
     python -m tools.screenshots create queue    these areas alone
 
+On a phone a picture shows its page screen after screen, side by side, as one sees it while scrolling.
+
 It tells each picture as it is made. One that cannot be made within PATIENCE seconds is told too, the others are made
 all the same, and the command then ends with 1.
 
@@ -11,6 +13,7 @@ Needs the page built and chromium with CJK fonts (Debian: chromium, fonts-noto-c
 """
 
 import argparse
+import io
 import json
 import re
 import sys
@@ -22,6 +25,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from PIL import Image
 from playwright.sync_api import Browser, Page
 from playwright.sync_api import Error as PlaywrightError
 
@@ -30,6 +34,7 @@ from tools.browser import Studio, browser, studio
 Look: TypeAlias = tuple[str, tuple[int, int], str]  # language, width and height, theme
 
 WIDE, PHONE, NARROW = (1440, 900), (390, 844), 500
+BETWEEN, GREY = 12, (128, 128, 128)  # pixels between the screens of a phone's page
 PATIENCE, LONGEST = 20, 300  # seconds for a picture, and for what is made to be shown
 PROMPTS = ("a red apple", "一只橘猫", "a blue whale", "a slice of pizza", "一朵红色的玫瑰", "a rocket")
 LOOKS: list[Look] = [
@@ -42,7 +47,7 @@ LOOKS: list[Look] = [
 
 
 def furnish(server: Studio) -> dict[str, str]:
-    """Pictures, one of them with its steps, and a grid; returns what a browser remembers of them."""
+    """Pictures, some of them with their steps, and a grid; returns what a browser remembers of them."""
     small = {"width": 128, "height": 128, "steps": 12, "guidance_scale": 2}
     axes = [{"name": "steps", "values": "2, 6, 12"}, {"name": "sampler", "values": "Euler a, LCM"}]
     recipe = {"prompt": "a red apple", "width": 64, "height": 64, "seed": 3, "guidance_scale": 2}
@@ -50,19 +55,28 @@ def furnish(server: Studio) -> dict[str, str]:
     recipes = [{"prompt": text, "seed": i, **small} for i, text in enumerate(PROMPTS)]
     send(server, "POST", "/api/v1/jobs", {"recipes": recipes})
     traced = send(server, "POST", "/api/v1/jobs", {"recipes": [recipes[0]], "trace": True})
+    samplers = ("euler", "euler_ancestral", "dpmpp_2m", "dpmpp_2m_sde")
+    several = send(
+        server, "POST", "/api/v1/jobs", {"recipes": [{**recipes[0], "sampler": one} for one in samplers], "trace": True}
+    )
     end = time.monotonic() + LONGEST
     while any(job["state"] in ("queued", "running") for job in send(server, "GET", "/api/v1/jobs?limit=50")["jobs"]):
         if time.monotonic() > end:
             raise RuntimeError("the pictures were not made in time")
         time.sleep(0.3)
-    return {"how.runs": json.dumps({"runs": [{"job": traced[0]["id"], "label": "", "prompt": PROMPTS[0]}]})}
+    shown = {"how.runs": zip(traced, ("",), strict=True), "how.several": zip(several, samplers, strict=True)}
+    return {
+        name: json.dumps({"runs": [{"job": job["id"], "label": label, "prompt": PROMPTS[0]} for job, label in runs]})
+        for name, runs in shown.items()
+    }
 
 
 def send(server: Studio, method: str, path: str, body: object = None) -> Any:
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(server.address + path, data, {"Content-Type": "application/json"}, method=method)
     with urllib.request.urlopen(request, timeout=30) as answer:
-        return json.load(answer)
+        told = answer.read()
+        return json.loads(told) if told else None
 
 
 def areas(page: Page) -> list[str]:
@@ -105,9 +119,7 @@ def take(started: Browser, server: Studio, wanted: list[str], folder: Path) -> l
                     try:
                         show(page, server, area)
                         with scene(page, server):
-                            settled(page)
-                            whole = width < NARROW and page.get_by_role("dialog").count() == 0
-                            page.screenshot(path=path, full_page=whole)
+                            screens(page, width < NARROW and page.get_by_role("dialog").count() == 0).save(path)
                     except PlaywrightError as error:
                         failed.append(f"{path.name}: {str(error).splitlines()[0]}")
                     told = failed[-1] if failed and failed[-1].startswith(path.name) else path.name
@@ -131,6 +143,26 @@ def settled(page: Page) -> None:
         if page.evaluate("[...document.images].every(one => one.complete || one.loading === 'lazy')"):
             return
         page.wait_for_timeout(100)
+
+
+def screens(page: Page, scroll: bool) -> Image.Image:
+    """What is seen; with `scroll` all of the page, a screen beside the other."""
+    shown: list[Image.Image] = []
+    bar = page.locator("nav").bounding_box()
+    top, step = 0.0, page.evaluate("innerHeight") - 1.5 * (bar or {"height": 0})["height"] if scroll else 0
+    while True:
+        if scroll:
+            page.evaluate("top => scrollTo(0, top)", top)
+        settled(page)
+        shown.append(Image.open(io.BytesIO(page.screenshot())).convert("RGB"))
+        top += step
+        if not scroll or page.evaluate("scrollY + innerHeight >= document.documentElement.scrollHeight - 1"):
+            break
+    width, height = shown[0].size
+    whole = Image.new("RGB", (len(shown) * (width + BETWEEN) - BETWEEN, height), GREY)
+    for i, one in enumerate(shown):
+        whole.paste(one, (i * (width + BETWEEN), 0))
+    return whole
 
 
 Scene = Callable[[Page, Studio], AbstractContextManager[None]]
@@ -177,13 +209,45 @@ def create(page: Page, server: Studio) -> Iterator[None]:
 
 @contextmanager
 def lists(page: Page, server: Studio) -> Iterator[None]:
-    """A control, an image prompt and a region in Create's lists."""
-    sections = page.locator("form.draft details.section")
-    for i in range(sections.count() - 1):
-        sections.nth(i).locator("summary").first.click()
-        adds = sections.nth(i).locator(".body > .stack > .row > button")
-        if i and adds.count():
-            adds.last.click()
+    """A control, an image prompt and a region in Create's lists, and what is said of the picture that is missing."""
+    before = page.evaluate("localStorage.getItem('fromnoise.draft')")
+    page.locator("form.draft option[value=euler_ancestral]").first.wait_for(state="attached")
+    for name, adds in (
+        ("LoRA", False),
+        ("ControlNet", True),
+        ("Image prompts|图像提示", True),
+        ("Regions|分区", True),
+        ("Boxes|方框", False),
+    ):
+        section = page.locator("form.draft details.section", has=page.locator("summary", has_text=re.compile(name)))
+        section.locator("summary").first.click()
+        section.locator(".body").wait_for()
+        if adds:
+            section.locator(".body > .stack > .row > button").last.click()
+            section.locator(".entry").first.wait_for()
+    page.locator("form.draft button.main").click()
+    page.get_by_role("alert").first.wait_for()
+    yield
+    page.evaluate("draft => localStorage.setItem('fromnoise.draft', draft)", before)
+
+
+@contextmanager
+def start(page: Page, server: Studio) -> Iterator[None]:
+    """With a picture to begin from."""
+    page.get_by_role("button", name=re.compile("^(Sketch|涂鸦)")).first.click()
+    page.get_by_role("dialog").locator("button.main").click()
+    page.locator(".start .thumb img").first.wait_for()
+    yield
+    page.get_by_role("button", name=re.compile("^(Remove|移除)")).first.click()
+
+
+@contextmanager
+def several(page: Page, server: Studio) -> Iterator[None]:
+    """Samplers side by side."""
+    name = "localStorage.getItem('fromnoise.how.several')"
+    page.add_init_script(f"localStorage.setItem('fromnoise.how.runs', {name})")
+    page.reload()
+    page.locator(".pictures figure img").nth(3).wait_for()
     yield
 
 
@@ -201,7 +265,7 @@ def queue(page: Page, server: Studio) -> Iterator[None]:
     """A line that is held, so that there is something in it."""
     prompts = ("a lighthouse in the storm", "水墨山水", "a very long prompt, " * 12)
     send(server, "PUT", "/api/v1/queue", {"held": True})
-    send(server, "POST", "/api/v1/jobs", {"recipes": [{"prompt": prompt} for prompt in prompts]})
+    jobs = send(server, "POST", "/api/v1/jobs", {"recipes": [{"prompt": prompt} for prompt in prompts]})
     try:
         page.reload()
         page.get_by_text("水墨山水").first.wait_for()
@@ -209,6 +273,8 @@ def queue(page: Page, server: Studio) -> Iterator[None]:
     finally:
         send(server, "DELETE", "/api/v1/line")
         send(server, "PUT", "/api/v1/queue", {"held": False})
+        for job in jobs:
+            send(server, "DELETE", f"/api/v1/jobs/{job['id']}")
 
 
 @contextmanager
@@ -238,22 +304,34 @@ def training(page: Page, server: Studio) -> Iterator[None]:
     yield
 
 
+def said(*names: str) -> Scene:
+    """After these texts were pressed, each given by its words in both languages: A|B."""
+
+    @contextmanager
+    def scene(page: Page, server: Studio) -> Iterator[None]:
+        for name in names:
+            page.get_by_text(re.compile(f"^({name})")).first.click()
+        yield
+
+    return scene
+
+
 # An area's pictures: what is done before each of them, and undone after it.
 SCENES: dict[str, dict[str, Scene]] = {
     "create": {
-        "create": create, "create-lists": lists, "create-sketch": opened("Sketch|涂鸦"),
+        "create": create, "create-lists": lists, "create-start": start, "create-sketch": opened("Sketch|涂鸦"),
         "create-library": opened("Prompt library|提示词库"), "create-styles": opened("Styles|预设样式"),
     },
-    "how": {"how": nothing},
+    "how": {"how": nothing, "how-several": several},
     "gallery": {"gallery": nothing, "gallery-picture": chosen("main button.picture")},
     "queue": {"queue": queue},
     "models": {
         "models": nothing, "models-card": chosen(".card"), "models-merge": opened("Merge|合并"),
         "models-download": opened("Download|下载"),
     },
-    "grids": {"grids": grids},
+    "grids": {"grids": grids, "grids-matrix": said("Prompt matrix|提示词矩阵")},
     "extras": {"extras": nothing, "extras-picture": extras},
-    "training": {"training": nothing, "training-set": training},
+    "training": {"training": nothing, "training-set": training, "training-new": said("New training|新建训练")},
     "accounts": {"accounts": nothing, "more": more},
 }  # fmt: skip
 
