@@ -10,6 +10,7 @@ import pytest
 
 from fromnoise.engine.fields import explained
 from fromnoise.engine.recipe import Recipe
+from fromnoise.preprocessors import PREPROCESSORS
 
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 SAME = {
@@ -65,3 +66,9 @@ def test_every_choice_has_its_name(words: dict[str, Any]) -> None:
     found = set(choices(Recipe.model_json_schema()))
     assert found
     assert sorted(found - words["choices"].keys()) == []
+
+
+def test_every_parameter_of_a_preprocessor_has_its_name(root: Path) -> None:
+    names = json.loads((root / "studio/src/recipe/parameters.json").read_text("utf-8"))
+    found = {parameter.name for one in PREPROCESSORS.values() for parameter in one.parameters}
+    assert found == names.keys()

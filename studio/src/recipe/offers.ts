@@ -2,6 +2,10 @@
 import { either } from '@/text/words'
 
 import { type ModelCard, useCatalogue } from './catalogue'
+import { familyOf } from './families'
+import { choiceOf } from './names'
+import { preprocessorOf } from './preprocessors'
+import { shape } from './schema'
 
 type Kind = ModelCard['kind']
 
@@ -33,7 +37,7 @@ export function offersOf(path: string): Offered[] | null {
   const catalogue = useCatalogue()
   const shelves = shelvesOf(path)
   if (shelves.length)
-    return shelves.flatMap((kind) => catalogue.ofKind(kind).map((card) => ({ value: card.name, label: card.family ? `${card.name} · ${card.family}` : card.name })))
+    return shelves.flatMap((kind) => catalogue.ofKind(kind).map((card) => ({ value: card.name, label: card.family ? `${card.name} · ${familyOf(card.family)}` : card.name })))
   const { found } = catalogue
   if (!found) return null
   const labelled = (all: readonly { name: string; label: string }[]) => all.map(({ name, label }) => ({ value: name, label }))
@@ -46,7 +50,7 @@ export function offersOf(path: string): Offered[] | null {
     case 'init_upscaler':
       return labelled(path === 'init_upscaler' ? found.upscalers.filter((one) => !one.latent) : found.upscalers)
     case 'preprocessor':
-      return labelled(found.preprocessors)
+      return found.preprocessors.map((one) => ({ value: one.name, label: preprocessorOf(one) }))
     case 'estimator':
       return labelled(found.preprocessors.filter((one) => one.control_type === 'depth'))
     case 'profile':
@@ -54,6 +58,13 @@ export function offersOf(path: string): Offered[] | null {
     default:
       return null
   }
+}
+
+/** A text of a recipe as its field shows it: the label of a sampler, the name of a choice; what people typed stays as it is. */
+export function saidOf(path: string, value: string): string {
+  const schema = useCatalogue().schemaOf(path)
+  if (schema && shape(schema).kind === 'choice') return choiceOf(path, value)
+  return shelvesOf(path).length ? value : (offersOf(path)?.find((one) => one.value === value)?.label ?? value)
 }
 
 /** What is to be said where a shelf is empty. */

@@ -2,7 +2,7 @@
 import { defineStore } from 'pinia'
 import { computed, reactive, ref, shallowRef, toRaw, watch } from 'vue'
 
-import { api, call, type JobView, type Recipe } from '@/api/client'
+import { api, call, type JobView, Problem, type Recipe } from '@/api/client'
 import { defaultsOf, useCatalogue } from '@/recipe/catalogue'
 import { fresh, type Schema, shape } from '@/recipe/schema'
 import { useJobs } from '@/stores/jobs'
@@ -98,6 +98,9 @@ export const useDraft = defineStore('draft', () => {
 
   /** Ask for the pictures. Throws a Problem. */
   async function submit(): Promise<JobView[]> {
+    const lacks = pictureless(draft.recipe.image_prompts)
+    unfinished.value = lacks === null ? 0 : unfinished.value + 1
+    if (lacks !== null) throw missing(`recipes.0.image_prompts.${lacks}.image`)
     const key = crypto.randomUUID() // should the call be sent twice, it is one order
     const body = { recipes: recipes(), key, priority: 0, folder: '', styles: draft.styles, choices: true }
     const made = await call(api.POST('/api/v1/jobs', { body }))
@@ -132,6 +135,8 @@ export const useDraft = defineStore('draft', () => {
     outpaint({ left: 0, top: 0, right: 0, bottom: 0 })
   }
 
+  // how often pictures were asked for while an entry of a list lacked its own; its field says so
+  const unfinished = ref(0)
   // the draft before it was replaced, to go back to; what is to be opened next on the start picture; and prompts that were sent
   const before = shallowRef<Draft | null>(null)
   const wanted = ref<'mask' | 'sketch' | 'outpaint' | null>(null)
@@ -194,11 +199,22 @@ export const useDraft = defineStore('draft', () => {
     Object.assign(draft, structuredClone(NEW))
   }
 
-  return { draft, model, before, wanted, past, restore, takeText, addPicture, set, choose, recipes, submit, begin, alsoFrom, outpaint, takeRecipe, clear }
+  return { draft, model, unfinished, before, wanted, past, restore, takeText, addPicture, set, choose, recipes, submit, begin, alsoFrom, outpaint, takeRecipe, clear }
 })
 
 function named(picture: SentPicture): { path: string; sha256: string } {
   return { path: '', sha256: picture.sha256 }
+}
+
+/** The first entry that is used and has no picture. */
+function pictureless(all: unknown): number | null {
+  const found = ((all ?? []) as { off?: boolean; image?: unknown }[]).findIndex((one) => !one.off && !one.image)
+  return found < 0 ? null : found
+}
+
+/** As the server would say it. */
+function missing(field: string): Problem {
+  return new Problem('request', `${field}: Field required`, 422, field)
 }
 
 /** A seed as JSON takes it: beyond what JavaScript's numbers hold, as text. */

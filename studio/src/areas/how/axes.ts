@@ -16,7 +16,7 @@ export interface Variant extends Wanted {
 }
 
 const SCALES = [1, 2, 4, 8]
-const SAMPLERS = ['euler', 'euler_ancestral', 'dpmpp_2m', 'heun']
+const SAMPLERS = ['euler', 'euler_ancestral', 'dpmpp_2m', 'dpmpp_2m_sde']
 const STEPS = [4, 8, 16, 32]
 const SEEDS = 4
 

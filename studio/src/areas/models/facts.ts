@@ -1,5 +1,7 @@
 // What a card of a model file says of it, as lines; what is not known is left out.
 import type { Schemas } from '@/api/client'
+import { familyOf } from '@/recipe/families'
+import { either } from '@/text/words'
 
 type Card = Schemas['ModelCard']
 type Key = 'family' | 'holds' | 'prediction' | 'parameters' | 'dtypes' | 'size' | 'base' | 'author' | 'source' | 'file' | 'hash' | 'short' | 'tensors' | 'old'
@@ -11,9 +13,9 @@ export interface Fact {
 
 export function facts(card: Card): Fact[] {
   const all: [Key, string | null | undefined][] = [
-    ['family', card.family],
-    ['holds', card.holds],
-    ['prediction', card.prediction],
+    ['family', card.family && familyOf(card.family)],
+    ['holds', card.holds && saidOf(HOLDS, card.holds)],
+    ['prediction', card.prediction && saidOf(PREDICTIONS, card.prediction)],
     ['parameters', card.parameters ? many(card.parameters) : ''],
     ['dtypes', card.dtypes.join(', ')],
     ['size', size(card.size)],
@@ -27,6 +29,29 @@ export function facts(card: Card): Fact[] {
     ['hash', card.sha256],
   ]
   return all.flatMap(([key, value]) => (value ? [{ key, value }] : []))
+}
+
+// what a file can hold and how a model can predict, as the server calls them
+const HOLDS: Readonly<Record<string, readonly [string, string]>> = {
+  checkpoint: ['Checkpoint', '大模型（checkpoint）'],
+  VAE: ['Autoencoder (VAE)', 'VAE'],
+  'U-Net': ['U-Net', 'U-Net'],
+  "U-Net with diffusers' names": ["U-Net with diffusers' names", 'U-Net（diffusers 命名）'],
+  'text encoder': ['Text encoder', '文本编码器'],
+  embedding: ['Embedding', '嵌入（Embedding）'],
+  hypernetwork: ['Hypernetwork', '超网络'],
+  upscaler: ['Upscaler', '放大模型'],
+  unknown: ['Not known', '未知'],
+}
+const PREDICTIONS: Readonly<Record<string, readonly [string, string]>> = {
+  eps: ['Noise (eps)', '噪声（eps）'],
+  v: ['Velocity (v)', '速度（v）'],
+  edm: ['Denoised (EDM)', '去噪结果（EDM）'],
+}
+
+function saidOf(all: Readonly<Record<string, readonly [string, string]>>, name: string): string {
+  const [en, zh] = all[name] ?? [name, name]
+  return either(en, zh)
 }
 
 const UNITS = ['bytes', 'kB', 'MB', 'GB', 'TB']
