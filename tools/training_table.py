@@ -29,6 +29,7 @@ KINDS = {"int": "whole", "float": "number", "bool": "switch", "str": "text", "li
 CHOICES = {
     "options.kind": ("lora", "loha", "lokr", "ia3", "glora", "full", "oft", "boft", "dylora", "tlora"),
     "options.layers": ("attention", "transformer", "all", "cross", "keys_values", "ia3", "convolutions"),
+    "options.weight_init": ("Normal", "XavierNormal", "XavierUniform", "KaimingNormal", "KaimingUniform"),
     "options.template": ("auto", "object", "style", "captions"),
     "options.precision": ("float", "fp16", "bf16"),
     "objective.loss_type": ("l2", "l1", "huber", "smooth_l1"),

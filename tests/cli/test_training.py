@@ -231,7 +231,7 @@ def test_an_optimizer_that_finds_its_rate_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_learning_rate_of_each_part_goes_where_it_should() -> None:
-    from fromnoise.cli.training_run import factors
+    from fromnoise.cli.training_rates import factors
     from fromnoise.train.steppers import factor_of
 
     slower = factors({"unet_lr": 2e-4, "text_encoder_lr": 5e-5, "loraplus": 16.0}, 1e-4)

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from fromnoise.cli.training_run import factors, ordered
+from fromnoise.cli.training_rates import factors
+from fromnoise.cli.training_run import ordered
 from fromnoise.errors import UserError
 from fromnoise.train.full import FullOptions, FullTraining, part_of
 from fromnoise.train.loop import LoopConfig

@@ -280,6 +280,15 @@ def test_strengths_that_are_learnt_are_part_of_a_factor_in_files(tmp_path: Path)
         torch.testing.assert_close(tensor, tensors[key].view_as(tensor))
 
 
+def test_kohyas_own_names_of_rotations(tmp_path: Path) -> None:
+    training = LoRATraining(model(), options("oft", text=False, block_count=4), 0)
+    shake(training)
+    theirs = {name.replace("lora_unet_", "oft_unet_"): tensor for name, tensor in training.tensors().items()}
+    adapter = load_adapter(save_checkpoint(tmp_path / "it.safetensors", theirs, dtype=None), training.networks)
+    assert len(adapter.changes["unet"]) == len(training.sites)
+    assert {len(t) for n, t in theirs.items() if n.endswith("oft_blocks")} == {4}
+
+
 def test_one_factor_stays_as_it_began(folder: Path) -> None:
     one = task(model(), folder, options("lora", frozen_down=True))
     training = one.trainable

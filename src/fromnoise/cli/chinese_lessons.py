@@ -45,6 +45,9 @@ ELSEWHERE = {
     "a word to learn is missing: give one with --token, or a --name": "缺少要学习的词：请填写",
     "nothing would be trained: leave the U-Net or the text encoders in": ("什么都不会训练：请保留 U-Net 或文本编码器"),
     "the structure begins and ends with 1, such as 1, 2, 1": "结构须以 1 开头和结尾，如 1, 2, 1",
+    "the dropout structure has a share for each width, the first and the last 0: 0, 0.1, 0": (
+        "丢弃结构应给每个宽度一个比例，首尾为 0，如 0, 0.1, 0"
+    ),
     "unknown activation {name}; there are {known}": "没有激活函数 {name}；可用的有 {known}",
     (
         "fused_backward_pass steps after every batch, so it goes with neither accumulation nor "

@@ -294,6 +294,12 @@ OURS = {
     "kohya's number of groups; the same as --fused_backward_pass.": "kohya 的分组数；效果同 --fused_backward_pass。",
     "The folder of TensorBoard's events, which are written then.": "TensorBoard 事件的文件夹，设了就会写。",
     "Stands before the name of this run there.": "加在那里本次训练名字之前。",
+    "An activation after the last layer, too.": "最后一层之后也加激活函数。",
+    "Shares that are dropped after each width, such as 0,0.1,0.": "每个宽度之后丢弃的比例，如 0,0.1,0。",
+    "How layers begin: Normal, XavierNormal, XavierUniform, KaimingNormal, KaimingUniform.": (
+        "各层的初始化：Normal、XavierNormal、XavierUniform、KaimingNormal、KaimingUniform。"
+    ),
+    "A hypernetwork to go on from, with its structure.": "接着训练的超网络，结构取自它。",
     "An embedding to go on from.": "接着训练的嵌入。",
     "AdaFactor finds its own learning rate (relative_step): --learning_rate counts nothing": (
         "AdaFactor 自己决定学习率（relative_step）：--learning_rate 不起作用"

@@ -3,14 +3,12 @@
 import json
 import tomllib
 from base64 import b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import Any
-
-from pydantic import BaseModel
 
 from fromnoise import settings
 from fromnoise.cli.leash import held
@@ -18,6 +16,7 @@ from fromnoise.cli.messages import say
 from fromnoise.cli.progress import note
 from fromnoise.cli.training import parameter_name, was_said
 from fromnoise.cli.training_networks import network_words, number
+from fromnoise.cli.training_rates import at_rest, factors, finding_its_rate, in_epochs, rate_of, savings_of, share
 from fromnoise.cli.training_samples import prompts
 from fromnoise.cli.training_table import ALWAYS, REFUSED, TOLD, by_name, flags
 from fromnoise.engine import shelves
@@ -35,13 +34,9 @@ from fromnoise.train.objective import Objective
 from fromnoise.train.optimizers import OPTIMIZERS, RATE_SCHEDULES, read_arguments, stretches
 from fromnoise.train.rates import rates_of
 from fromnoise.train.run import Run, epoch_length, teach
-from fromnoise.train.saving import Saving
 from fromnoise.train.schema import as_toml
 
 Given = dict[str, Any]
-RATES = ("unet_lr", "text_encoder_lr", "first_lr", "second_lr")  # words for them
-ENCODERS = {"first_lr": ("lora_te1_", "lora_te_", "text0"), "second_lr": ("lora_te2_", "text1")}
-UPPER = {"loraplus_unet": "lora_unet_*.lora_up", "loraplus_text": "lora_te*.lora_up"}
 SHORT: dict[str, tuple[str, Any]] = {  # words that set an option
     "no_text": ("text", False), "no_unet": ("unet", False), "object_template": ("template", "object"),
     "style_template": ("template", "style"),
@@ -178,62 +173,6 @@ def with_loop(run: Run, method: Method, loop: Given, words: Given) -> Run:
     return replace(run, savings=savings, loop=LoopConfig(**{**plain, **in_steps, **loop, "steps": steps}))
 
 
-def in_epochs(length: int, accumulate: int, epochs: int) -> int:
-    """Steps of so many epochs of `length` batches."""
-    return -(-length * epochs // accumulate)
-
-
-def savings_of(words: Given, loop: Given, epoch: Callable[[int], int], steps: int) -> tuple[Saving, ...]:
-    """The files of what is learnt so far that were asked for."""
-    found = []
-    if "save_every" in loop:
-        found.append(Saving(loop["save_every"], last=words.get("last_steps")))
-    epochs = words.get("save_epochs")
-    if "save_ratio" in words:
-        epochs = max(1, steps // epoch(1) // words["save_ratio"])
-    if epochs:
-        found.append(Saving(epoch(epochs), epochs, words.get("last_epochs")))
-    return tuple(found)
-
-
-def rate_of(loop: Given, words: Given, options: BaseModel, own: float) -> float:
-    """The learning rate: the first that was given and is not 0. UserError where all are."""
-    places = ((loop, "learning_rate"), *((words, key) for key in RATES))
-    said = [float(given[key]) for given, key in places if key in given] + [*(getattr(options, "block_lr", None) or ())]
-    if said and not any(said):
-        raise UserError("nothing would be trained: all learning rates are 0")
-    return next((rate for rate in said if rate), own)
-
-
-def finding_its_rate(optimizer: str, arguments: Given) -> Given:
-    """Arguments with which AdaFactor finds its learning rate. UserError for another optimizer."""
-    if optimizer != "AdaFactor":
-        raise UserError("lr_scheduler adafactor is for --optimizer AdaFactor alone; take another schedule")
-    note(say("AdaFactor finds its own learning rate (relative_step): --learning_rate counts nothing"))
-    return {"relative_step": True, **arguments}
-
-
-def factors(words: Mapping[str, Any], rate: float) -> dict[str, float]:
-    """How much faster or slower parts learn, by how their names begin."""
-    found: dict[str, float] = {}
-    if "unet_lr" in words:
-        found |= {"lora_unet_": words["unet_lr"] / rate, "unet.": words["unet_lr"] / rate}
-    both = words.get("text_encoder_lr")
-    if words.keys() & ENCODERS.keys():
-        for word, names in ENCODERS.items():
-            own = words.get(word, both)
-            found |= dict.fromkeys(names, own / rate) if own is not None else {}
-    elif both is not None:
-        found |= {"lora_te": both / rate, "text": both / rate}
-    for word, pattern in UPPER.items():
-        if word in words:
-            found[pattern] = words[word]
-    if "loraplus" in words:  # where its network has no ratio of its own
-        for pattern in UPPER.values():
-            found.setdefault(pattern, words["loraplus"])
-    return found
-
-
 def shorthands(words: Given, parts: dict[str, Given], method: Method) -> None:
     """Words that stand for fields."""
     options = parts["options"]
@@ -272,28 +211,9 @@ def shorthands(words: Given, parts: dict[str, Given], method: Method) -> None:
     if words.keys() & {"network_module", "network_args"}:
         defaults = {name: field.default for name, field in method.options.model_fields.items()}
         parts["options"] = options = network_words(words, options, defaults)
-    for field in ("structure", "widths"):
+    for field in ("structure", "widths", "dropouts"):
         if isinstance(options.get(field), str):
             options[field] = tuple(number.strip() for number in options[field].split(","))
-
-
-def at_rest(words: Given, parts: dict[str, Given], method: Method) -> None:
-    """A learning rate of 0 leaves a network as it is. UserError where rates contradict each other, or all are 0."""
-    options, fields = parts["options"], method.options.model_fields
-    if options.get("block_lr") and "unet_lr" in words:
-        raise UserError("block_lr gives the U-Net's blocks their rates; leave unet_lr out")
-    if parts["loop"].get("learning_rate") == 0:  # that of what has none of its own
-        del parts["loop"]["learning_rate"]
-        words |= {word: words.get(word, 0.0) for word in ("unet_lr", "text_encoder_lr")}
-        if options.get("block_lr"):
-            del words["unet_lr"]
-    for word, field in (("unet_lr", "unet"), ("text_encoder_lr", "text")):
-        if words.get(word) == 0 and not (field == "text" and any(words.get(one) for one in ENCODERS)):
-            del words[word]
-            options[field] = False
-    learning = (options.get(field, field in fields and fields[field].default) for field in ("unet", "text"))
-    if options.keys() & {"unet", "text"} and not any(learning):
-        raise UserError("nothing would be trained: leave the U-Net or the text encoders in, and give rates above 0")
 
 
 def stopping(words: Given, parts: dict[str, Given]) -> None:
@@ -318,11 +238,6 @@ def stopping(words: Given, parts: dict[str, Given]) -> None:
         raise UserError(f"log_with {teller!r}: {REFUSED['wandb_run_name']}")
     if teller:
         loop["board"] = True
-
-
-def share(value: float, steps: int) -> int:
-    """Steps: of a number below 1 so much of all."""
-    return round(value * steps) if 0 < value < 1 else int(value)
 
 
 def precision(words: Mapping[str, Any]) -> bool | None:

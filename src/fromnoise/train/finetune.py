@@ -4,7 +4,7 @@ Ho et al. (2020) on latents; the loss, its weights and the noise are `objective.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,7 +36,7 @@ from fromnoise.train.latents import LatentCache
 from fromnoise.train.noising import Noising, normal
 from fromnoise.train.objective import Objective, noised, target_of
 from fromnoise.train.sampling import with_words
-from fromnoise.train.saving import Saving
+from fromnoise.train.saving import Files
 from fromnoise.train.tightness import Tightness
 from fromnoise.train.trainable import Trainable, text_parameters
 
@@ -104,9 +104,7 @@ class FineTuneTask:
         self.kept: Kept | None = None
         self.kept_states: KeptStates | None = None
         self.tightness = Tightness()
-        self.savings: tuple[Saving, ...] = ()
-        self.file: Callable[[Path, int], object] | None = None  # writes what is learnt so far into a file
-        self.output = Path()
+        self.files: Files | None = None  # of what is learnt so far
 
     @contextmanager
     def applied(self) -> Iterator[None]:
@@ -174,19 +172,6 @@ class FineTuneTask:
     def bound(self) -> Mapping[str, float]:
         """Bring back what a step has led beyond its bounds; figures for the log."""
         return self.trainable.bound()
-
-    def file_due(self, step: int) -> bool:
-        """Whether it is time for a file of what is learnt so far."""
-        return any(saving.due(step) for saving in self.savings)
-
-    def write_file(self, step: int) -> None:
-        """Write it, and let those go that are not to stay. FileError."""
-        assert self.file is not None
-        for saving in self.savings:
-            if saving.due(step):
-                self.file(saving.path(self.output, step), step)
-                if old := saving.outdated(self.output, step):
-                    old.unlink(missing_ok=True)
 
     def keep(self, called: str, folder: Path, half: bool) -> None:
         """Note what the model answers, before it learns, where `called` is not said."""

@@ -26,6 +26,7 @@ from fromnoise.train.log import Log, Silent
 from fromnoise.train.optimizers import Span, rate
 from fromnoise.train.ranks import Ranks, ranks
 from fromnoise.train.rates import rates_of
+from fromnoise.train.saving import Files
 from fromnoise.train.state import State
 from fromnoise.train.steppers import FusedBackward, looked_at, rest, steppers_of, training
 from fromnoise.train.trainable import text_parameters
@@ -85,13 +86,8 @@ class Bounded(Protocol):
 class Filed(Protocol):
     """A task that writes files of what is learnt so far."""
 
-    def file_due(self, step: int) -> bool:
-        """Whether it is time for one."""
-        ...
-
-    def write_file(self, step: int) -> None:
-        """Write it. FileError."""
-        ...
+    @property
+    def files(self) -> Files | None: ...
 
 
 @dataclass(frozen=True)
@@ -204,9 +200,10 @@ class Loop:
                     self.saved = step
                 if stop:
                     raise KeyboardInterrupt
-                if first and step < config.steps and isinstance(self.task, Filed) and self.task.file_due(step):
+                files = self.task.files if isinstance(self.task, Filed) else None
+                if first and files and step < config.steps and files.due(step):
                     with self.as_used():
-                        self.task.write_file(step)
+                        files.at(step)
                 if first and (step % config.report_every == 0 or step == config.steps):
                     self.report(step)
                 elif first and config.measure_every and step % config.measure_every == 0:

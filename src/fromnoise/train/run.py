@@ -32,7 +32,7 @@ from fromnoise.train.methods import METHODS
 from fromnoise.train.noising import Noising
 from fromnoise.train.objective import Objective
 from fromnoise.train.ranks import is_first, local_device
-from fromnoise.train.saving import Saving
+from fromnoise.train.saving import Files, Saving
 from fromnoise.train.told import NEEDED, told
 from fromnoise.train.trainable import Trainable
 from fromnoise.train.watch import Diverged
@@ -126,8 +126,9 @@ def teach(run: Run, device: torch.device, settings: Settings, say: Say) -> Path:
         return written_out(task, run.folder / "dataset.txt")
     taken_over(run.resume, run.folder)
     began = time.time()
-    task.savings, task.output = run.savings, run.output
-    task.file = lambda path, step: training.write(path, notes(run, model, pools, began, step))
+    task.files = Files(
+        run.output, run.savings, lambda path, step: training.write(path, notes(run, model, pools, began, step))
+    )
     if lesson.keep and (called := trigger(own_captions(pools), run.name)):
         if is_first():
             say(f"what is asked for without {called!r} should stay as it is; --keep 0 lets it change")

@@ -1,5 +1,6 @@
 """Files of what is learnt so far, as kohya's scripts write them: mycat-000002.safetensors after two epochs."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,3 +31,23 @@ class Saving:
             old = step - self.last - 1
             old -= old % self.every
         return self.path(output, old) if old > 0 else None
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files of a run on the way."""
+
+    output: Path  # the finished file
+    savings: Sequence[Saving]
+    write: Callable[[Path, int], object]  # what is learnt after so many steps, into a file; FileError
+
+    def due(self, step: int) -> bool:
+        return any(saving.due(step) for saving in self.savings)
+
+    def at(self, step: int) -> None:
+        """Write what is due, and let those go that are not to stay. FileError."""
+        for saving in self.savings:
+            if saving.due(step):
+                self.write(saving.path(self.output, step), step)
+                if old := saving.outdated(self.output, step):
+                    old.unlink(missing_ok=True)

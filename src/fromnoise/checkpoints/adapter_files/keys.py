@@ -25,7 +25,7 @@ ENDS = tuple(
 )
 CUSTOM = re.compile(r"(\.processor)?\.(?P<layer>to_[kvq]|to_out)_custom_diffusion(\.0)?\.(?P<part>weight|bias)\Z")
 OTHERS = ("bundle_emb.", "ip_adapter.", "image_proj.")  # embeddings that come along, and what only looks alike
-UNDERSCORED = re.compile(r"(lora_unet|lora_te[12]?|lycoris)_\w+")  # kohya's names of layers have no points
+UNDERSCORED = re.compile(r"(lora_unet|oft_unet|lora_te[12]?|lycoris)_\w+")  # kohya's names of layers have no points
 
 
 def is_lora(keys: Iterable[str]) -> bool:

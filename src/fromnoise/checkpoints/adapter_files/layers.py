@@ -29,6 +29,7 @@ PREFIXES: tuple[
 ] = (  # what a file puts before a layer's name, and the networks it means
     ("base_model.model.", EITHER),  # a folder that peft saved
     ("lora_unet_", (UNET,)),
+    ("oft_unet_", (UNET,)),  # kohya's networks/oft.py
     ("lora_te1_", FIRST),
     ("lora_te2_", SECOND),
     ("lora_te_", FIRST),
