@@ -167,3 +167,19 @@ def test_a_stopped_run_does_not_draw_again(tmp_path: Path) -> None:
 
 def test_short_trainings_draw_little() -> None:
     assert [drawings(n) for n in (1, 8, 9, 10**6)] == [1, 1, 2, 128]
+
+
+def test_it_draws_fewer_at_once_where_memory_is_short() -> None:
+    asked = list[int]()
+
+    def answer(noisy: Tensor, timesteps: Tensor, said: Sequence[str]) -> Tensor:
+        asked.append(len(said))
+        if len(said) > 2:
+            raise torch.OutOfMemoryError("out of memory")
+        return noisy
+
+    captions = [str(number) for number in range(5)]
+    kept = drawn(model(), answer, captions, 64, seed=3)
+    assert asked == [5, 4, *[2] * 2 * CALLS, *[1] * CALLS]
+    assert sorted(kept.captions) == sorted(captions * CALLS)
+    assert len(kept.noisy) == len(kept.answers) == 5 * CALLS

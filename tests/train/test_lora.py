@@ -214,11 +214,12 @@ def test_strengths_by_the_root_of_the_inner_size() -> None:
 
 
 def test_rows_and_layers_of_other_kinds_are_left_out_by_chance() -> None:
-    training = LoRATraining(model(), options("loha", rank_dropout=0.4, text=False), 0)
+    on = model()
+    training = LoRATraining(on, options("loha", rank_dropout=0.4, text=False), 0)
     shake(training)
     name, changes = next(iter(training.changes.items()))
     adapter, thinned = changes["weight"], Thinned(training.dropouts)
-    weight = next(site.weight for site in training.sites if site.name == name).float()
+    weight = on.unet.get_submodule(next(site.layer for site in training.sites if site.name == name)).weight.float()
     changed = adapter.merged(weight)
     torch.manual_seed(0)
     stayed = 0.0

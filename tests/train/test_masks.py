@@ -70,11 +70,11 @@ def test_a_class_is_kept_by_pictures_that_the_model_draws(
              "--no-text", "--class_prompt", "a cat face", "--num_class_images", "2",
              "--folder", str(tmp_path / "run"), "--out", str(tmp_path / "it.safetensors")]  # fmt: skip
     assert run(typed) == 0
-    drawn = sorted((tmp_path / "run/class").glob("*.png"))
+    drawn = sorted((tmp_path / "run").glob("class-*/*.png"))
     assert [path.name for path in drawn] == ["0000.png", "0001.png"]
     before = [path.stat().st_mtime_ns for path in drawn]
     assert read(tmp_path / "it.safetensors").metadata["ss_num_reg_images"] == "2"
-    (tmp_path / "run/class/0001.png").unlink()
+    drawn[1].unlink()
     (tmp_path / "run/state.safetensors").unlink()
     capsys.readouterr()
     assert run(typed) == 0

@@ -9,8 +9,8 @@ from fromnoise.errors import FileError, UserError
 from fromnoise.train.data.caption_files import replace_tags, tag_counts
 from fromnoise.train.data.captioning import Wanted, captioned
 from fromnoise.train.data.clean import examine
-from fromnoise.train.data.sets import SET_ASIDE
-from fromnoise.train.data.source import pictures_in
+from fromnoise.train.data.sets import set_aside
+from fromnoise.train.data.source import SET_ASIDE, picture_files
 
 
 def write_captions(wanted: Wanted, folder: Path) -> None:
@@ -27,7 +27,7 @@ def write_captions(wanted: Wanted, folder: Path) -> None:
 def pictures_of(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise FileError(say("{folder}: no such folder", folder=folder))
-    found = list(pictures_in(folder))
+    found = list(picture_files(folder))
     if not found:
         raise FileError(say("{folder}: no pictures in it", folder=folder))
     return found
@@ -65,10 +65,6 @@ def clean_folder(folder: Path, smallest: int, move: bool) -> None:
     spare = found.spare
     print(say("{count} pictures, {spare} to set aside", count=found.count, spare=len(spare)))
     if move and spare:
-        aside = folder / SET_ASIDE
-        aside.mkdir(exist_ok=True)
         for path in spare:
-            for one in (path, path.with_suffix(".txt"), path.with_suffix(".caption")):
-                if one.exists():
-                    one.replace(aside / one.name)
-        print(say("moved to {folder}", folder=aside))
+            set_aside(folder, path)
+        print(say("moved to {folder}", folder=folder / SET_ASIDE))

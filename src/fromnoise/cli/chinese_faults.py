@@ -352,6 +352,8 @@ ELSEWHERE = {
         "先编译网络，需要几分钟；编译结果会保留，供下次使用"
     ),
     "{path} is broken, or others may write to it: it is compiled anew": "{path} 已损坏，或他人可以写入：重新编译",
+    "{path} belongs to others": "{path} 属于别人",
+    "{path} is not whole": "{path} 不完整",
     "{path} belongs to others, or others may write to it: what is compiled is not kept": (
         "{path} 属于他人，或他人可以写入：编译结果不会保留"
     ),

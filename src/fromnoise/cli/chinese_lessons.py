@@ -200,4 +200,17 @@ ELSEWHERE = {
     "{path}: no {file} there, so no run of fromnoise to go on from; --resume names its folder": (
         "{path}：没有 {file}，不是 fromnoise 的训练，无法继续；resume 应为它的文件夹"
     ),
+    "{folder} holds a run that began with other {parts}: give another --name or --folder, or go on from it under "
+    "another name with --resume {again}": (
+        "{folder} 里的训练开始时的 {parts} 与现在不同（method 方法、model 模型、pictures 图片与说明）："
+        "请换一个 --name 或 --folder，或换名后用 --resume {again} 接着训练"
+    ),
+    "{folder} holds a run that has done its {steps} steps: nothing is left to learn; for another one give another "
+    "--name, or more --steps": (
+        "{folder} 里的训练已做完 {steps} 步，没有可学的了；要重新训练请换一个 --name，或增加 --steps"
+    ),
+    "latents are not kept for the next time: {reason}": "潜变量没有存下供下次使用：{reason}",
+    "TensorBoard is not installed, so its events are not written: pip install tensorboard": (
+        "没有安装 TensorBoard，因此不写它的记录：pip install tensorboard"
+    ),
 }

@@ -40,7 +40,8 @@ def through(command: Callable[..., None], *, alone: tuple[str, ...] = ()) -> Cal
 
     @wraps(command)
     def either(*given: Any, local: bool = False, **named: Any) -> None:
-        own = local or LEASH in os.environ or any(named.get(name) is not None for name in alone)
+        together = int(os.environ.get("WORLD_SIZE", "1")) > 1  # torchrun's processes would ask for one job each
+        own = local or together or LEASH in os.environ or any(named.get(name) is not None for name in alone)
         service = None if own else there()
         if service is None:
             command(*given, **named)

@@ -16,6 +16,7 @@ DATA, TIME, NETWORK, LOSS, NOISE, RUN = (
 )  # fmt: skip
 LORAS, FULL, WORDS = ("lora", "lcm"), ("finetune", "dreambooth"), ("embedding", "custom")
 CONTROLS = ("controlnet", "t2i-adapter")
+DIFFUSED = ("lora", *FULL, *WORDS, "hypernetwork", *CONTROLS)  # whose loss is on noise; an LCM's is not
 TOLD = {  # what is typed, and the field of the file
     "training_comment": "ss_training_comment", "metadata_title": "modelspec.title",
     "metadata_author": "modelspec.author", "metadata_description": "modelspec.description",
@@ -46,6 +47,7 @@ class Flag:
 
 def of(panel: str, place: str, names: str, text: str, kind: Any, methods: tuple[str, ...] = (),
        least: float | None = None, most: float | None = None) -> Flag:  # fmt: skip
+    methods = methods or (DIFFUSED if panel in (LOSS, NOISE) else ())
     metavar = {int: "N", float: "X", Path: "PATH"}.get(kind)
     return Flag(place, tuple(names.split()), text, kind, panel, methods, metavar, least, most)
 
@@ -285,7 +287,7 @@ FLAGS: tuple[Flag, ...] = (
     of(LOSS, "objective.masked_loss", "masked_loss",
        say("kohya's: pictures of --conditioning_data_dir are masks."), bool),
     of(LOSS, "objective.zero_terminal_snr", "zero_terminal_snr",
-       say("The last timestep is pure noise; for v-prediction."), bool),
+       say("The last timestep is pure noise; for v-prediction."), bool, (*DIFFUSED, "lcm")),
     # noise
     of(NOISE, "noising.noise_offset", "noise_offset", say("For very dark or bright pictures."), float, (), 0),
     of(NOISE, "noising.noise_offset_random_strength", "noise_offset_random_strength",

@@ -19,7 +19,8 @@ from fromnoise.engine.recipe_files import Weights
 from fromnoise.errors import UserError
 from fromnoise.sampling.schedules import NoiseTable
 from fromnoise.settings import Settings
-from fromnoise.train.tightness import keep_in_eight_bits
+from fromnoise.train.methods import METHODS
+from fromnoise.train.tightness import keep_in_bfloat16, keep_in_eight_bits
 
 if TYPE_CHECKING:
     from fromnoise.train.run import Run
@@ -30,16 +31,30 @@ BASES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "fp8": torch.bflo
 def loaded(run: "Run", device: torch.device, settings: Settings) -> Model:
     """The model as it is to learn, with no gradients of its own."""
     wanted = Weights(run.model, vae=run.vae or None)
-    model = library.load(wanted, Placement(device, BASES[run.base]), settings=settings, prediction=run.prediction)
+    whole = METHODS[run.method].whole
+    model = library.load(
+        wanted,
+        Placement(device, torch.float32 if whole else BASES[run.base]),
+        settings=settings,
+        prediction=run.prediction,
+    )
     for network in (model.unet, model.vae, *model.text):
         network.requires_grad_(False)
     merge(model, run.base_weights, run.base_weights_multiplier)
     run.objective.check(model.facts.prediction)
     if run.objective.zero_terminal_snr and not model.facts.zero_snr:
         model = replace(model, table=NoiseTable.ldm(zero_snr=True), facts=replace(model.facts, zero_snr=True))
-    if run.base == "fp8":
-        keep_in_eight_bits(model)
+    if not whole:
+        narrowed(model, run.base)
     return replace(model, scalings=SCALINGS[model.facts.prediction])
+
+
+def narrowed(model: Model, base: str) -> None:
+    """Keep the U-Net's weights that do not learn in the numbers of --base."""
+    if base == "fp8":
+        keep_in_eight_bits(model)
+    elif base == "bfloat16":
+        keep_in_bfloat16(model)
 
 
 @torch.no_grad()

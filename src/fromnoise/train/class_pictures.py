@@ -3,6 +3,7 @@
 Ruiz et al. (2023), "DreamBooth: Fine Tuning Text-to-Image Diffusion Models for Subject-Driven Generation", section 3.3.
 """
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,11 @@ from fromnoise.engine.library import Model
 from fromnoise.engine.recipe import Recipe
 
 TOGETHER = 4
+
+
+def class_folder(prompt: str) -> str:
+    """The name of the folder of a class's pictures: those of another prompt are other pictures."""
+    return f"class-{hashlib.sha256(prompt.encode()).hexdigest()[:8]}"
 
 
 def drawn_class(model: Model, prompt: str, count: int, seed: int, folder: Path, say: Callable[[str], None]) -> Path:

@@ -236,7 +236,7 @@ class FineTuneTask:
         pictures = self.latents.take(items, self.chances(step, items), step)
         controls = None
         if self.trainable.wants_controls:
-            controls = torch.stack([p.control for p in pictures if p.control is not None])
+            controls = torch.stack([hint for p in pictures if (hint := p.steering) is not None])
         return Batch(items, pictures, self.captions(items, step, epoch), self.drawn(pictures, step), controls)
 
     def chances(self, step: int, items: Sequence[Item]) -> list[Random]:
@@ -336,8 +336,8 @@ class FineTuneTask:
             return None
         pool = self.lesson.schedule.pools[0]
         picture = self.latents.take([(*pool.held_out, *pool.items)[0]], [Random(0)])[0]
-        assert picture.control is not None
-        return F.interpolate(picture.control[None], (recipe.height, recipe.width), mode="bilinear")
+        assert picture.steering is not None
+        return F.interpolate(picture.steering[None], (recipe.height, recipe.width), mode="bilinear")
 
     def held_out(self) -> Mapping[str, float]:
         """The loss on the pictures held out, at the same noise every time; nothing where there are none."""
@@ -353,7 +353,7 @@ class FineTuneTask:
             drawn = Noising().draw(clean, self.lesson.seed, 10**9, number)
             noisy = noised(clean, drawn.noise, drawn.timesteps, self.model.table)
             target = target_of(clean, drawn.noise, drawn.timesteps, self.model.table, self.model.facts.prediction)
-            controls = None if picture.control is None else picture.control[None]
+            controls = None if picture.steering is None else picture.steering[None]
             caption = self.trainable.said(item.example.caption, Random(number))
             batch = Batch([item], [picture], [caption], clean, controls)
             with self.applied(), cleared(self):

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from fromnoise.checkpoints.files import read
 from fromnoise.checkpoints.save import save_checkpoint
 from fromnoise.engine.library import Model
-from fromnoise.errors import FileError
+from fromnoise.errors import FileError, is_out_of_memory
 from fromnoise.text.tokenizer import Tokenizer
 from fromnoise.train.data.captions import tags
 from fromnoise.train.emoji import philox
@@ -115,31 +116,49 @@ def other_captions(captions: Sequence[str], called: str, words: Sequence[str], s
 
 @torch.no_grad()
 def drawn(model: Model, answer: Answer, captions: Sequence[str], side: int, seed: int) -> Kept:
-    """Draw the captions in a few steps (Song et al., 2021, equation 12), and note what is asked and answered."""
+    """Draw the captions in a few steps (Song et al., 2021, equation 12), and note what is asked and answered.
+
+    As many together as memory allows.
+    """
+    parts, start, together = list[Kept](), 0, TOGETHER
+    while start < len(captions):
+        said = captions[start : start + together]
+        try:
+            parts.append(answered(model, answer, said, side, philox(seed, 26, start)))
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error) or together == 1:
+                raise
+            together //= 2
+            continue
+        start += len(said)
+    return Kept(
+        torch.cat([part.noisy for part in parts]), torch.cat([part.timesteps for part in parts]),
+        torch.cat([part.answers for part in parts]), tuple(caption for part in parts for caption in part.captions),
+    )  # fmt: skip
+
+
+def answered(model: Model, answer: Answer, said: Sequence[str], side: int, rng: np.random.Generator) -> Kept:
+    """Some captions, drawn side by side."""
     channels, size = model.unet.config.in_channels, side // model.vae.config.downscale
     device, table = model.placement.device, model.table
-    noisy_all, times_all, answers_all, said_all = list[Tensor](), list[Tensor](), list[Tensor](), list[str]()
-    for start in range(0, len(captions), TOGETHER):
-        said = captions[start : start + TOGETHER]
-        rng = philox(seed, 26, start)
-        x = normal(rng, (len(said), channels, size, size)).to(device)
-        shift = rng.random((len(said), CALLS))
-        times = [torch.from_numpy(STEPS - 1 - ((i - shift[:, i]) * STEPS / CALLS).clip(0)).long() for i in range(CALLS)]
-        for number, now in enumerate(times):
-            now = now.to(device)
-            answered = answer(x, now, said).float()
-            for found, new in ((noisy_all, x), (times_all, now), (answers_all, answered)):
-                found.append(new.cpu())
-            said_all += said
-            keep, add = mixing(now, table, x)
-            if model.facts.prediction == "v":
-                clean, noise = keep * x - add * answered, keep * answered + add * x
-            else:
-                clean, noise = (x - add * answered) / keep, answered
-            if number + 1 < CALLS:
-                keep, add = mixing(times[number + 1].to(device), table, x)
-                x = keep * clean + add * noise
-    return Kept(torch.cat(noisy_all), torch.cat(times_all), torch.cat(answers_all), tuple(said_all))
+    noisy, timesteps, answers = list[Tensor](), list[Tensor](), list[Tensor]()
+    x = normal(rng, (len(said), channels, size, size)).to(device)
+    shift = rng.random((len(said), CALLS))
+    times = [torch.from_numpy(STEPS - 1 - ((i - shift[:, i]) * STEPS / CALLS).clip(0)).long() for i in range(CALLS)]
+    for number, now in enumerate(times):
+        now = now.to(device)
+        told = answer(x, now, said).float()
+        for found, new in ((noisy, x), (timesteps, now), (answers, told)):
+            found.append(new.cpu())
+        keep, add = mixing(now, table, x)
+        if model.facts.prediction == "v":
+            clean, noise = keep * x - add * told, keep * told + add * x
+        else:
+            clean, noise = (x - add * told) / keep, told
+        if number + 1 < CALLS:
+            keep, add = mixing(times[number + 1].to(device), table, x)
+            x = keep * clean + add * noise
+    return Kept(torch.cat(noisy), torch.cat(timesteps), torch.cat(answers), tuple(said) * CALLS)
 
 
 def stored(path: Path, make: Callable[[], Kept], key: str) -> Kept:

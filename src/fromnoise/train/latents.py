@@ -5,6 +5,7 @@ cut, and the autoencoder. A training that is started again finds them.
 """
 
 import hashlib
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,9 @@ from fromnoise.train.data.batches import Item
 from fromnoise.train.data.openers import Openers, mirror, opened, varies
 from fromnoise.train.data.pictures import Cut, Seen
 
+LOG = logging.getLogger(__name__)
+MOST = 2 << 30  # bytes of latents that are kept in memory; others are read again, or encoded anew
+
 
 @dataclass(frozen=True)
 class Encoded:
@@ -31,7 +35,16 @@ class Encoded:
     deviation: Tensor  # (c h w)
     cut: Cut
     mask: Tensor | None = None  # (1 h w) at the size of the latents
-    control: Tensor | None = None  # (3 8h 8w) in [0, 1]
+    control: Tensor | None = None  # (3 8h 8w) in 0..255
+
+    @property
+    def steering(self) -> Tensor | None:
+        """What a control network sees (3 8h 8w), in [0, 1]."""
+        return None if self.control is None else self.control.float() / 255
+
+    @property
+    def nbytes(self) -> int:
+        return sum(t.nbytes for t in (self.mean, self.deviation, self.mask, self.control) if t is not None)
 
     def drawn(self, noise: Tensor, scale: float) -> Tensor:
         """A draw of the posterior, scaled (c h w)."""
@@ -44,6 +57,7 @@ class LatentCache:
     def __init__(self, model: Model, folder: Path | None, openers: Openers | None = None) -> None:
         self.model, self.folder, self.openers = model, folder, openers
         self.known: dict[str, Encoded] = {}
+        self.size = 0  # bytes of what is known
 
     def take(self, items: Sequence[Item], randoms: Sequence[Random], batch: int = -1) -> list[Encoded]:
         """The pictures of a batch, each with the random state that its cut is drawn from."""
@@ -66,15 +80,23 @@ class LatentCache:
             return self._encoded(self._opened(item, None, random, place))
         mirrored = mirror(item, random)
         key = self._key(item, mirrored)
-        if key not in self.known:
-            self.known[key] = self._stored(key) or self._fresh(item, mirrored, key, place)
-        return self.known[key]
+        if key in self.known:
+            return self.known[key]
+        found = self._stored(key) or self._fresh(item, mirrored, key, place)
+        if self.size < MOST:
+            self.known[key] = found
+            self.size += found.nbytes
+        return found
 
     def _fresh(self, item: Item, mirrored: bool, key: str, place: tuple[int, int]) -> Encoded:
         """Encoded now, mirrored or not, and stored."""
         encoded = self._encoded(self._opened(item, mirrored, Random(0), place))
         if self.folder is not None:
-            self._store(key, encoded)
+            try:
+                self._store(key, encoded)
+            except FileError as error:
+                LOG.warning("latents are not kept for the next time: %s", error)
+                self.folder = None
         return encoded
 
     def _opened(self, item: Item, mirrored: bool | None, random: Random, place: tuple[int, int]) -> Seen:
@@ -89,7 +111,8 @@ class LatentCache:
         factor = self.model.vae.config.downscale
         mask = None if picture.mask is None else torch.nn.functional.avg_pool2d(picture.mask, factor)
         deviation = (0.5 * logvar.float()).exp()
-        return Encoded(mean[0].float().cpu(), deviation[0].cpu(), picture.cut, mask, picture.control)
+        control = None if picture.control is None else (picture.control * 255).round().to(torch.uint8)
+        return Encoded(mean[0].float().cpu(), deviation[0].cpu(), picture.cut, mask, control)
 
     def _key(self, item: Item, mirrored: bool) -> str:
         stat = item.example.path.stat()
@@ -133,6 +156,9 @@ class LatentCache:
             tensors = read(self._path(key))
             width, height, left, top, mirrored = map(int, tensors.metadata["cut"].split())
             cut = Cut((width, height), (left, top), bool(mirrored))
-            return Encoded(tensors["mean"], tensors["deviation"], cut, tensors.get("mask"), tensors.get("control"))
+            control = tensors.get("control")
+            if control is not None and control.dtype != torch.uint8:
+                return None  # of an older version
+            return Encoded(tensors["mean"], tensors["deviation"], cut, tensors.get("mask"), control)
         except (FileError, KeyError, ValueError):
             return None

@@ -1,6 +1,7 @@
 """What a run tells on its way: one JSON line every so many steps, and TensorBoard's events where it is installed."""
 
 import json
+import logging
 import math
 import time
 from collections.abc import Mapping
@@ -8,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+LOG = logging.getLogger(__name__)
 DIGITS = 9  # significant ones: a float32 is known by them
 
 
@@ -72,7 +74,10 @@ class Silent(Log):
 
 def events(folder: Path | None, step: int) -> Any:
     """TensorBoard's writer, what was written after `step` being forgotten; None where it is not installed."""
-    if folder is None or find_spec("tensorboard") is None:
+    if folder is None:
+        return None
+    if find_spec("tensorboard") is None:
+        LOG.warning("TensorBoard is not installed, so its events are not written: pip install tensorboard")
         return None
     from torch.utils.tensorboard import SummaryWriter
 

@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -68,6 +68,7 @@ class LoRATraining(SafetensorsFile):
             held = (*FIXED, "lora_down") if options.frozen_down and site.weight.ndim > 1 else FIXED
             self.fixed[site.name] = {k: slots.pop(k) for k in held if k in slots}
             self.factors[site.name] = nn.ParameterDict({k: nn.Parameter(v) for k, v in slots.items()})
+        self.sites = [replace(site, weight=site.weight.to("meta")) for site in self.sites]  # it is the model's to keep
         if options.start:
             self._go_on(options.start)
         self.module: nn.Module = self.factors

@@ -33,18 +33,19 @@ class Method:
     ending: str = ".safetensors"
     task: type[FineTuneTask] = FineTuneTask
     keep: float = 0.0  # how much it counts that pictures without the trigger stay as they are
+    whole: bool = False  # networks of the model learn, or begin as what does: all digits are needed
     chosen: dict[str, Any] = field(default_factory=dict)  # options that differ from the defaults
 
 
 METHODS: Registry[Method] = Registry("training method", entry_points="fromnoise.methods")
 METHODS.add("lora", Method(LoRATraining, LoRAOptions, "loras", 1e-4, 1000, keep=1.0))
-METHODS.add("finetune", Method(FullTraining, FullOptions, "checkpoints", 1e-5, 2000))
-METHODS.add("dreambooth", Method(FullTraining, FullOptions, "checkpoints", 2e-6, 800, keep=1.0))
+METHODS.add("finetune", Method(FullTraining, FullOptions, "checkpoints", 1e-5, 2000, whole=True))
+METHODS.add("dreambooth", Method(FullTraining, FullOptions, "checkpoints", 2e-6, 800, keep=1.0, whole=True))
 METHODS.add("embedding", Method(EmbeddingTraining, EmbeddingOptions, "embeddings", 5e-3, 1000))
 METHODS.add(
     "hypernetwork", Method(HypernetworkTraining, HypernetworkOptions, "hypernetworks", 1e-5, 2000, ".pt", keep=1.0)
 )
-METHODS.add("controlnet", Method(ControlNetTraining, ControlOptions, "controlnet", 1e-5, 5000))
+METHODS.add("controlnet", Method(ControlNetTraining, ControlOptions, "controlnet", 1e-5, 5000, whole=True))
 METHODS.add("t2i-adapter", Method(T2IAdapterTraining, ControlOptions, "t2i_adapter", 1e-5, 5000))
 METHODS.add("custom", Method(CustomTraining, CustomOptions, "loras", 1e-5, 500, keep=1.0))
 METHODS.add("lcm", Method(DistilTraining, DistilOptions, "loras", 1e-4, 1000, task=DistilTask))

@@ -53,7 +53,10 @@ def local_device(best: torch.device) -> torch.device:
     """That of this process: the GPU of its number on this machine, where the best device is one."""
     if not started_together() or best.type == "cpu":
         return best
-    return torch.device(best.type, int(os.environ.get("LOCAL_RANK", "0")))
+    device = torch.device(best.type, int(os.environ.get("LOCAL_RANK", "0")))
+    if device.type == "cuda":
+        torch.cuda.set_device(device)  # where NCCL gathers what is no tensor
+    return device
 
 
 def is_first() -> bool:

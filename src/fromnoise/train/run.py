@@ -19,8 +19,8 @@ from fromnoise.engine.memory import best_dtype
 from fromnoise.engine.recipe import Recipe
 from fromnoise.errors import FileError, UserError
 from fromnoise.settings import Settings
-from fromnoise.train.base import compiled, loaded
-from fromnoise.train.class_pictures import drawn_class
+from fromnoise.train.base import compiled, loaded, narrowed
+from fromnoise.train.class_pictures import class_folder, drawn_class
 from fromnoise.train.data.batches import Pool, Schedule, buckets, gathered
 from fromnoise.train.data.source import Dataset, Subset, kohya_subsets, read_dataset_file
 from fromnoise.train.finetune import Lesson
@@ -31,6 +31,7 @@ from fromnoise.train.loop import STATE, LoopConfig, train
 from fromnoise.train.methods import METHODS
 from fromnoise.train.noising import Noising
 from fromnoise.train.objective import Objective
+from fromnoise.train.origin import check_origin, origin_of, steps_done
 from fromnoise.train.ranks import is_first, local_device
 from fromnoise.train.saving import Files, Saving
 from fromnoise.train.told import NEEDED, told
@@ -102,16 +103,22 @@ def teach(run: Run, device: torch.device, settings: Settings, say: Say) -> Path:
         raise FileError(f"{run.output} is a folder; name a file")
     model = loaded(run, local_device(device), settings)
     if run.class_prompt and run.regular is None:
-        run = replace(run, regular=drawn_class(
-            model, run.class_prompt, run.class_pictures, run.seed, run.folder / "class", say if is_first() else silent
-        ))  # fmt: skip
+        place = run.folder / class_folder(run.class_prompt)
+        drawn = drawn_class(
+            model, run.class_prompt, run.class_pictures, run.seed, place, say if is_first() else silent
+        )  # fmt: skip
+        run = replace(run, regular=drawn)
     if run.backend:
         compiled(model, run.backend)
     pools = [gathered(dataset, strict=run.strict, seed=run.seed) for dataset in datasets(run, model)]
+    for text in left_out(run):
+        (say if is_first() else silent)(text)
     for pool in pools:
         tell(pool, say if is_first() else silent)
     method = METHODS[run.method]
     training = method.begin(model, run.options, run.seed)
+    if method.whole:
+        narrowed(model, run.base)
     training.stored = DTYPES[run.precision]
     fit(training, pools)
     lesson = Lesson(
@@ -124,7 +131,11 @@ def teach(run: Run, device: torch.device, settings: Settings, say: Say) -> Path:
     task = method.task(model, training, lesson, run.folder / "latents")
     if run.only_look:
         return written_out(task, run.folder / "dataset.txt")
+    check_origin(run.folder, run.folder / STATE, origin_of(run.method, model.sha256, pools))
     taken_over(run.resume, run.folder)
+    if steps_done(run.folder / STATE) >= run.loop.steps and is_first():
+        say(f"{run.folder} holds a run that has done its {run.loop.steps} steps: nothing is left to learn; "
+            "for another one give another --name, or more --steps")  # fmt: skip
     began = time.time()
     task.files = Files(
         run.output, run.savings, lambda path, step: training.write(path, notes(run, model, pools, began, step))
@@ -245,6 +256,13 @@ def named_datasets(run: Run, model: Model) -> Sequence[Dataset]:
         plain_rules = Subset(class_tokens=run.class_prompt, caption_extension=run.rules.caption_extension)
         subsets += kohya_subsets(run.regular, plain_rules, regular=True)[0]
     return (Dataset.model_validate({**plain, **buckets, **run.sizes, "subsets": subsets}),)
+
+
+def left_out(run: Run) -> list[str]:
+    """What lies in the folder of pictures, and is not trained on."""
+    if not run.data.is_dir() or run.rules.metadata_file is not None:
+        return []
+    return kohya_subsets(run.data, run.rules)[1]
 
 
 def tell(pool: Pool, say: Say) -> None:

@@ -4,6 +4,7 @@ Batches never mix buckets; the last of a bucket may be short.
 """
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +12,7 @@ from random import Random
 from typing import Any
 
 from fromnoise.errors import FileError, UserError
-from fromnoise.train.data.buckets import BucketRules, Fit
+from fromnoise.train.data.buckets import BucketRules, Fit, Size
 from fromnoise.train.data.pictures import size_of
 from fromnoise.train.data.source import Dataset, Example, Found, examples, with_regular
 
@@ -51,7 +52,7 @@ def gathered(dataset: Dataset, *, strict: bool = False, seed: int = 0) -> Pool:
     if not own:
         raise UserError("the data set has only regularisation pictures; add those that show what is to be learnt")
     rules, skipped = dataset.buckets, list[str]()
-    fits = {e.path: fit for e in (*own, *regular) if (fit := fitted(e, rules, skipped, strict)) is not None}
+    fits = dict(fitted((*own, *regular), rules, skipped, strict))
     own, held_out = split([e for e in own if e.path in fits], dataset, seed)
     if not own:
         raise UserError(f"none of the pictures can be used: {skipped[0] if skipped else 'all are held out'}")
@@ -65,14 +66,37 @@ def gathered(dataset: Dataset, *, strict: bool = False, seed: int = 0) -> Pool:
     )
 
 
-def fitted(example: Example, rules: BucketRules, skipped: list[str], strict: bool) -> Fit | None:
+def fitted(
+    found: Sequence[Example], rules: BucketRules, skipped: list[str], strict: bool
+) -> Iterator[tuple[Path, Fit]]:
+    """The places of those examples that can be read, masks and pictures that steer among what is read."""
+    files = dict.fromkeys(path for e in found for path in (e.path, e.mask, e.control) if path is not None)
+    with ThreadPoolExecutor() as threads:
+        sizes = dict(zip(files, threads.map(read_whole, files), strict=True))
+    for example in {e.path: e for e in found}.values():
+        try:
+            for path in (example.mask, example.control):
+                if path is not None:
+                    size(sizes[path])
+            yield example.path, rules.fit(size(sizes[example.path]))
+        except (FileError, UserError) as error:
+            if strict:
+                raise
+            skipped.append(str(error))
+
+
+def read_whole(path: Path) -> Size | FileError:
+    """Its size, or why it can't be read: for a thread, whose caller decides."""
     try:
-        return rules.fit(size_of(example.path))
-    except (FileError, UserError) as error:
-        if strict:
-            raise
-        skipped.append(str(error))
-        return None
+        return size_of(path)
+    except FileError as error:
+        return error
+
+
+def size(found: Size | FileError) -> Size:
+    if isinstance(found, FileError):
+        raise found
+    return found
 
 
 def split(own: Sequence[Example], dataset: Dataset, seed: int) -> tuple[list[Example], list[Example]]:

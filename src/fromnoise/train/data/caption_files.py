@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fromnoise.engine.picture_io import write_whole
-from fromnoise.train.data.source import Subset, caption_of, pictures_in
+from fromnoise.train.data.source import Subset, caption_of, picture_files
 
 
 def tag_counts(folder: Path, separator: str = ",") -> Counter[str]:
-    """How many captions of a folder have each tag."""
+    """How many captions of a data set have each tag."""
     counts: Counter[str] = Counter()
-    for path in pictures_in(folder):
+    for path in picture_files(folder):
         caption = caption_of(path, Subset()) or ""
         counts.update({tag.strip() for tag in caption.split(separator) if tag.strip()})
     return counts
@@ -20,7 +20,7 @@ def tag_counts(folder: Path, separator: str = ",") -> Counter[str]:
 def replace_tags(folder: Path, changes: dict[str, str], *, separator: str = ",", extension: str = ".txt") -> int:
     """Put other tags in place of some in every caption, or with "" take them out; how many captions changed."""
     changed = 0
-    for path in pictures_in(folder):
+    for path in picture_files(folder):
         caption = caption_of(path, Subset(caption_extension=extension))
         if caption is None:
             continue

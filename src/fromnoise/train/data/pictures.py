@@ -132,10 +132,13 @@ def turned(pixels: Tensor, degrees: float) -> Tensor:
 
 
 def size_of(path: Path) -> Size:
-    """Width and height of a picture, upright, mostly without decoding it. FileError where it can't be read."""
+    """Width and height of a picture, upright. FileError where it can't be read to its end (JPEGs are, at an eighth)."""
     try:
         with Image.open(path) as image:
             turned_sideways = image.getexif().get(0x0112, 1) >= 5
-            return (image.height, image.width) if turned_sideways else (image.width, image.height)
+            size = (image.height, image.width) if turned_sideways else (image.width, image.height)
+            image.draft("RGB", (1, 1))
+            image.load()
+            return size
     except Exception:  # whatever a decoder says of a bad file, `open_image` says in one line
         return open_image(path).size

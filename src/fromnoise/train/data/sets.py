@@ -14,9 +14,10 @@ from pathlib import Path
 from fromnoise.errors import FileError, UserError
 from fromnoise.settings import Settings
 from fromnoise.train.data.caption_files import write_caption
-from fromnoise.train.data.source import CAPTIONS, PICTURES, Subset, caption_of
+from fromnoise.train.data.source import CAPTIONS, PICTURES, SET_ASIDE, Subset, caption_of
+from fromnoise.train.data.source import parts_of as parts_of
+from fromnoise.train.data.source import picture_files as picture_files
 
-SET_ASIDE = "set-aside"
 LONGEST = 150  # bytes of a name
 FORBIDDEN = re.compile(r'[\x00-\x1f<>:"/\\|?*\x7f]')
 RESERVED = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE)  # Windows's own
@@ -76,18 +77,6 @@ def is_plain(name: str) -> bool:
         return checked_name(name) == name
     except UserError:
         return False
-
-
-def parts_of(folder: Path) -> list[Path]:
-    """The folder and those in it, without what was set aside."""
-    inner = (path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    return [folder, *sorted(path for path in inner if path.name != SET_ASIDE)]
-
-
-def picture_files(folder: Path) -> Iterator[Path]:
-    """The files of a data set's pictures, in order."""
-    for part in parts_of(folder):
-        yield from sorted(path for path in part.iterdir() if path.suffix.lower() in PICTURES and path.is_file())
 
 
 def pictures_of(folder: Path) -> Iterator[Member]:

@@ -21,6 +21,7 @@ from fromnoise.errors import FileError, UserError
 from fromnoise.train.data.buckets import BucketRules
 from fromnoise.train.data.captions import CaptionRules, Rate
 
+SET_ASIDE = "set-aside"
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".avif", ".jxl", ".tif", ".tiff")
 CAPTIONS = (".txt", ".caption")  # looked for in this order where no ending is asked for
 
@@ -218,6 +219,8 @@ def kohya_subsets(folder: Path, rules: Subset, *, regular: bool = False) -> tupl
         named = {"image_dir": inner, "num_repeats": int(count), "class_tokens": words, "is_reg": regular}
         subsets.append(rules.model_copy(update=named))
     if subsets:
+        if loose := sum(1 for _ in pictures_in(folder)):
+            warnings.append(f"{folder}: {loose} pictures beside the folders are left out; put them into one")
         return subsets, warnings
     if any(pictures_in(folder)):
         return [rules.model_copy(update={"image_dir": folder, "is_reg": regular})], warnings
@@ -267,6 +270,18 @@ def located(key: str, folder: Path | None) -> Path | None:
             if path.is_file():
                 return path
     return None
+
+
+def parts_of(folder: Path) -> list[Path]:
+    """The folder and those in it, without what was set aside."""
+    inner = (path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return [folder, *sorted(path for path in inner if path.name != SET_ASIDE)]
+
+
+def picture_files(folder: Path) -> Iterator[Path]:
+    """The files of a data set's pictures, in order."""
+    for part in parts_of(folder):
+        yield from pictures_in(part)
 
 
 def pictures_in(folder: Path) -> Iterator[Path]:
