@@ -3,9 +3,11 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tiny
 import torch
+from PIL import Image
 from torch import nn
 
 from fromnoise.checkpoints.detect import ModelFacts
@@ -14,14 +16,16 @@ from fromnoise.engine.footprint import demand, peak
 from fromnoise.engine.generate import generate
 from fromnoise.engine.library import Model
 from fromnoise.engine.memory import Demand, Placement, Plan, group_free, place, planned, plans, tighter
-from fromnoise.engine.recipe import Recipe
+from fromnoise.engine.recipe import ImageRef, Recipe
 from fromnoise.engine.recipe_networks import NetworkUse
+from fromnoise.engine.residence import Residence
 from fromnoise.engine.sizes import parsed
 from fromnoise.errors import UserError
-from fromnoise.nn import ops
+from fromnoise.nn import int8, ops
 from fromnoise.nn.clip import CLIP_L, OPENCLIP_G
-from fromnoise.nn.unet import SD1, SDXL, Upsample
-from fromnoise.nn.vae import SD_VAE, SDXL_VAE
+from fromnoise.nn.int8 import Int8
+from fromnoise.nn.unet import SD1, SDXL, UNet, Upsample
+from fromnoise.nn.vae import SD_VAE, SDXL_VAE, Decoder, Encoder
 from fromnoise.settings import Settings
 from tests.engine.models import tiny_model
 from tests.engine.test_networks import write_lora
@@ -140,6 +144,53 @@ def test_weights_that_wait_draw_the_same_picture(file: Path) -> None:
         assert model.residence is not None
         assert model.residence.plan.unet < 1
         assert made.image.tobytes() == free.image.tobytes()
+
+
+def test_start_pictures_are_encoded_without_the_network_in_memory(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    needed = demand(loaded(file, None).facts, CPU, 64, 64)
+    model = loaded(file, budget(needed.height(Plan(2, text=False, vae=False)) - 1000))
+    there: dict[str, int] = {}
+
+    def seen(kind: type[nn.Module]) -> None:
+        work = kind.forward
+
+        def forward(self: nn.Module, *given: torch.Tensor, **named: torch.Tensor | None) -> torch.Tensor:
+            ready = sum(not one.waits for one in model.unet.modules() if isinstance(one, ops.Fetching))
+            there.setdefault(kind.__name__, ready)
+            return work(self, *given, **named)
+
+        monkeypatch.setattr(kind, "forward", forward)
+
+    for kind in (Encoder, UNet, Decoder):
+        seen(kind)
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(file.with_name("start.png"))
+    init = ImageRef.of(file.with_name("start.png")).model_dump()
+    list(generate(model, [RECIPE.but(init=init, strength=0.5)]))
+    assert model.residence is not None
+    assert model.residence.plan.alone
+    assert there["Encoder"] == there["Decoder"] == 0
+    assert there["UNet"] > 0
+
+
+@torch.inference_mode()
+def test_nothing_is_kept_of_weights_that_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(int8, "FEW", 0)
+    monkeypatch.setattr(int8, "NARROW", 16)
+    model, before = tiny_model(), len(int8.ROUNDED.kept)
+    residence = Residence(model.unet, model.text, model.vae, CPU)
+    x = torch.randn(1, 4, 8, 8).contiguous(memory_format=torch.channels_last)
+    given = x, torch.tensor([500]), torch.randn(1, 7, model.unet.config.context_dim)
+    made = []
+    for plan in (Plan(), memory.TIGHTEST):
+        residence.settle(plan)
+        assert len(int8.ROUNDED.kept) == before, "what was made before went with its weights"
+        with Int8().applied(model.unet):
+            made.append(model.unet(*given))
+        if plan == Plan():
+            assert len(int8.ROUNDED.kept) > before
+    assert torch.equal(made[0], made[1])
+    assert len(int8.ROUNDED.kept) == before
 
 
 def test_too_little_is_refused_before_anything_is_drawn(file: Path) -> None:

@@ -77,6 +77,27 @@ def test_other_weights_are_rounded_anew() -> None:
 
 
 @torch.inference_mode()
+def test_numbers_go_with_their_weights() -> None:
+    network, before = nn.Sequential(filled(Linear(64, 64), torch.Generator().manual_seed(0))), len(fp8.ROUNDED.kept)
+    x = random(5, 64)
+    with Fp8().applied(network):
+        wanted = network(x)
+        assert len(fp8.ROUNDED.kept) == before + 1
+        network[0].waits = True
+        network[0].weight = nn.Parameter(network[0].weight.clone(), requires_grad=False)
+        assert torch.equal(network(x), wanted)
+    assert len(fp8.ROUNDED.kept) == before, "nothing is kept of weights that wait"
+
+
+def test_rows_lie_one_after_the_other() -> None:
+    """As GPUs' kernels want them: group norms there leave tokens whose channels lie apart."""
+    image = random(1, 16, 4, 8)
+    levels, scales = fp8.in_float8(image.permute(0, 2, 3, 1).flatten(1, 2).flatten(0, -2))
+    assert levels.is_contiguous()
+    torch.testing.assert_close(levels.float() * scales, image[0].flatten(1).T, rtol=0.07, atol=1e-3)
+
+
+@torch.inference_mode()
 def test_few_tokens_and_narrow_layers_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     for sides, name, value in (((64, 64), "FEW", 6), ((64, 64), "NARROW", 65), ((64, 72), "MULTIPLE", 16)):
         layer, x = filled(Linear(*sides), torch.Generator().manual_seed(0)), random(5, 64)

@@ -96,6 +96,33 @@ def test_other_weights_are_rounded_anew() -> None:
 
 
 @torch.inference_mode()
+def test_integers_go_with_their_weights() -> None:
+    network, before = nn.Sequential(filled(Linear(64, 64), torch.Generator().manual_seed(0))), len(int8.ROUNDED.kept)
+    x, other = random(5, 64), random(64, 64, seed=5)
+    with Int8().applied(network):
+        wanted = network(x)
+        with replacing(network, {"0.weight": other}):
+            network(x)
+        assert len(int8.ROUNDED.kept) == before + 2
+        del other
+        assert len(int8.ROUNDED.kept) == before + 1
+        network[0].waits = True
+        network[0].weight = nn.Parameter(network[0].weight.clone(), requires_grad=False)
+        assert torch.equal(network(x), wanted)
+    assert len(int8.ROUNDED.kept) == before, "nothing is kept of weights that wait"
+
+
+@torch.inference_mode()
+def test_integers_are_kept_once() -> None:
+    layer = filled(Linear(64, 96), torch.Generator().manual_seed(0))
+    with Int8().applied(nn.Sequential(layer)):
+        layer(random(5, 64))
+    there = int8.ROUNDED(layer.weight)
+    held = [value for value in vars(there).values() if isinstance(value, Tensor)]
+    assert [len(there.packed), sum(tensor.numel() for tensor in held)] == [1, 96]
+
+
+@torch.inference_mode()
 def test_small_products_and_narrow_layers_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     layer, x = filled(Linear(64, 64), torch.Generator().manual_seed(0)), random(5, 64)
     exact = layer(x)

@@ -143,7 +143,7 @@ class Model:
         def work(dtype: torch.dtype) -> Tensor:
             pixels = self._image(image, dtype)
             drawn = None if noise is None else noise.to(self.placement.device, dtype)
-            with self._changed_vae():
+            with self._autoencoder():
                 encode = vae_strips.encode if self._large(image.shape[-2:]) else AutoencoderKL.encode
                 return encode(self.vae, pixels, drawn).float().cpu()
 
@@ -156,9 +156,7 @@ class Model:
         sides = [side * self.vae.config.downscale for side in latents.shape[-2:]]
 
         def work(dtype: torch.dtype) -> Tensor:
-            if self.residence is not None:
-                self.residence.for_decoding()
-            with self._changed_vae():
+            with self._autoencoder():
                 decode = vae_strips.decode if self._large(sides) else AutoencoderKL.decode
                 return decode(self.vae, self._image(latents, dtype)).float()
 
@@ -248,7 +246,10 @@ class Model:
         return (strips or math.prod(sides) > MOST_AT_ONCE) and vae_strips.may_be_cut(self.vae)
 
     @contextmanager
-    def _changed_vae(self) -> Iterator[None]:
+    def _autoencoder(self) -> Iterator[None]:
+        """Inside, it may work on a whole picture, with what changes it."""
+        if self.residence is not None:
+            self.residence.for_autoencoder()
         with ExitStack() as stack:
             for change in self.vae_changes:
                 stack.enter_context(change.applied(self.vae))

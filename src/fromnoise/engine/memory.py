@@ -122,7 +122,7 @@ class Demand:
     vae: int
     largest: int  # of these weights, which is there three times while it is made ready: cast, laid out, and packed
     call: int  # one call of the U-Net
-    whole: int  # the autoencoder on a whole picture
+    whole: int  # the autoencoder on a whole picture: decoding takes more than encoding
     strips: int  # and strip by strip
     base: int  # the program itself
 

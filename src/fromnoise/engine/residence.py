@@ -39,7 +39,8 @@ class Residence:
     def settle(self, plan: Plan) -> None:
         """Bring the weights where `plan` wants them."""
         self.plan, place = plan, self.placement
-        self.settle_unet(plan.unet)
+        self.settle_unet(0.0 if plan.alone else plan.unet)
+        self.alone = plan.alone  # until it is about to work
         for encoder in self.text:
             self.keep(encoder, place.dtype, float("inf") if plan.text else 0)
         self.keep(self.vae, place.dtype, float("inf") if plan.vae else 0, place.channels_last)
@@ -60,7 +61,7 @@ class Residence:
         if self.alone:
             self.settle_unet(self.plan.unet)
 
-    def for_decoding(self) -> None:
+    def for_autoencoder(self) -> None:
         """The autoencoder is about to work on a whole picture."""
         if self.plan.alone and not self.alone:
             self.settle_unet(0.0)
@@ -88,12 +89,15 @@ class Residence:
             room -= size
             if room >= 0 or not self.may_wait(layer):
                 convert_layer(layer, dtype, self.placement.device, channels_last)
+                if isinstance(layer, Fetching):
+                    layer.waits = False
                 continue
             if isinstance(layer, Embedding):
                 layer.ready = dtype
-            for name, parameter in list(layer.named_parameters(recurse=False)):
-                if not same(parameter.data, self.stored[layer, name]):
-                    layer.register_parameter(name, nn.Parameter(self.stored[layer, name], requires_grad=False))
+            elif isinstance(layer, Fetching):
+                layer.waits = True
+            for name, _ in list(layer.named_parameters(recurse=False)):  # another, so that what is kept of it goes, too
+                layer.register_parameter(name, nn.Parameter(self.stored[layer, name], requires_grad=False))
 
     def waiting(self, layer: Fetching) -> list[str]:
         """The parameters of a layer that are still in its file and can be brought from there."""

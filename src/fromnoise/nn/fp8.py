@@ -43,7 +43,7 @@ def linear(layer: Linear, x: Tensor) -> Tensor:
     if x.numel() < FEW * layer.in_features:
         return type(layer).forward(layer, x)
     weight, bias = layer.fetch(x)
-    rounded, factors = ROUNDED(weight)
+    rounded, factors = ROUNDED(weight, layer)
     levels, scales = in_float8(x.flatten(0, -2))
     y = torch._scaled_mm(
         levels,
@@ -57,9 +57,9 @@ def linear(layer: Linear, x: Tensor) -> Tensor:
 
 
 def in_float8(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """rows (n k) in float8, and the factors (n 1) float32 that make `rows` of it."""
+    """rows (n k) in float8, without gaps as the kernels want them, and the factors (n 1) that make `rows` of it."""
     scales = rows.abs().amax(dim=1, keepdim=True).float().clamp_min(torch.finfo(torch.float32).tiny) / LARGEST
-    return (rows.float() / scales).clamp_(-LARGEST, LARGEST).to(FLOAT8), scales
+    return (rows.float() / scales).clamp_(-LARGEST, LARGEST).to(FLOAT8).contiguous(), scales
 
 
 ROUNDED = Made(in_float8)

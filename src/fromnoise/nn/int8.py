@@ -25,15 +25,17 @@ ZERO = 128  # of the unsigned numbers that inputs become
 class Rounded:
     """The weights of one layer as integers."""
 
-    levels: Tensor  # int8, as shaped
-    scales: Tensor  # (out): `levels` times these are nearly `weight`
+    scales: Tensor  # (out): the integers times these are nearly the weights
     packed: dict[tuple[int, ...], Tensor] = field(default_factory=dict)  # for inputs of a shape, as oneDNN likes it
 
-    def for_shape(self, shape: tuple[int, ...], pack: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    def for_shape(self, shape: tuple[int, ...], weight: Tensor, pack: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+        """The integers; made anew of `weight` for each shape, as it is there anyway."""
         if shape not in self.packed:
             if len(self.packed) >= SHAPES:
                 self.packed.pop(next(iter(self.packed)))
-            self.packed[shape] = pack(self.levels, self.scales)
+            factors = self.scales.view(-1, *[1] * (weight.ndim - 1))
+            levels = (weight.detach().float() / factors).round_().to(torch.int8)
+            self.packed[shape] = pack(levels, self.scales)
         return self.packed[shape]
 
 
@@ -61,9 +63,9 @@ def linear(layer: Linear, x: Tensor) -> Tensor:
     if x.numel() * layer.out_features < FEW:
         return type(layer).forward(layer, x)
     weight, bias = layer.fetch(x)
-    rounded = ROUNDED(weight)
+    rounded = ROUNDED(weight, layer)
     levels, scale = as_levels(x, x.abs().amax(dim=-1, keepdim=True))
-    packed = rounded.for_shape((), lambda levels, _: torch.ops.onednn.qlinear_prepack(levels, None))
+    packed = rounded.for_shape((), weight, lambda levels, _: torch.ops.onednn.qlinear_prepack(levels, None))
     y = torch.ops.onednn.qlinear_pointwise(
         levels, 1.0, ZERO, packed, rounded.scales, zeros(layer.out_features), None, 1.0, 0, x.dtype, "none", [], ""
     )
@@ -75,12 +77,13 @@ def convolution(layer: Conv2d, x: Tensor) -> Tensor:
     if x.numel() * layer.weight[:, 0].numel() < FEW * layer.stride[0] ** 2 or isinstance(layer.padding, str):
         return type(layer).forward(layer, x)
     weight, bias = layer.fetch(x)
-    rounded = ROUNDED(weight)
+    rounded = ROUNDED(weight, layer)
     x = x.contiguous(memory_format=torch.channels_last)
     levels, scale = as_levels(x, tokens_from(x).flatten(1).abs().amax(dim=1)[:, None, None, None])
     how = list(layer.stride), list(layer.padding), list(layer.dilation), layer.groups
     packed = rounded.for_shape(
         tuple(x.shape),
+        weight,
         lambda levels, scales: torch.ops.onednn.qconv_prepack(levels, scales, 1.0, ZERO, *how, list(x.shape)),
     )
     y = torch.ops.onednn.qconv2d_pointwise(
@@ -103,9 +106,8 @@ def convolution(layer: Conv2d, x: Tensor) -> Tensor:
 
 
 def rounded(weight: Tensor) -> Rounded:
-    """A layer's weights as integers."""
-    scales = weight.flatten(1).float().abs().amax(dim=1).clamp_min(torch.finfo(torch.float32).tiny) / 127
-    return Rounded((weight.float() / scales.view(-1, *[1] * (weight.ndim - 1))).round_().to(torch.int8), scales)
+    """A layer's weights as integers, to be made for inputs of a shape."""
+    return Rounded(weight.flatten(1).float().abs().amax(dim=1).clamp_min(torch.finfo(torch.float32).tiny) / 127)
 
 
 ROUNDED = Made(rounded)

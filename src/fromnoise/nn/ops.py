@@ -105,6 +105,7 @@ class Fetching(nn.Module):
 
     replaced: Mapping[str, Tensor] = {}
     patches: Mapping[str, Sequence[Patch]] = {}
+    waits = False  # its weights are elsewhere until they are used: nothing that is made of them is kept
 
     def reset_parameters(self) -> None:
         """No initialisation: weights come from a checkpoint, or from `train.initialise`."""
@@ -174,13 +175,16 @@ T = TypeVar("T")
 
 
 class Made(Generic[T]):
-    """What is made of a weight, once; it lives as long as the weight does, be that a file's or a LoRA's copy."""
+    """What is made of a weight, once; it lives as long as the weight does, be that a model's or a LoRA's copy."""
 
     def __init__(self, make: Callable[[Tensor], T]) -> None:
         self.make = make
         self.kept: MutableMapping[Tensor, tuple[object, T]] = WeakTensorKeyDictionary()  # and where the weight was
 
-    def __call__(self, weight: Tensor) -> T:
+    def __call__(self, weight: Tensor, layer: Fetching | None = None) -> T:
+        """Not kept where the weights of `layer` wait."""
+        if layer is not None and layer.waits:
+            return self.make(weight.detach())
         where = weight.data_ptr(), weight.dtype
         there = self.kept.get(weight)
         if there is None or there[0] != where:
@@ -231,7 +235,7 @@ class Conv2d(Fetching, nn.Conv2d):
         watched = self._forward_hooks or self._forward_pre_hooks or "forward" in self.__dict__
         if not watched and is_summed(x, self.weight):
             weight, bias = self.fetch(x)
-            stays = weight is self.replaced.get("weight", self.weight) and not weight.requires_grad
+            stays = weight is self.replaced.get("weight", self.weight) and not (self.waits or weight.requires_grad)
             summed = SUMMED(weight) if stays else of_doubled(weight)
             return lambda part: F.conv_transpose2d(part, summed, bias, stride=2, padding=(1 + 2 * margin, 1))
 
