@@ -19,7 +19,7 @@ from bench import report
 from bench.contenders import CONTENDERS
 from bench.peak import matrix_peak
 from bench.turns import Failed, compete
-from bench.work import SIZES, TASKS, Job
+from bench.work import ALONE, SIZES, TASKS, Job
 from fromnoise.engine.memory import DTYPES
 from fromnoise.engine.sizes import parsed
 
@@ -38,7 +38,8 @@ def main() -> int:
 
         return starting.main(sys.argv[2:])
     options = arguments()
-    names = [options.ours, *filter(None, options.against.split(","))]
+    against = ("" if options.task in ALONE else "diffusers") if options.against is None else options.against
+    names = [options.ours, *filter(None, against.split(","))]
     unknown = [name for name in names if name not in CONTENDERS]
     if unknown:
         print(f"unknown contender {unknown[0]}; there are {', '.join(CONTENDERS)}", file=sys.stderr)
@@ -66,7 +67,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("task", choices=TASKS)
     parser.add_argument("--model", choices=SIZES, default="sd15", help="with random weights")
     parser.add_argument("--ours", default="fromnoise", help="the mode of fromnoise that the others are compared with")
-    parser.add_argument("--against", default="diffusers", metavar="NAMES", help=", ".join(CONTENDERS))
+    parser.add_argument("--against", metavar="NAMES", help=", ".join(CONTENDERS) + "; by default diffusers, or nobody")
     parser.add_argument("--dtype", choices=DTYPES, default="bfloat16")
     parser.add_argument("--rounds", type=int, default=5, help="that count; one more warms up")
     parser.add_argument("--steps", type=int, default=20, help="of a whole picture")

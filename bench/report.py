@@ -111,13 +111,15 @@ def command(line: dict[str, Any]) -> str:
         "--model",
         job["size"],
         "--against",
-        ",".join(names[1:]),
+        ",".join(names[1:]) or '""',
         "--rounds",
         str(len(line["entries"][0]["seconds"])),
     ]
     words += ["--ours", names[0]] if names[0] != "fromnoise" else []
     words += ["--batch", str(job["batch"])] if job["batch"] > 1 else []
-    words += ["--steps", str(job["steps"])] if job["task"] == "picture" and job["steps"] != STEPS else []
+    words += ["--steps", str(job["steps"])] if job["task"] in ("picture", "memory") and job["steps"] != STEPS else []
+    words += ["--dtype", job["dtype"]] if job["dtype"] != "bfloat16" else []
+    words += ["--memory", f"{job['memory'] / 1e9:g}GB"] if job["memory"] else []
     return " ".join(words)
 
 

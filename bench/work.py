@@ -12,6 +12,7 @@ from fromnoise.nn import clip, unet, vae
 Task = Literal["step", "attention", "decode", "text", "load", "picture", "batch", "memory", "train",
                "lora_switch", "merge", "convert", "prune"]  # fmt: skip
 TASKS: tuple[Task, ...] = get_args(Task)
+ALONE = ("memory", "merge", "convert", "prune")  # that fromnoise alone has a contender for
 
 
 @dataclass(frozen=True)

@@ -42,3 +42,11 @@ def test_linked_files_exist(root: Path) -> None:
         for link in re.findall(r"\]\(([^)#]+)\)", (root / edition).read_text("utf-8")):
             if not link.startswith("http"):
                 assert (root / link).exists(), f"{edition}: {link}"
+
+
+@pytest.mark.parametrize("edition", EDITIONS)
+def test_files_are_about_as_long_as_it_says(root: Path, edition: str) -> None:
+    rows = re.findall(r"^\| \[`[^`]*`\]\((src/[^)]*)\) \| (\d+) \|", (root / edition).read_text("utf-8"), re.MULTILINE)
+    assert len(rows) >= 5
+    found = {file: len((root / file).read_text("utf-8").splitlines()) for file, _ in rows}
+    assert {file: int(said) for file, said in rows} == pytest.approx(found, rel=0.05)

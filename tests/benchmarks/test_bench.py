@@ -112,3 +112,8 @@ def test_the_command_of_a_record_makes_it_again() -> None:
     assert report.command(made) == (
         "picture --model sd15 --against fromnoise --rounds 1 --ours fromnoise-int8 --batch 2 --steps 8"
     )
+    job = Job("memory", "sdxl", "float32", steps=1, memory=4e9)
+    alone = report.record(job, [Entry("fromnoise", 1.0, [2.0])], peak=1e12, machine="a machine")
+    assert report.command(alone) == (
+        'memory --model sdxl --against "" --rounds 1 --steps 1 --dtype float32 --memory 4GB'
+    )

@@ -31,7 +31,7 @@ from fromnoise.jobs.worker import worker as writing
 from fromnoise.jobs.worker.easel import Drawing, Easel
 from fromnoise.jobs.worker.kept import Kept
 from fromnoise.jobs.worker.tasks import TASKS, Desk, Task, task
-from fromnoise.jobs.worker.worker import Worker, file_digest
+from fromnoise.jobs.worker.worker import Worker, explained, file_digest
 from fromnoise.settings import Settings
 
 
@@ -340,6 +340,11 @@ def test_a_step_that_fails_for_many_is_tried_for_each_alone(
     failed = queue.get(bad.id)
     assert (failed.state, failed.error) == ("failed", "unexpected failure (RuntimeError); the worker's log says more")
     assert failed.attempts == 2
+
+
+def test_a_lack_of_memory_is_told_whatever_kind_of_error_it_is() -> None:
+    for error in (MemoryError(), torch.OutOfMemoryError(), RuntimeError("MPS backend out of memory")):
+        assert explained(error) == "out of memory: try a smaller picture"
 
 
 def test_a_name_is_not_used_twice(worker: Worker, queue: Queue, station: Station, checkpoint: Path) -> None:

@@ -13,7 +13,6 @@ from glob import escape
 from pathlib import Path
 from typing import Any
 
-import torch
 from PIL import Image
 from torch import Tensor
 
@@ -22,7 +21,7 @@ from fromnoise.engine.images import open_image, save_png
 from fromnoise.engine.metadata.own import texts
 from fromnoise.engine.named_files import with_names_alone
 from fromnoise.engine.prompt_warnings import oddities
-from fromnoise.errors import FromnoiseError, without_folders
+from fromnoise.errors import FromnoiseError, is_out_of_memory, without_folders
 from fromnoise.jobs import thumbnails
 from fromnoise.jobs.gallery import Gallery
 from fromnoise.jobs.job import PICTURE, Buried, Job, Result, State, Wish
@@ -343,7 +342,7 @@ def explained(error: Exception, folders: Sequence[str] = ()) -> str:
     """A failure in one line, without the machine's paths."""
     if isinstance(error, FromnoiseError):
         return without_folders(str(error), folders)
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+    if is_out_of_memory(error):
         return "out of memory: try a smaller picture"
     return f"unexpected failure ({type(error).__name__}); the worker's log says more"
 
