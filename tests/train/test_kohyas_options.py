@@ -272,6 +272,28 @@ def place(folder: Path, tmp_path: Path, *more: str) -> list[str]:
     return ["train", "lora", str(folder), "--name", "it", *SHORT, *places, *more]
 
 
+def test_a_file_tells_all_that_kohyas_tell(folder: Path, tmp_path: Path) -> None:
+    """docs: the fields that sd-scripts write of every training, without what is its own (its commit, TOML files)."""
+    assert run(place(folder, tmp_path, "--unet_lr", "1e-3", "--no-text", "--base", "fp8")) == 0
+    told = read(tmp_path / "it.safetensors").metadata
+    wanted = """session_id training_started_at training_finished_at output_name learning_rate text_encoder_lr unet_lr
+        num_train_images num_validation_images num_reg_images num_batches_per_epoch num_epochs gradient_checkpointing
+        gradient_accumulation_steps max_train_steps lr_warmup_steps lr_scheduler network_module network_dim
+        network_alpha network_args mixed_precision full_fp16 v2 base_model_version clip_skip max_token_length
+        cache_latents seed lowram noise_offset multires_noise_iterations multires_noise_discount adaptive_noise_scale
+        zero_terminal_snr optimizer max_grad_norm caption_dropout_rate caption_dropout_every_n_epochs
+        caption_tag_dropout_rate face_crop_aug_range prior_loss_weight min_snr_gamma scale_weight_norms ip_noise_gamma
+        debiased_estimation noise_offset_random_strength ip_noise_gamma_random_strength loss_type huber_schedule
+        huber_scale huber_c fp8_base resize_interpolation steps epoch sd_model_name sd_model_hash new_sd_model_hash
+        vae_name vae_hash new_vae_hash tag_frequency dataset_dirs reg_dataset_dirs batch_size_per_device
+        total_batch_size resolution color_aug flip_aug random_crop shuffle_caption enable_bucket bucket_no_upscale
+        min_bucket_reso max_bucket_reso keep_tokens bucket_info"""
+    assert not {f"ss_{name}" for name in wanted.split()} - set(told)
+    assert float(told["ss_unet_lr"]) == 1e-3
+    assert told["ss_fp8_base"] == "True"
+    assert len(told["ss_sd_model_hash"]) == 8
+
+
 def test_a_sample_before_the_first_step_and_a_file_that_tells_nothing(folder: Path, tmp_path: Path) -> None:
     assert run(place(folder, tmp_path, "--sample_at_first", "--sample", "newword --s 1", "--no_metadata",
                      "--log_config", "--training_comment", "mine")) == 0  # fmt: skip

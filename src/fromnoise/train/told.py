@@ -2,6 +2,7 @@
 
 import json
 import math
+import random
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -9,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fromnoise.checkpoints.hashes import file_hash, old_hash
 from fromnoise.engine.library import Model
 from fromnoise.train.data.batches import Pool, buckets
 
@@ -52,7 +54,10 @@ def told(run: "Run", model: Model, pools: Sequence[Pool], began: float, steps: i
         "ss_output_name": run.name,
         "ss_training_started_at": f"{began:.3f}",
         "ss_training_finished_at": f"{now:.3f}",
+        "ss_session_id": random.Random(f"{run.seed}/{began}").getrandbits(32),
         "ss_learning_rate": loop.learning_rate,
+        "ss_unet_lr": rate_of(run, "lora_unet_"),
+        "ss_text_encoder_lr": rate_of(run, "lora_te"),
         "ss_num_train_images": len(own),
         "ss_num_reg_images": len(items) - len(own),
         "ss_num_validation_images": sum(len(pool.held_out) for pool in pools),
@@ -72,6 +77,9 @@ def told(run: "Run", model: Model, pools: Sequence[Pool], began: float, steps: i
         "ss_clip_skip": run.clip_skip,
         "ss_max_token_length": run.max_tokens,
         "ss_cache_latents": True,
+        "ss_lowram": False,
+        "ss_full_fp16": False,
+        "ss_fp8_base": run.base == "fp8",
         "ss_v2": model.facts.family == "sd2",
         "ss_base_model_version": base_version(model),
         "ss_noise_offset": noising.noise_offset or None,
@@ -80,9 +88,11 @@ def told(run: "Run", model: Model, pools: Sequence[Pool], began: float, steps: i
         "ss_multires_noise_iterations": noising.multires_noise_iterations or None,
         "ss_multires_noise_discount": noising.multires_noise_discount,
         "ss_ip_noise_gamma": noising.ip_noise_gamma or None,
+        "ss_ip_noise_gamma_random_strength": noising.ip_noise_gamma_random_strength,
         "ss_zero_terminal_snr": objective.zero_terminal_snr,
         "ss_min_snr_gamma": objective.min_snr_gamma,
         "ss_debiased_estimation": objective.debiased_estimation_loss,
+        "ss_scale_weight_norms": getattr(run.options, "scale_weight_norms", None),
         "ss_prior_loss_weight": objective.prior_loss_weight,
         "ss_loss_type": objective.loss_type,
         "ss_huber_schedule": objective.huber_schedule,
@@ -96,10 +106,19 @@ def told(run: "Run", model: Model, pools: Sequence[Pool], began: float, steps: i
         "ss_flip_aug": rules.flip_aug,
         "ss_color_aug": rules.color_aug,
         "ss_random_crop": rules.random_crop,
+        "ss_face_crop_aug_range": rules.face_crop_aug_range,
+        "ss_resize_interpolation": run.sizes.get("resize_interpolation"),
+        "ss_validation_split": run.sizes.get("validation_split", 0.0),
+        "ss_validation_seed": run.sizes.get("validation_seed"),
+        "ss_validate_every_n_steps": loop.measure_every or None,
+        "ss_max_validation_steps": run.most_held_out,
         "ss_resolution": f"({side}, {side})",
         "ss_batch_size_per_device": run.batch,
         "ss_total_batch_size": run.batch * loop.accumulate,
         "ss_enable_bucket": len(sizes) > 1,
+        "ss_bucket_no_upscale": run.sizes.get("bucket_no_upscale", False),
+        "ss_min_bucket_reso": min((min(size) for size in sizes), default=None),
+        "ss_max_bucket_reso": max((max(size) for size in sizes), default=None),
         "ss_bucket_info": json.dumps({"buckets": {
             str(i): {"resolution": list(size), "count": count} for i, (size, count) in enumerate(sizes.items())
         }}),
@@ -107,8 +126,11 @@ def told(run: "Run", model: Model, pools: Sequence[Pool], began: float, steps: i
         "ss_reg_dataset_dirs": json.dumps(folders(pools, regular=True)),
         "ss_tag_frequency": json.dumps(tags(pools)),
         "ss_sd_model_name": model.path.name,
+        "ss_sd_model_hash": old_hash(model.path) if model.path.is_file() else None,
         "ss_new_sd_model_hash": model.sha256,
         "ss_vae_name": Path(run.vae).name or None,
+        "ss_vae_hash": old_hash(run.vae) if Path(run.vae).is_file() else None,
+        "ss_new_vae_hash": file_hash(run.vae) if Path(run.vae).is_file() else None,
         "modelspec.sai_model_spec": "1.0.1",
         "modelspec.architecture": architecture(model, run.method),
         "modelspec.implementation": "fromnoise",
@@ -119,6 +141,11 @@ def told(run: "Run", model: Model, pools: Sequence[Pool], began: float, steps: i
         "modelspec.timestep_range": f"{noising.min_timestep},{noising.max_timestep}",
     }  # fmt: skip
     return {**{name: str(value) for name, value in fields.items()}, **run.notes}
+
+
+def rate_of(run: "Run", begins: str) -> float:
+    """The learning rate of a network, by how names of its layers begin in files."""
+    return run.loop.learning_rate * run.loop.slower.get(begins, 1.0)
 
 
 def folders(pools: Sequence[Pool], *, regular: bool) -> dict[str, dict[str, int]]:
