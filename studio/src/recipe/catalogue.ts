@@ -1,14 +1,16 @@
 // What the server can do, asked for once: samplers, schedules, upscalers, and every field of a recipe with its sentence.
 import { defineStore } from 'pinia'
-import { computed, ref, shallowRef } from 'vue'
+import { computed, ref, shallowRef, watch } from 'vue'
 
 import { api, call, type Schemas } from '@/api/client'
 import { newest } from '@/api/newest'
+import { useJobs } from '@/stores/jobs'
 import { either } from '@/text/words'
 
 import { part, type Schema } from './schema'
 
 export type ModelCard = Schemas['ModelCard']
+const MAKES_MODELS: readonly string[] = ['merge', 'convert', 'prune', 'download', 'train'] // jobs
 
 export const useCatalogue = defineStore('catalogue', () => {
   const found = shallowRef<Schemas['CatalogueView'] | null>(null)
@@ -38,6 +40,19 @@ export const useCatalogue = defineStore('catalogue', () => {
     (found) => (models.value = found.models),
   )
 
+  /** Let the server look at its shelves again. Throws a Problem. */
+  async function refresh(): Promise<void> {
+    await call(api.POST('/api/v1/models/refresh'))
+    await loadModels()
+  }
+
+  // a job that made a model has ended
+  const jobs = useJobs()
+  watch(
+    () => [...jobs.known.values()].filter((job) => job.state === 'done' && MAKES_MODELS.includes(job.kind)).length,
+    () => loading.value && loadModels().catch(() => undefined), // what is known stays
+  )
+
   const ofKind = (kind: ModelCard['kind']) => models.value.filter((card) => card.kind === kind)
 
   /** What a field of a recipe means, such as 'hires.strength'. */
@@ -49,7 +64,7 @@ export const useCatalogue = defineStore('catalogue', () => {
   /** The JSON schema of a field. */
   const schemaOf = (path: string): Schema | null => (found.value ? part(found.value.recipe as Schema, path) : null)
 
-  return { found, models, about, load, loadModels, ofKind, explain, schemaOf }
+  return { found, models, about, load, loadModels, refresh, ofKind, explain, schemaOf }
 })
 
 /** Sizes and guidance that a model was made for. */

@@ -6,6 +6,7 @@ import { api, asProblem, call, type JobView, type ResultView } from '@/api/clien
 import { follow, type JobEvent } from '@/api/events'
 
 export type Action = 'cancel' | 'skip' | 'pause' | 'resume' | 'retry'
+export const RECENT = 60 // jobs whose pictures are at hand
 export const FINISHED: readonly string[] = ['done', 'failed', 'cancelled']
 
 export const useJobs = defineStore('jobs', () => {
@@ -48,7 +49,7 @@ export const useJobs = defineStore('jobs', () => {
     for (const job of page.jobs) take(job, own)
     loaded.value = true
     const missing = page.jobs.filter((job) => job.state === 'done' && !results.has(job.id))
-    await Promise.all(missing.slice(0, 40).map((job) => loadResults(job.id)))
+    await Promise.all(missing.slice(0, RECENT).map((job) => loadResults(job.id)))
   }
 
   async function loadResults(job: string): Promise<void> {

@@ -162,9 +162,11 @@ export const useDraft = defineStore('draft', () => {
   }
 
   /** Another entry of a list that takes pictures. */
-  function addPicture(list: 'controls' | 'image_prompts', picture: SentPicture): void {
+  const addPicture = (list: 'controls' | 'image_prompts', picture: SentPicture) => addEntry(list, { image: named(picture) })
+
+  function addEntry(list: 'controls' | 'image_prompts', values: object): void {
     const schema = catalogue.schemaOf(`${list}[]`)
-    const entry = { ...(schema ? fresh(shape(schema).schema) : {}), image: named(picture) }
+    const entry = { ...(schema ? fresh(shape(schema).schema) : {}), ...values }
     set(list, [...((draft.recipe[list] ?? []) as object[]), entry] as never)
   }
 
@@ -199,7 +201,7 @@ export const useDraft = defineStore('draft', () => {
     Object.assign(draft, structuredClone(NEW))
   }
 
-  return { draft, model, unfinished, before, wanted, past, restore, takeText, addPicture, set, choose, recipes, submit, begin, alsoFrom, outpaint, takeRecipe, clear }
+  return { draft, model, unfinished, before, wanted, past, restore, takeText, addPicture, addEntry, set, choose, recipes, submit, begin, alsoFrom, outpaint, takeRecipe, clear }
 })
 
 function named(picture: SentPicture): { path: string; sha256: string } {

@@ -1,6 +1,5 @@
 import { createPinia, setActivePinia } from 'pinia'
-import { expect, test, vi } from 'vitest'
-import { nextTick } from 'vue'
+import { afterEach, expect, test, vi } from 'vitest'
 
 import { api } from '@/api/client'
 import { useJobs } from '@/stores/jobs'
@@ -35,7 +34,7 @@ test('pictures that came for an older search are dropped', async () => {
   waiting[0]!([{ id: 'a', number: 1 }])
   await first
   useJobs().results.set('job', [])
-  await nextTick() // what has come since is asked for
+  await vi.waitFor(() => expect(waiting).toHaveLength(2)) // what has come since is asked for
   gallery.filters.words = 'whale'
   const second = gallery.search()
   waiting[2]!([])
@@ -43,6 +42,81 @@ test('pictures that came for an older search are dropped', async () => {
   waiting[1]!([{ id: 'b', number: 2 }])
   await new Promise((done) => setTimeout(done))
   expect(gallery.pictures).toEqual([])
+  await vi.waitFor(() => expect(waiting).toHaveLength(4)) // the search of what was typed, which would count in the next test
   stop()
   get.mockRestore()
+})
+
+/** A gallery of `n` pictures, whose server answers `asked` and fails as long as `fails` says so. */
+function galleryOf(n: number, fails: () => boolean = () => false) {
+  setActivePinia(createPinia())
+  const cards = Array.from({ length: n }, (_, i) => ({ id: `p${n - i}`, number: n - i }))
+  const sent: string[][] = []
+  let pages = 0
+  vi.spyOn(api, 'GET').mockImplementation(((path: string, { params }: { params: { query: { before?: number; limit: number } } }) => {
+    const answer = (data: unknown, status = 200) => Promise.resolve({ data, error: {}, response: new Response(null, { status }) })
+    if (path !== '/api/v1/gallery') return answer({ count: n })
+    pages += 1
+    if (fails()) return answer(undefined, 503)
+    const { before = Infinity, limit } = params.query
+    const page = cards.filter((card) => card.number < before).slice(0, limit)
+    return answer({ pictures: page, before: page.at(-1)!.number > 1 ? page.at(-1)!.number : null })
+  }) as never)
+  vi.spyOn(api, 'POST').mockImplementation(((_: string, { body }: { body: { pictures: string[] } }) => {
+    sent.push(body.pictures)
+    return Promise.resolve({ data: [], response: new Response() })
+  }) as never)
+  return { gallery: useGallery(), sent, pages: () => pages }
+}
+afterEach(() => vi.restoreAllMocks())
+
+test('a page that fails is told, asked for no more by itself, and asked for again by a press', async () => {
+  let down = false
+  const { gallery, pages } = galleryOf(900, () => down)
+  await gallery.search()
+  down = true
+  await gallery.loadMore()
+  await gallery.loadMore()
+  expect([gallery.problem !== null, pages(), gallery.pictures.length]).toEqual([true, 2, 200])
+  down = false
+  await gallery.retry()
+  await gallery.loadMore()
+  expect([gallery.problem, gallery.pictures.length]).toEqual([null, 900])
+})
+
+test('a first page that failed does not stay', async () => {
+  let down = true
+  const { gallery } = galleryOf(3, () => down)
+  await gallery.search()
+  down = false
+  await gallery.retry()
+  expect([gallery.problem, gallery.pictures.length, gallery.stale]).toEqual([null, 3, false])
+})
+
+test('all that is found can be selected, and is changed in calls of a thousand', async () => {
+  const { gallery, sent } = galleryOf(2300)
+  await gallery.search()
+  const first = gallery.selectAll()
+  void gallery.loadMore() // the wall asks, too
+  await first
+  expect([gallery.selected.size, gallery.allSelected]).toEqual([2300, true])
+  await gallery.change([...gallery.selected], { favourite: true })
+  expect(sent.map((ids) => ids.length)).toEqual([1000, 1000, 300])
+  await gallery.bin([...gallery.selected])
+  expect([gallery.count, gallery.pictures.length, gallery.selected.size]).toEqual([0, 0, 0])
+})
+
+test('jobs that end together are asked for together', async () => {
+  const { gallery, pages } = galleryOf(3)
+  await gallery.search()
+  vi.useFakeTimers()
+  const stop = gallery.follow()
+  for (const job of ['a', 'b', 'c']) {
+    useJobs().results.set(job, [])
+    await vi.advanceTimersByTimeAsync(50)
+  }
+  await vi.advanceTimersByTimeAsync(1000)
+  expect(pages()).toBe(2)
+  stop()
+  vi.useRealTimers()
 })

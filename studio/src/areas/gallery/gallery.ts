@@ -1,6 +1,6 @@
 // The pictures that are looked for: loaded page by page as they are scrolled to, and kept while the page is open.
 import { defineStore } from 'pinia'
-import { computed, reactive, ref, shallowRef, watch } from 'vue'
+import { computed, reactive, ref, shallowRef, watch, type Ref } from 'vue'
 
 import { api, call, type Schemas } from '@/api/client'
 import { keep, kept } from '@/stores/kept'
@@ -13,8 +13,9 @@ type Change = Omit<Schemas['Change'], 'pictures'>
 
 const FIRST = 200 // pictures that are asked for at first, and ...
 const PAGE = 500 // ... at each later time
-const PATIENCE = 250 // milliseconds after the last key
+const PATIENCE = 250 // milliseconds after the last key, or the last job
 const DAY = 86_400
+export const AT_ONCE = 1000 // pictures that one call names
 
 export const ALL = {
   words: '',
@@ -65,6 +66,7 @@ export const useGallery = defineStore('gallery', () => {
     const own = ++asked
     before = null
     more = true
+    problem.value = null
     loading.value = false
     stale.value = true
     selected.clear()
@@ -83,9 +85,9 @@ export const useGallery = defineStore('gallery', () => {
     facets.value = found
   }
 
-  /** The next page, if there is one and none is on its way. */
+  /** The next page, if there is one and none is on its way; after a page that failed nothing until `retry`. */
   async function loadMore(own = asked, anew = false): Promise<void> {
-    if (loading.value || !more) return
+    if (loading.value || !more || problem.value) return
     loading.value = true
     try {
       const params = { query: { ...query(filters), limit: before === null ? FIRST : PAGE, ...(before === null ? {} : { before }) } }
@@ -94,17 +96,34 @@ export const useGallery = defineStore('gallery', () => {
       pictures.value = anew ? page.pictures : [...pictures.value, ...page.pictures]
       before = page.before ?? null
       more = before !== null
-      problem.value = null
       stale.value = false
     } catch (error) {
       if (own !== asked) return
       problem.value = error
-      more = false
       stale.value = false
     } finally {
       if (own === asked) loading.value = false
     }
   }
+
+  /** Once more what failed. Throws a Problem. */
+  async function retry(): Promise<void> {
+    problem.value = null
+    await (before === null ? search() : loadMore())
+  }
+
+  /** All that is found, also what was not scrolled to yet. */
+  async function selectAll(): Promise<void> {
+    const own = asked
+    while (more && !problem.value && own === asked) {
+      if (loading.value) await until(loading, false)
+      else await loadMore()
+    }
+    if (own === asked && !problem.value) for (const card of pictures.value) selected.add(card.id)
+  }
+
+  /** Whether all that is found is selected. */
+  const allSelected = computed(() => selected.size > 0 && selected.size === count.value)
 
   /** Pictures that were made since the newest that is shown. */
   async function loadNew(): Promise<void> {
@@ -134,14 +153,15 @@ export const useGallery = defineStore('gallery', () => {
 
   /** Mark pictures, tag them, or put them into an album. Throws a Problem. */
   async function change(ids: readonly string[], wanted: Partial<Change>): Promise<void> {
-    const body = { add_tags: [], remove_tags: [], ...wanted, pictures: [...ids] }
-    replace(await call(api.POST('/api/v1/gallery/change', { body })))
+    for (const some of pieces(ids)) replace(await call(api.POST('/api/v1/gallery/change', { body: { add_tags: [], remove_tags: [], ...wanted, pictures: some } })))
   }
 
   /** Into the bin, or back from it. Throws a Problem. */
   async function bin(ids: readonly string[], into = true): Promise<void> {
-    await call(api.POST(into ? '/api/v1/gallery/delete' : '/api/v1/gallery/restore', { body: { pictures: [...ids] } }))
-    drop(ids)
+    for (const some of pieces(ids)) {
+      await call(api.POST(into ? '/api/v1/gallery/delete' : '/api/v1/gallery/restore', { body: { pictures: some } }))
+      drop(some)
+    }
   }
 
   /** Delete for good what is in the bin; how many pictures that were. Throws a Problem. */
@@ -161,14 +181,29 @@ export const useGallery = defineStore('gallery', () => {
   /** Pictures appear as their jobs end. */
   function follow(): () => void {
     const jobs = useJobs()
-    return watch(
+    let timer: ReturnType<typeof setTimeout> | undefined
+    const stop = watch(
       () => jobs.results.size,
-      () => filters.deleted || void loadNew().catch(() => undefined),
+      () => {
+        clearTimeout(timer)
+        if (!filters.deleted) timer = setTimeout(() => void loadNew().catch(() => undefined), PATIENCE) // jobs often end together
+      },
     )
+    return () => (stop(), clearTimeout(timer))
   }
 
   return {
-    filters, look, pictures, count, facets, selected, problem, loading, stale, filtered,
-    search, loadMore, change, bin, emptyBin, follow,
+    filters, look, pictures, count, facets, selected, problem, loading, stale, filtered, allSelected,
+    search, loadMore, retry, selectAll, change, bin, emptyBin, follow,
   }
 })
+
+function pieces(ids: readonly string[]): string[][] {
+  return Array.from({ length: Math.ceil(ids.length / AT_ONCE) }, (_, i) => ids.slice(i * AT_ONCE, (i + 1) * AT_ONCE))
+}
+
+function until<T>(source: Ref<T>, value: T): Promise<void> {
+  return new Promise((go) => {
+    const stop = watch(source, (now) => now === value && (stop(), go()), { flush: 'sync' })
+  })
+}

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 
-import { grid, place, seen } from './grid'
+import { grid, held, place, seen } from './grid'
 
 test('cells fill the width and are about as large as wanted', () => {
   expect(grid(10, 1000, 240)).toEqual({ columns: 4, cell: 250, height: 750 })
@@ -27,4 +27,12 @@ test('cells go from left to right, then down', () => {
 test('nothing is beyond the end', () => {
   expect(seen(grid(7, 1000, 200), 7, 0, 800)).toEqual({ first: 0, end: 7 })
   expect(seen(grid(7, 1000, 200), 7, 1e6, 800).first).toBe(7)
+})
+
+test('what one looks at stays where it is while newer pictures come above it', () => {
+  const all = grid(1000, 1000, 250) // four columns of 250
+  expect(held(all, 0, 9)).toBe(0)
+  expect(held(all, 1030, 4)).toBe(1280)
+  expect(held(all, 1030, 9)).toBe(1530)
+  expect(held(all, 1030, 3)).toBe(1030) // they find room in the row of the first
 })

@@ -35,6 +35,12 @@ export function screen({ columns, cell }: Grid, scrolled: number, height: number
   return { first: Math.floor(scrolled / cell) * columns, end: Math.ceil((scrolled + height) / cell) * columns }
 }
 
+/** How far to scroll for the same pictures to be seen after `came` pictures came before all others; at the top what came is seen. */
+export function held({ columns, cell }: Grid, scrolled: number, came: number): number {
+  const row = Math.floor(scrolled / cell)
+  return scrolled > 0 ? scrolled + (Math.floor((row * columns + came) / columns) - row) * cell : scrolled
+}
+
 /** Where a picture's cell begins, in pixels from the left and from the top. */
 export function place({ columns, cell }: Grid, index: number): [number, number] {
   return [(index % columns) * cell, Math.floor(index / columns) * cell]

@@ -6,9 +6,12 @@ import { api, call, type JobView } from '@/api/client'
 import { newest } from '@/api/newest'
 import { FINISHED, useJobs } from '@/stores/jobs'
 
+const MOST = 200 // jobs that the server lists at once
+
 export const useQueue = defineStore('queue', () => {
   const jobs = useJobs()
   const order = shallowRef<readonly string[]>([]) // ids of what waits, the first first
+  const unseen = ref(0) // how many wait behind them
   const wait = ref<number | null>(null) // seconds until the last of them begins
   const held = ref(false)
   const isAdmin = ref(false)
@@ -20,10 +23,11 @@ export const useQueue = defineStore('queue', () => {
 
   /** Ask for the order again. Throws a Problem. */
   const load = newest(
-    () => Promise.all([call(api.GET('/api/v1/line', { params: { query: { limit: 200 } } })), call(api.GET('/api/v1/about'))]),
+    () => Promise.all([call(api.GET('/api/v1/line', { params: { query: { limit: MOST } } })), call(api.GET('/api/v1/about'))]),
     ([line, about]) => {
       jobs.add(line)
       order.value = line.map((job) => job.id)
+      unseen.value = line.length < MOST ? 0 : Math.max(0, (about.counts.queued ?? 0) - line.length)
       held.value = about.held
       isAdmin.value = about.role === 'admin'
       void loadWait(order.value.at(-1) ?? null)
@@ -61,5 +65,5 @@ export const useQueue = defineStore('queue', () => {
     return gone.length
   }
 
-  return { running, waiting, paused, ended, wait, held, isAdmin, order, load, move, hold, clear }
+  return { running, waiting, paused, ended, unseen, wait, held, isAdmin, order, load, move, hold, clear }
 })

@@ -11,6 +11,23 @@ export type Method = Schemas['TrainingMethod']
 export type Value = string | number | boolean
 const RUNS = 30
 
+/** How Create is asked to use what was learnt: networks as tags of the prompt, what sees a picture as a control, checkpoints as the model. */
+export function used(shelf: string, name: string): Record<string, string> {
+  switch (shelf) {
+    case 'loras':
+      return { add: `<lora:${name}:1>` }
+    case 'hypernetworks':
+      return { add: `<hypernet:${name}:1>` }
+    case 'embeddings':
+      return { add: name }
+    case 'controlnet':
+    case 't2i_adapter':
+      return { control: name }
+    default:
+      return { model: name }
+  }
+}
+
 export const useTraining = defineStore('training', () => {
   const jobs = useJobs()
   const schema = shallowRef<Schemas['TrainingSchema'] | null>(null)
