@@ -11,7 +11,7 @@ from PIL import Image
 
 from fromnoise.adapters.adapter import Strengths
 from fromnoise.adapters.patched import Copies, Patched
-from fromnoise.engine import library
+from fromnoise.engine import control_networks, library
 from fromnoise.engine.generate import generate
 from fromnoise.engine.library import Model
 from fromnoise.engine.memory import Plan, place
@@ -58,8 +58,8 @@ def loaded(file: Path) -> Model:
     return library.load(str(file), CPU)
 
 
-def fails_once(patch: pytest.MonkeyPatch, kind: type[torch.nn.Module], error: Exception) -> None:
-    real, calls = kind.forward, []
+def fails_once(patch: pytest.MonkeyPatch, where: object, error: Exception, what: str = "forward") -> None:
+    real, calls = getattr(where, what), []
 
     def scarce(*arguments: object, **named: object) -> object:
         calls.append(1)
@@ -67,7 +67,22 @@ def fails_once(patch: pytest.MonkeyPatch, kind: type[torch.nn.Module], error: Ex
             raise error
         return real(*arguments, **named)
 
-    patch.setattr(kind, "forward", scarce)
+    patch.setattr(where, what, scarce)
+
+
+@pytest.mark.parametrize(("where", "what"), [(ControlNet, "guide"), (control_networks, "placed")])
+def test_what_is_done_once_for_a_control_is_done_again(
+    file: Path, recipe: Recipe, where: object, what: str, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    (wanted,) = generate(loaded(file), [recipe])
+    model = loaded(file)
+    caplog.clear()
+    fails_once(monkeypatch, where, MemoryError(), what)
+    (made,) = generate(model, [recipe])
+    difference = np.asarray(made.image, np.int16) - np.asarray(wanted.image, np.int16)
+    assert abs(difference).max() <= 1
+    assert caplog.messages == [TOLD]
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=["device", "processor", "python"])

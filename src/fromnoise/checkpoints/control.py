@@ -77,6 +77,17 @@ def table(path: Path) -> dict[str, Tensor]:
     return state
 
 
+def may_wait(state: State) -> bool:
+    """Whether the weights of a file are a ControlNet's as they are, so that its layers can fetch them from there."""
+    made = LORA_MARK in state or any(name.removeprefix(CONTROL) == DIFFERENCE_MARK for name in state)
+    marks = (
+        "input_hint_block.0.weight",
+        f"{CONTROL}input_hint_block.0.weight",
+        "controlnet_cond_embedding.conv_in.weight",
+    )
+    return not made and any(mark in state for mark in marks)
+
+
 def needed(path: Path, unet: UNet | None) -> UNet:
     if unet is None:
         raise FileError(f"{path} holds only what differs from a U-Net; load it together with a checkpoint")

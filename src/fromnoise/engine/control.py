@@ -175,7 +175,8 @@ class Controlling:
         place = self.model.placement
         shown = [hint_tensor(one, network.config.hint_channels).to(place.device, place.dtype) for _, one in members]
         types = tuple(self._type(control, network) for control, _ in members)
-        guided = network.guide(shown, types, [control.weight for control, _ in members])
+        weights = [control.weight for control, _ in members]
+        guided = self.model.enduring(lambda: network.guide(shown, types, weights))
         scales = self._scales(first.model_copy(update={"weight": 1.0}), len(network.zero_convs) + 1, False)
         attached = ControlHint(network, guided, scales, types, region_tensor(first.region))
         return Steered(self._acts(first), (attached,), () if self._alone(first, network) else (attached,))
@@ -198,22 +199,24 @@ class Controlling:
         if isinstance(network, LLLite):
             shown = (hint_tensor(hint, 3) * 2 - 1).to(place.device, place.dtype)
             modules = {name: cast(LLLiteModule, module) for name, module in network.items()}
-            return LLLiteHint(network, {name: one.look(shown) for name, one in modules.items()}, control.weight, region)
+            looks = self.model.enduring(lambda: {name: one.look(shown) for name, one in modules.items()})
+            return LLLiteHint(network, looks, control.weight, region)
         shown = hint_tensor(hint, network.config.hint_channels).to(place.device, place.dtype)
         if isinstance(network, T2IAdapter):
-            features = tuple(network(in_squares(shown, network.config.unshuffle)))
+            features = self.model.enduring(lambda: tuple(network(in_squares(shown, network.config.unshuffle))))
             to = tuple(places(network.config, self.model.unet.config))
             return AdapterHint(features, to, self._feature_scales(control, len(features)), region)
         types: tuple[int, ...] = ()
         if network.config.union and control.type_number is not None:
             types = (self._type(control, network),)
-        guided = network.guide([shown], types)
+        guided = self.model.enduring(lambda: network.guide([shown], types))
         scales = self._scales(control, len(network.zero_convs) + 1, network.config.pooled)
         return ControlHint(network, guided, scales, types, region)
 
     def _style(self, control: Control, network: StyleAdapter, hint: Picture) -> StyleTokens:
         encoder = style_encoder(self.model, network.config.width)
-        states = seen(encoder, clip_pixels(Image.fromarray(hint[..., :3]), encoder.config.image_size)).hidden_states[-1]
+        pixels = clip_pixels(Image.fromarray(hint[..., :3]), encoder.config.image_size)
+        states = self.model.enduring(lambda: seen(encoder, pixels)).hidden_states[-1]
         return StyleTokens(network(states) * control.weight)
 
     def _soft(self, control: Control) -> bool:

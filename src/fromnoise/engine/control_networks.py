@@ -1,6 +1,7 @@
 """Control networks by name: found on the shelves, loaded once for a model, and checked against it."""
 
 from collections import OrderedDict
+from functools import partial
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
@@ -21,7 +22,7 @@ from fromnoise.nn.unet import UNet, skip_widths
 
 KEPT = 4  # networks of one model; a picture under way keeps its own besides
 
-Known = OrderedDict[tuple[str, int, int], ControlNetwork]  # path, size and time of change: network
+Known = OrderedDict[tuple[str, int, int, bool], ControlNetwork]  # path, size, time of change, whether it waits: network
 
 _known: WeakKeyDictionary[UNet, Known] = WeakKeyDictionary()
 
@@ -50,14 +51,22 @@ def control_path(model: Model, control: Control) -> Path:
 
 
 def control_network(model: Model, path: Path) -> ControlNetwork:
-    """The network of a file, where the model computes. FileError where it is none, or of another kind of model."""
+    """The network of a file, where the model computes; a ControlNet waits in its file if some of the U-Net does.
+
+    FileError where it is none, or of another kind of model.
+    """
+    waits = model.residence is not None and model.residence.plan.unet < 1
     known = _known.setdefault(model.unet, OrderedDict())
     status = path.stat()
-    key = str(path.resolve()), status.st_size, status.st_mtime_ns
+    for other in [key for key in known if key[-1] != waits]:
+        del known[other]
+    key = str(path.resolve()), status.st_size, status.st_mtime_ns, waits
     network = known.get(key)
     if network is None:
-        network = placed(load_control(path, model.unet), model)
+        network = load_control(path, model.unet)
         check(path, network, model.unet)
+        if not (waits and isinstance(network, ControlNet)):
+            network = model.enduring(partial(placed, network, model))
         known[key] = network
         while len(known) > KEPT:
             known.popitem(last=False)
@@ -108,7 +117,7 @@ def style_encoder(model: Model, width: int) -> CLIPVision:
     for path in shelves.listed("clip_vision", model.settings):
         encoder = load_clip_vision(path)
         if encoder.config.dim == width:
-            return convert(encoder, dtype=model.placement.dtype, device=model.placement.device)
+            return model.enduring(partial(convert, encoder, dtype=model.placement.dtype, device=model.placement.device))
     place = shelves.home("clip_vision", model.settings)
     raise FileError(
         f"a style needs CLIP's picture encoder of width {width}, which is ViT-L/14 for 1024: put it in {place}"

@@ -103,12 +103,12 @@ class Executor(Generic[Name]):
     def _batched(self, calls: Sequence[NetworkCall]) -> list[tuple[Tensor, Seat]]:
         """Calls of one key in batches that there is room for; smaller ones where that was too optimistic."""
         model = self._asked(calls)
-        if model.residence is not None:
-            model.residence.for_drawing()
         most = min(self.max_batch, model.calls)
         if len(calls) > most:
             return [answer for i in range(0, len(calls), most) for answer in self._batched(calls[i : i + most])]
         try:
+            if model.residence is not None:
+                model.residence.for_drawing()
             answers = torch.split(self._denoise(calls), 1)
             return [(answer, Seat(place, len(calls))) for place, answer in enumerate(answers)]
         except (RuntimeError, MemoryError) as error:

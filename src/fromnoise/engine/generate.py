@@ -38,6 +38,7 @@ from fromnoise.engine.prepare import Preparation, in_order
 from fromnoise.engine.profiles import PROFILES
 from fromnoise.engine.recipe import Recipe
 from fromnoise.engine.redraw import Redrawing, with_size
+from fromnoise.engine.room import make_room
 from fromnoise.engine.start import Start, begun
 from fromnoise.engine.step_reuse import reusing, whole_until
 from fromnoise.sampling.guidance import Picture, drive
@@ -84,8 +85,7 @@ def generate(
     `refiner` is the second model of recipes that name one: a refiner's, or that of their second pass. `watch` is told
     of every evaluation. `recordings`, one a recipe, make pictures that can be stopped and resumed.
     """
-    for network in filter(None, (model, refiner)):
-        network.make_room(recipes)
+    make_room(recipes, model, refiner)
     executor = Executor[int](model, max_batch, refiner)
     resumed = [bool(recording.answers) for recording in recordings or ()]
     jobs = [Job(model, recipe, refiner) for recipe in recipes]

@@ -20,13 +20,11 @@ from fromnoise.checkpoints.load import Checkpoint, convert, load_checkpoint
 from fromnoise.checkpoints.sources import files_of
 from fromnoise.engine import shelves
 from fromnoise.engine.blame import all_finite, blamed
-from fromnoise.engine.footprint import demand
-from fromnoise.engine.graphs import graphs_for
+from fromnoise.engine.graphs import Graphs, graphs_for
 from fromnoise.engine.kept import Kept
-from fromnoise.engine.memory import Placement, Plan, free, planned, release
+from fromnoise.engine.memory import WAITING, Placement, Plan, free, keep_again, release
 from fromnoise.engine.network_files import NetworkFiles
 from fromnoise.engine.picture_files import PictureFiles
-from fromnoise.engine.recipe import Recipe
 from fromnoise.engine.recipe_files import Weights
 from fromnoise.engine.residence import Residence
 from fromnoise.engine.shelves import BUILTIN, builtin
@@ -49,8 +47,6 @@ T = TypeVar("T")
 LOG = logging.getLogger(__name__)
 DEFAULTS = Settings()
 ROOM = 1 << 31  # bytes: with as much beside the weights, nothing needs a plan
-WAITING = Plan(unet=0.0, text=False, vae=False)  # until it is known for what
-MOST_CALLS = 8  # side by side
 UPSCALER_BETAS = (0.0001, 0.02)
 MOST_AT_ONCE = 1 << 21  # pixels that the autoencoder takes whole
 SCALINGS: dict[Prediction, Callable[[Tensor], Scalings]] = {"eps": eps_scalings, "v": v_scalings, "edm": edm_scalings}
@@ -100,7 +96,8 @@ class Model:
     hashes: tuple[str, ...] = ()  # of the files of `made_of.elsewhere`
     kept: Kept = field(default_factory=Kept, compare=False, repr=False)
     residence: Residence | None = field(default=None, compare=False, repr=False)  # of its weights
-    budget: int | None = None  # bytes of memory that it may take; None: no limit
+    budget: int | None = None  # bytes of memory that there were for it when it was loaded; None: enough
+    limit: int | None = None  # bytes that it was told not to exceed
 
     def known_as(self, wanted: str) -> bool:
         """Whether a hash, or the beginning of one, means this model: its SHA-256, or what older tools computed."""
@@ -109,7 +106,7 @@ class Model:
     @property
     def pictures(self) -> PictureFiles:
         """What reads the pictures that recipes name as prompts."""
-        return PictureFiles(self.settings, self.placement, self.allow_unmatched, self.kept, self.vision)
+        return PictureFiles(self.settings, self.placement, self.allow_unmatched, self.kept, self.vision, self.enduring)
 
     @property
     def networks(self) -> NetworkFiles:
@@ -215,16 +212,24 @@ class Model:
         if fault := self.vae_fault:
             LOG.warning("%s: %s", self.name, fault)
 
-    def make_room(self, recipes: Sequence[Recipe]) -> None:
-        """Plan for the largest of `recipes` within the budget, and bring weights where the plan wants them."""
-        if self.budget is None or self.residence is None or not recipes:
+    def settle(self, plan: Plan, beside: tuple[Residence, ...] = ()) -> None:
+        """Bring the weights where `plan` wants them; `beside` are the other models that make way while this one works.
+
+        Where memory does not suffice, a tighter plan does.
+        """
+        residence = self.residence
+        assert residence is not None
+        residence.beside = beside
+        if plan == residence.plan:
             return
-        sizes = [size for recipe in recipes for size in sizes_of(recipe)]
-        width, height = max(sizes, key=math.prod)
-        needed = demand(self.facts, self.placement, width, height)
-        plan = planned(needed, self.budget, calls=min(MOST_CALLS, 2 * len(recipes)))
-        if plan != self.residence.plan:
-            self.residence.settle(plan)
+        residence.plan = plan
+        if beside:  # it comes forward when it is about to work
+            residence.step_aside()
+            return
+        self.enduring(lambda: residence.bring(residence.plan))
+        if plan == Plan() and self.budget is None and not self.kept.copies.room:  # memory had run out
+            self.kept.copies.room, self.kept.graphs = True, graphs_of(self.unet, self.placement, self.settings)
+            keep_again()
 
     def tighten(self, calls: int) -> bool:
         """Make do with less memory than what just was too much, with `calls` network calls at once; False: can't."""
@@ -370,16 +375,21 @@ def assemble(
         raise FileError(f"{checkpoint.path} holds no text encoder; give one with --text-encoder, for SDXL two")
     if fault := misfit(facts):
         raise WrongFamily(f"{checkpoint.path}: {fault}")
-    residence = Residence(checkpoint.unet, checkpoint.text, vae, placement)
+    residence, limit = Residence(checkpoint.unet, checkpoint.text, vae, placement), budget
     budget = budget or scarce(residence)
     if budget is not None:
         release(placement.device)
+
+    def bring(plan: Plan) -> CLIPVision | None:
+        residence.settle(plan)
+        return None if vision is None else convert(vision, dtype=placement.dtype, device=placement.device)
+
     try:
-        residence.settle(Plan() if budget is None else WAITING)
+        eyes = bring(Plan() if budget is None else WAITING)
     except (RuntimeError, MemoryError) as error:
         if budget is not None or not is_out_of_memory(error):
             raise
-        residence.settle(WAITING)
+        eyes = bring(WAITING)
         release(placement.device)
         budget = free(placement.device)
     return Model(
@@ -395,14 +405,15 @@ def assemble(
         placement=placement,
         settings=settings,
         allow_unmatched=allow_unmatched,
-        vision=None if vision is None else convert(vision, dtype=placement.dtype, device=placement.device),
+        vision=eyes,
         vision_stats=checkpoint.vision_stats,
         distilled=distilled(facts.unet, checkpoint.metadata, checkpoint.path.stem),
         residence=residence,
         budget=budget,
+        limit=limit,
         kept=Kept(
             copies=Copies(room=budget is None),
-            graphs=graphs_for(checkpoint.unet, placement.device) if settings.gpu_trials and budget is None else None,
+            graphs=graphs_of(checkpoint.unet, placement, settings) if budget is None else None,
         ),
     )
 
@@ -413,7 +424,6 @@ def scarce(residence: Residence) -> int | None:
     return None if here is None or here > residence.size + ROOM else here
 
 
-def sizes_of(recipe: Recipe) -> list[tuple[int, int]]:
-    """Width and height in pixels of its passes."""
-    size = (recipe.width, recipe.height)
-    return [size] if recipe.hires is None else [size, recipe.hires.size(*size)]
+def graphs_of(unet: UNet, placement: Placement, settings: Settings) -> Graphs | None:
+    """What records calls of the network, where that is wanted and can be."""
+    return graphs_for(unet, placement.device) if settings.gpu_trials else None

@@ -5,9 +5,10 @@ plan = planned(demand, 2 << 30)                               # the loosest that
 """
 
 import math
+import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -110,6 +111,7 @@ class Plan:
     strips: bool = False  # the autoencoder takes pictures of any size strip by strip
 
 
+WAITING = Plan(unet=0.0, text=False, vae=False)  # until it is known for what
 TIGHTEST = Plan(1, 0.0, text=False, vae=False, alone=True, strips=True)
 
 
@@ -125,6 +127,7 @@ class Demand:
     whole: int  # the autoencoder on a whole picture: decoding takes more than encoding
     strips: int  # and strip by strip
     base: int  # the program itself
+    control: int = 0  # weights of control networks, which wait in their files where some of the U-Net's do
 
     def drawing(self, plan: Plan) -> int:
         """The most while the U-Net works."""
@@ -136,7 +139,13 @@ class Demand:
         return self._staying(plan) + unet + (self.strips if plan.strips else self.whole)
 
     def _staying(self, plan: Plan) -> int:
-        return self.base + plan.text * self.text + plan.vae * self.vae
+        control = self.control if plan.unet == 1 else 0
+        return self.base + control + plan.text * self.text + plan.vae * self.vae
+
+    @property
+    def weights(self) -> int:
+        """Of all parts."""
+        return self.unet + self.text + self.vae + self.control
 
     def height(self, plan: Plan) -> int:
         return max(self.drawing(plan), self.decoding(plan))
@@ -147,9 +156,14 @@ class Demand:
         return math.ceil(self.height(TIGHTEST) / (1 - SLACK))
 
 
+def usable(budget: int) -> int:
+    """What of a budget can be planned with."""
+    return round((1 - SLACK) * budget)
+
+
 def planned(demand: Demand, budget: int, calls: int) -> Plan:
     """The loosest plan of at most `budget` bytes for `calls` network calls side by side; UserError if none is."""
-    room = round((1 - SLACK) * budget)
+    room = usable(budget)
     for plan in plans(calls):
         if demand.height(plan) <= room:
             return plan
@@ -211,8 +225,25 @@ def group_free(group: Path = Path("/sys/fs/cgroup")) -> int | None:
     return max(0, limit - used + (int(cached[1]) if cached else 0))
 
 
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4
+OPTIONS = (-4, -3, -1)  # glibc's M_MMAP_MAX, M_MMAP_THRESHOLD, M_TRIM_THRESHOLD
+KEEPING = (  # what says so in the environment, and what is so otherwise
+    ("MALLOC_MMAP_MAX_", "65536"),
+    ("MALLOC_MMAP_THRESHOLD_", "131072"),
+    ("MALLOC_TRIM_THRESHOLD_", "131072"),
+)
 RETURNED = 1 << 22  # bytes: pieces of this size go back to the system, smaller ones are used again
+
+
+def tell_glibc(options: Sequence[tuple[int, int]], trim: bool = False) -> None:
+    """Set options of its allocator; nothing with another library."""
+    import ctypes
+
+    with suppress(OSError, AttributeError):
+        libc = ctypes.CDLL(None)
+        for option, value in options:
+            libc.mallopt(option, value)
+        if trim:
+            libc.malloc_trim(0)
 
 
 def give_back() -> None:
@@ -220,15 +251,15 @@ def give_back() -> None:
 
     What is kept for reuse, as `launch.py` asks, leaves gaps that come to a tenth and more of a small budget.
     """
-    if sys.platform != "linux":
-        return
-    import ctypes
+    if sys.platform == "linux":
+        tell_glibc(list(zip(OPTIONS, (1 << 16, RETURNED, RETURNED), strict=True)), trim=True)
 
-    with suppress(OSError, AttributeError):  # not glibc
-        libc = ctypes.CDLL(None)
-        for option, value in ((M_MMAP_MAX, 1 << 16), (M_MMAP_THRESHOLD, RETURNED), (M_TRIM_THRESHOLD, RETURNED)):
-            libc.mallopt(option, value)
-        libc.malloc_trim(0)
+
+def keep_again() -> None:
+    """Let glibc keep freed memory as before `give_back`: as the environment asked, or as it does by itself."""
+    if sys.platform == "linux":
+        asked = (os.environ.get(name, default) for name, default in KEEPING)
+        tell_glibc([(option, int(value)) for option, value in zip(OPTIONS, asked, strict=True)])
 
 
 def release(device: torch.device) -> None:

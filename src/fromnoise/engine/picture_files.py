@@ -27,6 +27,7 @@ from fromnoise.nn.ip_adapter import IPAdapter
 from fromnoise.settings import Settings
 
 T = TypeVar("T", covariant=True)
+U = TypeVar("U")
 
 
 class Load(Protocol[T]):
@@ -42,6 +43,17 @@ class Load(Protocol[T]):
     ) -> T: ...
 
     def __hash__(self) -> int: ...
+
+
+class Enduring(Protocol):
+    """What does work again with less in memory where it was too much."""
+
+    def __call__(self, work: Callable[[], U], /) -> U: ...
+
+
+def at_once(work: Callable[[], U], /) -> U:
+    """Without a model there is nothing to take from memory."""
+    return work()
 
 
 @dataclass(frozen=True)
@@ -69,13 +81,14 @@ class Wanted:
 
 @dataclass(frozen=True)
 class PictureFiles:
-    """Those of one model; `own` is the picture encoder that a checkpoint brings along."""
+    """Those of one model; `own` is the picture encoder that a checkpoint brings along, `enduring` the model's."""
 
     settings: Settings
     placement: Placement
     allow_unmatched: bool
     kept: Kept
     own: CLIPVision | None = None
+    enduring: Enduring = at_once
 
     def ip_adapter(self, path: Path) -> IPAdapter:
         """Raises FileError where it can't be read."""
@@ -130,7 +143,7 @@ class PictureFiles:
         """What the encoder tells of `pixels` of its size; `what` stands for them."""
 
         def look() -> tuple[CLIPVision, CLIPVisionOutput]:  # kept together, so that no other encoder has its id
-            return encoder, seen(encoder, pixels(encoder.config.image_size))
+            return encoder, self.enduring(lambda: seen(encoder, pixels(encoder.config.image_size)))
 
         return self.kept.answers.get((id(encoder), what), look)[1]
 
@@ -139,7 +152,9 @@ class PictureFiles:
         return self.kept.files.of_file(
             load,
             path,
-            lambda: load(path, dtype=place.dtype, device=place.device, allow_unmatched=self.allow_unmatched),
+            lambda: self.enduring(
+                lambda: load(path, dtype=place.dtype, device=place.device, allow_unmatched=self.allow_unmatched)
+            ),
         )
 
 

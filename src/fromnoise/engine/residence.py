@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from fromnoise.checkpoints.load import convert_layer
-from fromnoise.engine.memory import Placement, Plan, release, tighter
+from fromnoise.engine.memory import WAITING, Placement, Plan, release, tighter
 from fromnoise.engine.streaming import Ahead, carrier
 from fromnoise.nn.ops import Embedding, Fetching
 from fromnoise.nn.quantized import Quantized
@@ -24,6 +24,8 @@ class Residence:
     vae: nn.Module
     placement: Placement
     plan: Plan = field(default_factory=Plan)
+    beside: tuple["Residence", ...] = ()  # other models', which make way while this one works
+    aside: bool = False  # all weights wait, as another model works
     alone: bool = False  # the U-Net's weights are away, for the autoencoder
     ahead: Ahead | None = None  # brings the U-Net's that wait
 
@@ -38,7 +40,12 @@ class Residence:
 
     def settle(self, plan: Plan) -> None:
         """Bring the weights where `plan` wants them."""
-        self.plan, place = plan, self.placement
+        self.plan = plan
+        self.bring(plan)
+
+    def bring(self, plan: Plan) -> None:
+        """The same for now."""
+        self.aside, place = False, self.placement
         self.settle_unet(0.0 if plan.alone else plan.unet)
         self.alone = plan.alone  # until it is about to work
         for encoder in self.text:
@@ -58,15 +65,37 @@ class Residence:
 
     def for_drawing(self) -> None:
         """The U-Net is about to work."""
+        self.come_forward()
         if self.alone:
             self.settle_unet(self.plan.unet)
 
     def for_autoencoder(self) -> None:
         """The autoencoder is about to work on a whole picture."""
+        self.come_forward()
         if self.plan.alone and not self.alone:
             self.settle_unet(0.0)
             self.alone = True
             release(self.placement.device)
+
+    def come_forward(self) -> None:
+        """This model works, so that the others beside it wait."""
+        for other in self.beside:
+            other.step_aside()
+        if self.aside:
+            self.bring(self.plan)
+
+    def step_aside(self) -> None:
+        """All weights wait until this model works again."""
+        if not self.aside:
+            self.bring(WAITING)
+            self.aside = True
+            release(self.placement.device)
+
+    @property
+    def here(self) -> int:
+        """Bytes of weights that are ready in memory of their own."""
+        now = ((layer.get_parameter(name).data, stored) for (layer, name), stored in self.stored.items())
+        return sum(nbytes(there) for there, stored in now if not same(there, stored))
 
     @property
     def size(self) -> int:
@@ -123,6 +152,8 @@ def same(one: Tensor, other: Tensor) -> bool:
 
 def ready_size(tensor: Tensor, dtype: torch.dtype) -> int:
     """Bytes of a weight once it is ready; quantised ones stay as they are."""
-    if isinstance(tensor, Quantized):
-        return sum(part.nbytes for part in tensor.stored)
-    return tensor.numel() * dtype.itemsize
+    return nbytes(tensor) if isinstance(tensor, Quantized) else tensor.numel() * dtype.itemsize
+
+
+def nbytes(tensor: Tensor) -> int:
+    return sum(part.nbytes for part in tensor.stored) if isinstance(tensor, Quantized) else tensor.nbytes

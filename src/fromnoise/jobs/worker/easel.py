@@ -20,6 +20,7 @@ from fromnoise.engine.memory import Placement
 from fromnoise.engine.previews import Previewer
 from fromnoise.engine.recipe import Recipe
 from fromnoise.engine.recipe_files import Weights
+from fromnoise.engine.room import make_room
 from fromnoise.engine.trace import Look, Tracer
 from fromnoise.errors import UserError
 from fromnoise.jobs.job import Job
@@ -88,8 +89,7 @@ class Easel:
         asked = Recipe.from_table(job.work.body)
         model, refiner = self._models(job, asked)
         recipe = fitted(asked, model.defaults)
-        for network in filter(None, (model, refiner)):
-            network.make_room([*(drawing.maker.recipe for drawing in self.drawings.values()), recipe])
+        make_room([*(drawing.maker.recipe for drawing in self.drawings.values()), recipe], model, refiner)
         maker = generate.Job(model, recipe, refiner)
         drawing = Drawing(job, maker, self.kept.load(job.id) if job.kept else Recording())
         assert self.executor is not None

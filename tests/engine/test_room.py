@@ -1,0 +1,176 @@
+"""All that makes a picture has room: two models, control networks, and pictures larger than those before."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+import tiny_control
+import torch
+from PIL import Image
+
+from fromnoise.engine import control_networks, library, memory, room
+from fromnoise.engine.footprint import demand
+from fromnoise.engine.generate import generate
+from fromnoise.engine.library import Model
+from fromnoise.engine.memory import Plan, place
+from fromnoise.engine.recipe import ImageRef, Recipe
+from fromnoise.engine.residence import Residence
+from fromnoise.engine.room import make_room, residuals, with_others
+from fromnoise.nn.controlnet import ControlNet
+from fromnoise.nn.unet import UNet
+from tests.tiny_control import written
+
+CPU = place("cpu", "float32")
+RECIPE = Recipe.make(prompt="a red apple", width=64, height=64, steps=2, sampler="euler")
+
+
+@pytest.fixture(autouse=True)
+def _exactly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of a budget is planned with."""
+    monkeypatch.setattr(memory, "SLACK", 0)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Two models, in numbers that are not those that they compute in."""
+    folder = tmp_path_factory.mktemp("models")
+    names = ("first", "second")
+    return tuple(  # type: ignore[return-value]
+        tiny.checkpoint(folder / f"{name}.safetensors", "sd1", seed=seed, dtype=torch.float16)
+        for seed, name in enumerate(names)
+    )
+
+
+def loaded(file: Path, most: int | None = None) -> Model:
+    return library.load(str(file), CPU, budget=most)
+
+
+def residence(model: Model) -> Residence:
+    assert model.residence is not None
+    return model.residence
+
+
+def during(monkeypatch: pytest.MonkeyPatch, note: Callable[[], None]) -> None:
+    """`note` is called whenever a U-Net works."""
+    forward = UNet.forward
+
+    def noting(self: UNet, *given: object, **named: object) -> object:
+        note()
+        return forward(self, *given, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(UNet, "forward", noting)
+
+
+def pixels(made: Sequence[object]) -> bytes:
+    (one,) = made
+    image: Image.Image = one.image  # type: ignore[attr-defined]
+    return image.tobytes()
+
+
+def test_of_two_models_one_makes_way_for_the_other(files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = RECIPE.but(steps=4, refiner={"model": str(files[1]), "switch_at": 0.5})
+    wanted = pixels(list(generate(loaded(files[0]), [recipe], refiner=loaded(files[1]))))
+    needed = demand(loaded(files[0]).facts, CPU, 64, 64)
+    most = needed.height(Plan(2))
+    models = [loaded(file, most) for file in files]
+    seen: list[tuple[bool, ...]] = []
+    during(monkeypatch, lambda: seen.append(tuple(residence(model).here > 0 for model in models)))
+    assert pixels(list(generate(models[0], [recipe], refiner=models[1]))) == wanted
+    assert seen == [(True, False)] * 2 + [(False, True)] * 2
+    both = [loaded(file, most + needed.weights + 1000) for file in files]
+    assert pixels(list(generate(both[0], [recipe], refiner=both[1]))) == wanted
+    assert all(residence(model).here > 0 for model in both), "there is room for both"
+
+
+def with_control(folder: Path, model: Model) -> tuple[Recipe, ControlNet]:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(folder / "hint.png")
+    network = tiny_control.controlnet(model.unet, seed=1)
+    written(folder / "control.safetensors", network)
+    hint = ImageRef.of(folder / "hint.png").model_dump()
+    return RECIPE.but(controls=[{"image": hint, "model": str(folder / "control.safetensors")}]), network
+
+
+def test_control_networks_are_planned_for_and_wait_with_the_network(files: tuple[Path, Path], tmp_path: Path) -> None:
+    free = loaded(files[0])
+    recipe, network = with_control(tmp_path, free)
+    wanted = pixels(list(generate(free, [recipe])))
+    numbers = sum(parameter.numel() for parameter in network.parameters())
+    plain = demand(free.facts, CPU, 64, 64)
+    needed = with_others(plain, free, [recipe], (64, 64))
+    assert needed.control == 4 * numbers
+    assert needed.call - plain.call == 4 * residuals(free.unet.config, 8, (64, 64))
+    assert needed.height(Plan(2)) >= plain.height(Plan(2)) + needed.control
+    tight = Plan(2, 0.0, text=False, vae=False, alone=True, strips=True)
+    assert needed.height(tight) < plain.height(tight) + needed.control
+    model = loaded(files[0], needed.height(tight))
+    assert pixels(list(generate(model, [recipe]))) == wanted
+    assert residence(model).plan.unet < 1
+    (kept,) = control_networks._known[model.unet].values()
+    assert {parameter.dtype for parameter in kept.parameters()} == {torch.float32}
+    assert {parameter.data_ptr() for parameter in kept.parameters()}.isdisjoint(
+        parameter.data_ptr() for parameter in network.parameters()
+    )
+
+
+def test_the_residuals_of_a_control_network_are_counted(files: tuple[Path, Path]) -> None:
+    model = loaded(files[0])
+    network = tiny_control.controlnet(model.unet)
+    x = torch.zeros(1, 4, 8, 8)
+    with torch.inference_mode():
+        guided = network.guide([torch.zeros(1, 3, 64, 64)])
+        context = torch.zeros(1, 77, model.unet.config.context_dim)
+        made = network(x, torch.tensor([1]), context, guided, None, None)
+    assert sum(one.numel() for one in made) == residuals(model.unet.config, 8, (64, 64)) + made[-1].numel()
+
+
+def test_little_room_for_a_picture_is_planned_for_though_the_model_is_there(
+    files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = loaded(files[0])
+    wanted = pixels(list(generate(model, [RECIPE])))
+    needed = demand(model.facts, CPU, 64, 64)
+    assert residence(model).plan == Plan()
+    weights = residence(model).here
+    monkeypatch.setattr(room, "PLENTY", 1 << 40)
+    lacking = needed.height(Plan(2)) - room.BASE - weights - 1000
+    monkeypatch.setattr(room, "free", lambda device: max(0, lacking))
+    make_room([RECIPE], model)
+    assert residence(model).plan == Plan(2, text=False)
+    assert residence(model).here < weights
+    assert pixels(list(generate(model, [RECIPE]))) == wanted
+    monkeypatch.setattr(room, "free", lambda device: 1 << 40)
+    make_room([RECIPE], model)
+    assert residence(model).plan == Plan(), "and when there is room again, all of it is there"
+    assert residence(model).here == weights
+
+
+def test_after_memory_ran_out_the_next_picture_has_all_that_there_is(files: tuple[Path, Path]) -> None:
+    model = loaded(files[0])
+    weights = residence(model).here
+    while model.tighten(1):
+        pass
+    assert residence(model).plan == memory.TIGHTEST
+    assert not model.kept.copies.room
+    make_room([RECIPE], model)
+    assert residence(model).plan == Plan()
+    assert residence(model).here == weights
+    assert model.kept.copies.room
+
+
+def test_weights_that_do_not_come_in_are_done_without(
+    files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = loaded(files[0], 1 << 40)
+    bring = Residence.bring
+
+    def scarce(self: Residence, plan: Plan) -> None:
+        if plan.text:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        bring(self, plan)
+
+    monkeypatch.setattr(Residence, "bring", scarce)
+    make_room([RECIPE], model)
+    assert not residence(model).plan.text
