@@ -280,6 +280,16 @@ def test_sums_are_kept_as_long_as_the_weights_they_were_made_of(monkeypatch: pyt
     assert len(ops.SUMMED.kept) == kept - bool(torch.backends.mkldnn.is_available())
 
 
+def test_what_is_made_of_a_weight_is_made_anew_when_it_changes_in_place() -> None:
+    sums = ops.Made(lambda weight: float(weight.sum()))
+    with torch.inference_mode(False), torch.no_grad():
+        weight = torch.ones(3)
+        assert [sums(weight), sums(weight)] == [3, 3]
+        weight.mul_(2)
+    assert sums(weight) == 6
+    assert sums(torch.ones(2)) == 2  # of inference, which has no count of changes
+
+
 def test_a_network_up_samples_by_sums_and_to_odd_sizes_as_it_is_written(
     unet: UNet, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -179,13 +179,14 @@ class Made(Generic[T]):
 
     def __init__(self, make: Callable[[Tensor], T]) -> None:
         self.make = make
-        self.kept: MutableMapping[Tensor, tuple[object, T]] = WeakTensorKeyDictionary()  # and where the weight was
+        self.kept: MutableMapping[Tensor, tuple[object, T]] = WeakTensorKeyDictionary()  # and what the weight was
 
     def __call__(self, weight: Tensor, layer: Fetching | None = None) -> T:
         """Not kept where the weights of `layer` wait."""
         if layer is not None and layer.waits:
             return self.make(weight.detach())
-        where = weight.data_ptr(), weight.dtype
+        changes = 0 if weight.is_inference() else weight._version  # in place, by an optimizer
+        where = weight.data_ptr(), weight.dtype, changes
         there = self.kept.get(weight)
         if there is None or there[0] != where:
             there = self.kept[weight] = where, self.make(weight.detach())
