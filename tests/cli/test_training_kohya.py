@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image
 
 from fromnoise.checkpoints.files import read
@@ -13,7 +14,12 @@ from fromnoise.cli.training_lists import spread_out
 from fromnoise.cli.training_run import ordered
 from fromnoise.cli.training_samples import lines_of
 from fromnoise.cli.training_table import ALWAYS, FLAGS, REFUSED
+from fromnoise.engine.library import load
+from fromnoise.engine.memory import Placement
 from fromnoise.errors import FileError, UserError
+from fromnoise.sampling.samplers import SAMPLERS
+from fromnoise.train.run import SAMPLERS as KOHYAS
+from fromnoise.train.run import samples
 from fromnoise.train.saving import Saving
 from tests.tiny_pictures import noisy
 
@@ -54,6 +60,10 @@ SCRIPTS = """
  validate_every_n_steps validation_seed validation_split wandb_api_key wandb_run_name weighted_captions weights xformers
  zero3_init_flag zero3_save_16bit_model zero_stage zero_terminal_snr
 """  # of train_network, sdxl_train_network, train_db, fine_tune, sdxl_train, train_textual_inversion, train_control_net
+
+
+SAMPLED = ("ddim", "pndm", "lms", "euler", "euler_a", "heun", "dpm_2", "dpm_2_a", "dpmsolver", "dpmsolver++",
+           "dpmsingle", "k_lms", "k_euler", "k_euler_a", "k_dpm_2", "k_dpm_2_a")  # fmt: skip
 
 
 @pytest.fixture
@@ -136,6 +146,17 @@ def test_prompts_in_tables(tmp_path: Path) -> None:
     assert lines_of(plain) == ["a cat --w 64"]
 
 
+@pytest.mark.parametrize("name", SAMPLED)
+def test_kohyas_samplers_are_known(name: str) -> None:
+    assert SAMPLERS.canonical(KOHYAS.get(name, name))
+
+
+def test_samples_by_the_single_step_solver_are_without_noise(folder: Path) -> None:
+    on = load("builtin", Placement(torch.device("cpu"), torch.float32))
+    (sample,) = samples(ordered("lora", folder, {"sample": ["a cat --s 2"], "sample_sampler": "dpmsingle"}), on)
+    assert (sample.sampler, sample.sampler_options, sample.steps) == ("dpmpp_2s_ancestral", {"eta": 0.0}, 2)
+
+
 @pytest.mark.parametrize("name", [name for name in REFUSED if name not in ("huggingface_repo_type", "zero_stage")])
 def test_what_is_refused_may_stand_in_a_file_where_it_is_off(name: str, tmp_path: Path) -> None:
     config = tmp_path / "it.toml"
@@ -156,6 +177,20 @@ def test_another_format_is_refused_in_a_file_too(tmp_path: Path) -> None:
         ordered("lora", tmp_path, {"config": config})
     config.write_text('save_model_as = ""\n')
     assert ordered("lora", tmp_path, {"config": config})
+
+
+def test_what_forms_leave_empty_is_not_said(tmp_path: Path) -> None:
+    config = tmp_path / "it.toml"
+    empty = "".join(f'{name} = ""\n' for name in ("network_weights", "resume", "base_weights"))
+    zeros = ("min_snr_gamma", "save_every_n_steps", "sample_every_n_steps", "v_pred_like_loss", "clip_skip")
+    config.write_text(empty + "".join(f"{name} = 0\n" for name in zeros))
+    made = ordered("lora", tmp_path, {"config": config, "steps": 50})
+    assert (made.resume, made.objective.min_snr_gamma, made.savings, made.base_weights) == (None, None, (), ())
+    assert (made.loop.save_every, made.loop.report_every, made.clip_skip) == (5, 10, None)
+    assert ordered("lora", tmp_path, {"min_snr_gamma": 0.0}).objective.min_snr_gamma is None
+    config.write_text("train_batch_size = 0\n")
+    with pytest.raises(UserError, match="train_batch_size: 0 lies outside of 1 to 1024"):
+        ordered("lora", tmp_path, {"config": config})
 
 
 def test_a_picture_is_told_as_data(folder: Path, tmp_path: Path) -> None:

@@ -85,6 +85,7 @@ ELSEWHERE = {
         "{path} has no picture that steers it: name their folder with --conditioning_data_dir, "
         "where each has its partner's name"
     ): "{path} 没有对应的控制图：请用 conditioning_data_dir 指定文件夹，图片同名",
+    "{path}: {name}: {value} lies outside of {least} to {most}": "{path}：{name}：{value} 超出 {least} 到 {most}",
     "{name}: {value} lies outside of {least} to {most}": "{name}：{value} 超出 {least} 到 {most}",
     "{name}: at most {most} texts are taken": "{name}：最多 {most} 条文本",
     "{name}: texts of at most {most} characters are taken": "{name}：每条文本最多 {most} 个字符",

@@ -18,7 +18,7 @@ from fromnoise.cli.training import parameter_name, was_said
 from fromnoise.cli.training_networks import network_words, number
 from fromnoise.cli.training_rates import at_rest, factors, finding_its_rate, in_epochs, rate_of, savings_of, share
 from fromnoise.cli.training_samples import prompts
-from fromnoise.cli.training_table import ALWAYS, REFUSED, TOLD, by_name, flags
+from fromnoise.cli.training_table import ALWAYS, REFUSED, TOLD, Flag, by_name, flags
 from fromnoise.engine import shelves
 from fromnoise.engine.images import write_whole
 from fromnoise.engine.memory import best_device
@@ -42,6 +42,11 @@ SHORT: dict[str, tuple[str, Any]] = {  # words that set an option
     "style_template": ("template", "style"),
 }  # fmt: skip
 EPOCHS = {"epochs": "steps", "sample_epochs": "report_every", "validate_epochs": "measure_every"}
+OFF = (  # places where kohya's scripts take 0 for nothing at all
+    "objective.min_snr_gamma", "objective.v_pred_like_loss", "loop.report_every", "sample_epochs", "loop.save_every",
+    "save_epochs", "save_ratio", "last_epochs", "last_steps", "loop.measure_every", "validate_epochs",
+    "run.most_held_out", "run.clip_skip", "run.max_tokens", "initial_epoch", "loop.cycles", "loop.timescale",
+)  # fmt: skip
 OPTIMIZER_WORDS = {"eight_bits": "AdamW8bit", "lion": "Lion"}
 
 
@@ -106,7 +111,7 @@ def typed_by_place(method: str, given: Given) -> Given:
             raise UserError(f"--{name}: {reason}")
     if "config" in typed and not given.get("output_config"):
         typed = {**from_file(method, typed["config"]), **typed}
-    return typed
+    return {place: value for place, value in typed.items() if value != 0 or place not in OFF}
 
 
 def config_of(method: str, typed: Given) -> str:
@@ -303,8 +308,19 @@ def from_file(method: str, path: Path) -> Given:
             near = get_close_matches(key, known, n=1, cutoff=0.5)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise UserError(f"{path}: unknown key {key!r}{hint}")
-        found[flag.place] = typed_value(path, key, value, flag.kind)
+        if value == "" or (value == 0 and flag.place in OFF):
+            continue
+        found[flag.place] = within(path, key, typed_value(path, key, value, flag.kind), flag)
     return {place: value for place, value in found.items() if was_said(value)}
+
+
+def within(path: Path, key: str, value: Any, flag: Flag) -> Any:
+    """The value. UserError where the command line would not take it."""
+    low = flag.least is not None and value < flag.least
+    if low or (flag.most is not None and value > flag.most):
+        least, most = ("any" if bound is None else f"{bound:g}" for bound in (flag.least, flag.most))
+        raise UserError(f"{path}: {key}: {value} lies outside of {least} to {most}")
+    return value
 
 
 def encoders_apart(path: Path, rates: Sequence[Any]) -> Given:

@@ -40,7 +40,8 @@ from fromnoise.train.watch import Diverged
 
 Say = Callable[[str], None]
 SAMPLERS = {"euler_a": "euler_ancestral", "k_euler_a": "euler_ancestral", "dpm_2_a": "dpm_2_ancestral",
-            "dpmsolver": "dpmpp_2m", "dpmsolver++": "dpmpp_2m", "pndm": "plms"}  # kohya's  # fmt: skip
+            "dpmsolver": "dpmpp_2m", "dpmsolver++": "dpmpp_2m", "dpmsingle": "dpmpp_2s_ancestral",
+            "pndm": "plms"}  # kohya's  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -216,10 +217,11 @@ def samples(run: Run, model: Model) -> tuple[Recipe, ...]:
                  "ss": "sampler"}  # fmt: skip
         if unknown := given.keys() - names.keys():
             raise UserError(f"sample {text!r}: unknown --{sorted(unknown)[0]}; there are --{', --'.join(names)}")
-        fields = {names[key]: value for key, value in given.items()}
+        fields: dict[str, Any] = {names[key]: value for key, value in given.items()}
         plain = {"prompt": prompt, "model": run.model, "seed": run.seed}
         sampler = fields.pop("sampler", run.sampler)
         fields |= {"sampler": SAMPLERS.get(sampler, sampler)} if sampler else {}
+        fields |= {"sampler_options": {"eta": 0.0}} if sampler == "dpmsingle" else {}
         made.append(fitted(Recipe.make(**{**plain, **fields}), model.defaults))
     return tuple(made)
 
