@@ -130,16 +130,18 @@ def test_a_frame_pulled_outwards_keeps_the_old_picture(visit, language: str, wor
     assert new.getcolors(2) is None  # it was painted
 
 
-PEN = """([x0, y0, x1, y1, pressure]) => {
+PEN = """([x0, y0, x1, y1, pressure, end]) => {
     const canvas = document.querySelector('canvas.mask')
     const box = canvas.getBoundingClientRect()
     canvas.setPointerCapture = () => undefined // a pointer that is made up can't be captured
     const send = (kind, x, y, buttons) => canvas.dispatchEvent(new PointerEvent(kind, {
-        pointerId: 7, pointerType: 'pen', pressure: buttons ? pressure : 0, button: kind === 'pointermove' ? -1 : 0,
-        buttons, bubbles: true, cancelable: true, clientX: box.left + x * box.width, clientY: box.top + y * box.height,
+        pointerId: 7, pointerType: 'pen', pressure: buttons ? pressure : 0,
+        button: kind === 'pointermove' ? -1 : end ? 5 : 0, buttons, bubbles: true, cancelable: true,
+        clientX: box.left + x * box.width, clientY: box.top + y * box.height,
     }))
-    send('pointerdown', x0, y0, 1)
-    for (let i = 1; i <= 4; i++) send('pointermove', x0 + (x1 - x0) * i / 4, y0 + (y1 - y0) * i / 4, 1)
+    const down = end ? 32 : 1
+    send('pointerdown', x0, y0, down)
+    for (let i = 1; i <= 4; i++) send('pointermove', x0 + (x1 - x0) * i / 4, y0 + (y1 - y0) * i / 4, down)
     send('pointerup', x1, y1, 0)
 }"""
 
@@ -154,6 +156,24 @@ def test_a_pen_that_is_pressed_harder_paints_broader(visit) -> None:
     painted(page, 0)
     page.evaluate(PEN, [0.2, 0.3, 0.8, 0.3, 1.0])
     until(page, lambda: page.evaluate(COUNT) > 2 * light)
+    page.evaluate(PEN, [0.1, 0.3, 0.9, 0.3, 1.0, True])
+    painted(page, 0)
+    page.evaluate(PEN, [0.2, 0.3, 0.8, 0.3, 0.1])  # turned back it paints
+    until(page, lambda: page.evaluate(COUNT) > 0)
+
+
+def test_a_sketch_may_be_the_mask_too(visit) -> None:
+    page = visit("create")
+    page.locator("input[type=file]").first.set_input_files(file_of(png()))
+    page.get_by_role("button", name="Paint on it").click()
+    page.locator("canvas.sketch").wait_for()
+    stroke(page, [(0.3, 0.5), (0.7, 0.5)])
+    until(page, lambda: page.evaluate(COUNT) > 0)
+    strokes = still(page, lambda: page.evaluate(COUNT))
+    page.get_by_role("switch", name="Change only what I painted").check()
+    page.get_by_role("button", name="Use it").click()
+    page.get_by_role("button", name="Change the mask").click()
+    painted(page, strokes, 0.01)
 
 
 class Fingers:
@@ -181,8 +201,15 @@ def test_one_finger_paints_and_two_go_closer_and_move(visit) -> None:
     until(page, lambda: page.evaluate(COUNT) > 0.02)
     painted = still(page, lambda: page.evaluate(COUNT))
 
-    fingers.send("touchStart", at(0.4, 0.5))
-    fingers.send("touchStart", at(0.4, 0.5), at(0.6, 0.5))
+    for hand in (True, False):  # one who moves the canvas wipes nothing either
+        if hand:
+            page.get_by_role("button", name="Move (F)").tap()
+        fingers.send("touchStart", at(0.4, 0.5))
+        fingers.send("touchStart", at(0.4, 0.5), at(0.6, 0.5))
+        if hand:
+            fingers.send("touchEnd")
+            page.get_by_role("button", name="Move (F)").click()  # no tap: see below
+            assert still(page, lambda: page.evaluate(COUNT)) == painted
     for i in range(1, 6):
         fingers.send("touchMove", at(0.4 - 0.04 * i, 0.5), at(0.6 + 0.04 * i, 0.5))
     until(page, lambda: canvas.bounding_box()["width"] > 2 * box["width"])

@@ -84,7 +84,7 @@ def test_keys_of_the_canvas(visit: "Callable[..., Page]", language: str) -> None
     page.mouse.down()
     page.mouse.move(middle[0] + 20, middle[1])
     page.mouse.up()
-    canvas.focus()
+    expect(canvas).to_be_focused()
 
     def painted() -> int:
         return int(canvas.evaluate(PAINTED))
@@ -119,6 +119,13 @@ def test_keys_of_the_canvas(visit: "Callable[..., Page]", language: str) -> None
     for key, tool in (("e", "eraser"), ("l", "lasso"), ("b", "brush")):
         page.keyboard.press(key)
         expect(canvas).to_have_class(f"sketch {tool}")
+
+    sheet.get_by_text(told("paint.lasso"), exact=True).click()
+    page.keyboard.press("e")  # wherever one has pressed
+    expect(canvas).to_have_class("sketch eraser")
+    sheet.get_by_role("button", name=told("paint.clear"), exact=True).click()
+    page.keyboard.press("b")
+    expect(canvas).to_have_class("sketch brush")
 
     narrow = place(page, frame)["width"]
     page.keyboard.press("o")

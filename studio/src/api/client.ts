@@ -67,6 +67,12 @@ export async function pictureAt(url: string, signal?: AbortSignal): Promise<Blob
   return response.blob()
 }
 
+/** Width and height of a picture of the server. Throws a Problem. */
+export async function sizeAt(url: string): Promise<{ width: number; height: number }> {
+  const { width, height } = await createImageBitmap(await pictureAt(url))
+  return { width, height }
+}
+
 /** Any failure as a Problem. */
 export function asProblem(error: unknown): Problem {
   return error instanceof Problem ? error : new Problem('studio', error instanceof Error ? error.message : String(error))

@@ -9,25 +9,22 @@ export interface Edited {
 const STEP = 0.1
 const NETWORK_STEP = 0.05
 const NUMBER = String.raw`[+-]?(?:\d+\.?\d*|\.\d+)`
-const NETWORK = new RegExp(String.raw`<(\w+:[^<>:\n]+):(${NUMBER})((?::[^<>\n]*)?)>`, 'g')
-const WEIGHTED = new RegExp(String.raw`\(([^()\n]*):(${NUMBER})\)`, 'g')
-const WORD = /[^\s,()[\]<>:|{}]/
+const NETWORK = new RegExp(String.raw`^(\w+:[^:]+):(${NUMBER})((?::.*)?)$`, 's')
+const WEIGHTED = new RegExp(String.raw`^(.*):(${NUMBER})$`, 's')
+const CLOSING: Readonly<Record<string, string>> = { '(': ')', '[': ']', '<': '>' }
+const WORD = /[^\s,()[\]<>:|{}\\.;!?/，。；：！？、]/
 
-/** The weight of the selection, or of the word at the cursor, made larger (`up`) or smaller. */
+/** The weight of the selection, of the brackets around it, or of the word at the cursor, made larger (`up`) or smaller. */
 export function reweigh({ text, start, end }: Edited, up: boolean): Edited {
-  const network = around(text, NETWORK, start, end)
-  if (network) {
-    const weight = rounded(Number(network[2]) + (up ? NETWORK_STEP : -NETWORK_STEP))
-    return put(text, network, `<${network[1]}:${weight}${network[3] ?? ''}>`)
+  const step = up ? STEP : -STEP
+  const pair = enclosing(text, start, end)
+  if (pair && text[pair.open] === '<') {
+    const [, network, number, more] = NETWORK.exec(text.slice(pair.open + 1, pair.close)) ?? []
+    if (!network) return { text, start, end }
+    return put(text, pair, '<', `${network}:${rounded(Number(number) + (up ? NETWORK_STEP : -NETWORK_STEP))}${more}`, '>')
   }
-  const weighted = around(text, WEIGHTED, start, end)
-  if (weighted) {
-    const weight = rounded(Number(weighted[2]) + (up ? STEP : -STEP))
-    const words = weighted[1]!
-    const whole = weight === 1 ? words : `(${words}:${weight})`
-    const from = weighted.index + (weight === 1 ? 0 : 1)
-    return { ...put(text, weighted, whole), start: from, end: from + words.length }
-  }
+  const found = pair && emphasis(text, pair)
+  if (found) return weighed(text, found, found.words, found.weight + step)
   let [from, to] = [start, end]
   if (from === to) {
     while (from > 0 && WORD.test(text[from - 1]!)) from--
@@ -35,19 +32,65 @@ export function reweigh({ text, start, end }: Edited, up: boolean): Edited {
   }
   while (to > from && text[to - 1] === ' ') to--
   if (from === to) return { text, start, end }
-  const weight = rounded(1 + (up ? STEP : -STEP))
-  const changed = `${text.slice(0, from)}(${text.slice(from, to)}:${weight})${text.slice(to)}`
-  return { text: changed, start: from + 1, end: to + 1 }
+  return weighed(text, { open: from, close: to - 1 }, text.slice(from, to), 1 + step)
 }
 
-function around(text: string, pattern: RegExp, start: number, end: number): RegExpExecArray | null {
-  for (const match of text.matchAll(pattern)) if (match.index <= start && end <= match.index + match[0].length) return match
+/** Where two brackets are that belong together. */
+interface Pair {
+  open: number
+  close: number
+}
+
+/** The innermost brackets around the cursor, or those whose inside is all of the selection; what is escaped is no bracket. */
+function enclosing(text: string, start: number, end: number): Pair | null {
+  const opened: number[] = []
+  for (let at = 0; at < text.length; at++) {
+    const sign = text[at]!
+    if (sign === '\\') at++
+    else if (sign in CLOSING) opened.push(at)
+    else {
+      const depth = opened.map((one) => CLOSING[text[one]!]).lastIndexOf(sign)
+      if (depth < 0) continue
+      const open = opened[depth]!
+      opened.length = depth // what was opened inside and not closed is no bracket
+      if (start === end ? open < start && end <= at : within(text, open, at, start, end)) return { open, close: at }
+    }
+  }
   return null
 }
 
-function put(text: string, match: RegExpExecArray, by: string): Edited {
-  const end = match.index + by.length
-  return { text: text.slice(0, match.index) + by + text.slice(match.index + match[0].length), start: match.index, end }
+/** Whether the selection is all that a pair has in it, with its brackets or without; of a network any part of it will do. */
+function within(text: string, open: number, close: number, start: number, end: number): boolean {
+  if (start === open && end === close + 1) return true
+  if (text[open] === '<') return open < start && end <= close
+  const words = WEIGHTED.exec(text.slice(open + 1, close))?.[1]?.length ?? close - open - 1
+  return start === open + 1 && end === start + words
+}
+
+/** What brackets weigh: (red:1.2) what it says, ((red)) 1.1 twice, [red] as much less; null where they say something else. */
+function emphasis(text: string, { open, close }: Pair): (Pair & { words: string; weight: number }) | null {
+  const [round, inside] = [text[open] === '(', text.slice(open + 1, close)]
+  const [, words, number] = (round && WEIGHTED.exec(inside)) || []
+  if (words !== undefined) return { open, close, words, weight: Number(number) }
+  if (!round && /[:|]/.test(inside)) return null // a change at a step, or turns
+  let depth = 1
+  while (text[open - depth] === text[open] && text[close + depth] === text[close] && text[open - depth - 1] !== '\\') depth++
+  const weight = Math.round((round ? 1.1 : 1 / 1.1) ** depth / STEP) * STEP
+  return { open: open - depth + 1, close: close + depth - 1, words: inside, weight }
+}
+
+/** Words in place of what is there from `open` to `close`, with their weight. */
+function weighed(text: string, pair: Pair, words: string, weight: number): Edited {
+  const number = rounded(weight)
+  if (number === 1) return put(text, pair, '', words, '')
+  const made = put(text, pair, '(', `${words}:${number}`, ')')
+  return { ...made, end: made.start + words.length }
+}
+
+/** Something in place of what is there from `open` to `close`; all but its brackets is selected. */
+function put(text: string, { open, close }: Pair, before: string, by: string, after: string): Edited {
+  const start = open + before.length
+  return { text: text.slice(0, open) + before + by + after + text.slice(close + 1), start, end: start + by.length }
 }
 
 function rounded(weight: number): number {

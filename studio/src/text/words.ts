@@ -47,6 +47,13 @@ export function either(en: string, zh: string): string {
   return preferences.language === 'zh' ? zh || en : en
 }
 
+/** Several texts as one, each language with its own. */
+export function together(...all: readonly string[]): string {
+  const parts = all.map((text) => text.split(BETWEEN))
+  const one = (language: 0 | 1) => parts.map((part) => part[language] ?? part[0]).join(' ')
+  return inBoth(one(0), one(1))
+}
+
 /** A day as it is written in the language of the moment; from seconds since 1970. */
 export function dayOf(seconds: number): string {
   return new Date(seconds * 1000).toLocaleDateString(written())

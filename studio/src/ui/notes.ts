@@ -7,23 +7,25 @@ export interface Note {
   id: number
   text: string
   problem: Problem | null
+  stays: boolean // until it is closed
 }
 
 export const notes = reactive<Note[]>([])
 const STAYS = 5000 // milliseconds
 let last = 0
 
-export function note(text: string): void {
+/** Tell something; what needs to be read in peace stays until it is closed. */
+export function note(text: string, stays = false): void {
   const id = ++last
-  notes.push({ id, text, problem: null })
-  setTimeout(() => dismiss(id), STAYS)
+  notes.push({ id, text, problem: null, stays })
+  if (!stays) setTimeout(() => dismiss(id), STAYS)
 }
 
 /** Tell of a failure: `something().catch(complain)`. */
 export function complain(error: unknown): void {
   const problem = asProblem(error)
   if (problem.status === 401) return // the page asks who this is
-  if (!notes.some((one) => one.problem?.message === problem.message)) notes.push({ id: ++last, text: problem.message, problem })
+  if (!notes.some((one) => one.problem?.message === problem.message)) notes.push({ id: ++last, text: problem.message, problem, stays: true })
 }
 
 export function dismiss(id: number): void {

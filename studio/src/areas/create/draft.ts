@@ -2,7 +2,8 @@
 import { defineStore } from 'pinia'
 import { computed, reactive, ref, shallowRef, toRaw, watch } from 'vue'
 
-import { api, call, type JobView, Problem, type Recipe } from '@/api/client'
+import { api, call, type JobView, Problem, type Recipe, sizeAt } from '@/api/client'
+import { newest } from '@/api/newest'
 import { defaultsOf, useCatalogue } from '@/recipe/catalogue'
 import { fresh, type Schema, shape } from '@/recipe/schema'
 import { useJobs } from '@/stores/jobs'
@@ -27,6 +28,8 @@ export interface SentPicture {
   height: number
 }
 
+type Size = Pick<SentPicture, 'width' | 'height'>
+
 /** The fields of a recipe, of which those that are not there have their defaults. */
 export type Wanted = Partial<Omit<Recipe, 'seed'>> & { width: number; height: number; steps: number; guidance_scale: number }
 
@@ -48,6 +51,7 @@ export type Draft = typeof NEW
 
 const OF_START = ['init', 'mask', 'inpaint', 'outpaint', 'inversion', 'strength', 'resize', 'init_upscaler', 'match_colours', 'exact_steps'] as const
 const LISTS = ['controls', 'image_prompts', 'networks', 'boxes'] as const // whose entries can be put aside
+const NONE: Margins = { left: 0, top: 0, right: 0, bottom: 0 }
 const NOT_OF_A_DRAFT = ['init', 'mask', 'model_hash', 'dtype']
 
 export const useDraft = defineStore('draft', () => {
@@ -63,11 +67,18 @@ export const useDraft = defineStore('draft', () => {
     else recipe[name] = value
   }
 
-  /** Take another model, with the size and guidance it was made for. */
+  /** Take another model; where it was made for another size or guidance than the one before, these go with it, and proportions stay. */
   function choose(name: string): void {
+    const before = defaultsOf(model.value)
     draft.recipe.model = name
-    Object.assign(draft.recipe, defaultsOf(catalogue.ofKind('checkpoints').find((card) => card.name === name)))
+    const { width: side, guidance_scale } = defaultsOf(model.value)
+    if (guidance_scale !== before.guidance_scale) draft.recipe.guidance_scale = guidance_scale
+    if (side === before.width) return
+    const size = draft.start ? sizeOf(draft.start, margins()) : shaped(draft.recipe.width / draft.recipe.height, side)
+    Object.assign(draft.recipe, size)
   }
+
+  const margins = (): Margins => ({ ...NONE, ...((draft.recipe.outpaint ?? {}) as Partial<Margins>) })
 
   /** The recipes that the draft stands for, with seeds side by side. */
   function recipes(): Recipe[] {
@@ -110,7 +121,8 @@ export const useDraft = defineStore('draft', () => {
   }
 
   /** Begin from a picture, in its proportions and at about the size that the model was made for. */
-  function begin(picture: SentPicture | null): void {
+  async function begin(picture: SentPicture | null): Promise<void> {
+    if (picture) await catalogue.load().catch(() => undefined) // which model that is; without it the size is a guess
     draft.start = picture
     draft.mask = null
     draft.more = []
@@ -119,20 +131,19 @@ export const useDraft = defineStore('draft', () => {
     Object.assign(draft.recipe, sizeOf(picture))
   }
 
-  /** The proportions of a picture, at about the size that the model was made for. */
-  function sizeOf(picture: SentPicture): { width: number; height: number } {
+  /** The proportions of a picture, at about the size that the model was made for, and as much more as there are margins. */
+  function sizeOf(picture: SentPicture, { left, top, right, bottom } = NONE): Size {
     const { width: side } = defaultsOf(model.value)
     const scale = side / Math.sqrt(picture.width * picture.height)
-    const eights = (length: number) => Math.max(8, Math.round((length * scale) / 8) * 8)
-    return { width: eights(picture.width), height: eights(picture.height) }
+    return { width: eights((picture.width + left + right) * scale), height: eights((picture.height + top + bottom) * scale) }
   }
 
   /** Another start picture besides the first; masks and margins are of one picture alone. */
-  function alsoFrom(picture: SentPicture): void {
+  async function alsoFrom(picture: SentPicture): Promise<void> {
     if (!draft.start) return begin(picture)
     draft.more.push(picture)
     draft.mask = null
-    outpaint({ left: 0, top: 0, right: 0, bottom: 0 })
+    outpaint(NONE)
   }
 
   // how often pictures were asked for while an entry of a list lacked its own; its field says so
@@ -157,7 +168,7 @@ export const useDraft = defineStore('draft', () => {
   /** The recipe in a text that AUTOMATIC1111 or another tool wrote, in place of the draft's. Throws a Problem. */
   async function takeText(text: string): Promise<string[]> {
     const found = await call(api.POST('/api/v1/read/text', { body: { text } }))
-    takeRecipe(found.recipe)
+    await takeRecipe(found.recipe)
     return found.warnings
   }
 
@@ -170,8 +181,8 @@ export const useDraft = defineStore('draft', () => {
     set(list, [...((draft.recipe[list] ?? []) as object[]), entry] as never)
   }
 
-  /** Take a recipe in place of the draft's. Pictures that it names are kept only where they were sent. */
-  function takeRecipe(recipe: Record<string, unknown>): void {
+  /** Take a recipe in place of the draft's, with its start picture and mask. Throws a Problem where the server has these no more. */
+  async function takeRecipe(recipe: Record<string, unknown>): Promise<void> {
     before.value = JSON.parse(JSON.stringify(toRaw(draft))) as Draft
     const { seed, ...rest } = recipe
     const said = Object.entries(rest).filter(([name, value]) => value !== null && value !== undefined && !NOT_OF_A_DRAFT.includes(name))
@@ -180,7 +191,16 @@ export const useDraft = defineStore('draft', () => {
     draft.styles = []
     draft.start = draft.mask = null
     draft.more = []
+    await loadStart(digestOf(recipe.init), digestOf(recipe.mask))
   }
+
+  const loadStart = newest(
+    async (start: string | null, mask: string | null) => [start && (await known(start)), mask && (await known(mask))] as const,
+    ([start, mask]) => {
+      draft.start = start || null
+      draft.mask = mask || null
+    },
+  )
 
   /** A larger canvas around the start picture, which keeps its size in the result; no margins: none. */
   function outpaint(by: Margins): void {
@@ -188,21 +208,46 @@ export const useDraft = defineStore('draft', () => {
     if (!start) return
     const before = (draft.recipe.outpaint ?? {}) as Partial<Margins>
     const scale = draft.recipe.width / (start.width + (before.left ?? 0) + (before.right ?? 0))
-    const eights = (side: number) => Math.max(8, Math.round((side * scale) / 8) * 8)
-    draft.recipe.width = eights(start.width + by.left + by.right)
-    draft.recipe.height = eights(start.height + by.top + by.bottom)
+    draft.recipe.width = eights((start.width + by.left + by.right) * scale)
+    draft.recipe.height = eights((start.height + by.top + by.bottom) * scale)
     const some = by.left + by.top + by.right + by.bottom > 0
     set('outpaint', some ? ({ feather: 16, ...before, ...by } as never) : undefined)
     if (some) draft.recipe.strength = 1 // what is new has nothing to keep
   }
+
+  /** How many times as large as the start picture, with its margins, the result is. */
+  const scale = computed({
+    get: () => (draft.start ? draft.recipe.width / (draft.start.width + margins().left + margins().right) : 1),
+    set: (by) => {
+      const { left, top, right, bottom } = margins()
+      const { width = 0, height = 0 } = draft.start ?? {}
+      if (draft.start) Object.assign(draft.recipe, { width: eights((width + left + right) * by), height: eights((height + top + bottom) * by) })
+    },
+  })
 
   function clear(): void {
     before.value = JSON.parse(JSON.stringify(toRaw(draft))) as Draft
     Object.assign(draft, structuredClone(NEW))
   }
 
-  return { draft, model, unfinished, before, wanted, past, restore, takeText, addPicture, addEntry, set, choose, recipes, submit, begin, alsoFrom, outpaint, takeRecipe, clear }
+  return { draft, model, scale, unfinished, before, wanted, past, restore, takeText, addPicture, addEntry, set, choose, recipes, submit, begin, alsoFrom, outpaint, takeRecipe, clear }
 })
+
+const eights = (length: number) => Math.max(8, Math.round(length / 8) * 8)
+
+/** A size of these proportions with as many pixels as a square of this side; in steps that models were trained with. */
+export function shaped(ratio: number, side: number): Size {
+  const step = side >= 512 ? 64 : 8
+  const snap = (length: number) => Math.max(step, Math.round(length / step) * step)
+  return { width: snap(side * Math.sqrt(ratio)), height: snap(side / Math.sqrt(ratio)) }
+}
+
+const digestOf = (picture: unknown) => (picture as { sha256?: string | null } | null | undefined)?.sha256 ?? null
+
+/** A picture that was sent before. Throws a Problem where it is gone. */
+async function known(sha256: string): Promise<SentPicture> {
+  return { sha256, ...(await sizeAt(`/api/v1/images/${sha256}`)) }
+}
 
 function named(picture: SentPicture): { path: string; sha256: string } {
   return { path: '', sha256: picture.sha256 }

@@ -29,7 +29,7 @@ export function entriesOf(path: string, get: () => unknown, put: (all: readonly 
       const schema = catalogue.schemaOf(`${path}[]`)
       change([...all.value, { ...(schema ? fresh(shape(schema).schema) : {}), ...values }])
     },
-    copy: (i) => change([...all.value.slice(0, i + 1), structuredClone({ ...all.value[i]! }), ...all.value.slice(i + 1)]),
+    copy: (i) => change([...all.value.slice(0, i + 1), JSON.parse(JSON.stringify(all.value[i]!)) as Entry, ...all.value.slice(i + 1)]),
     remove: (i) => change(all.value.filter((_, at) => at !== i)),
     move: (i, to) => change(moved(all.value, i, to)),
     set: (i, name, value) =>

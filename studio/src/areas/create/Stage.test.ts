@@ -1,0 +1,40 @@
+import { mount } from '@vue/test-utils'
+import { createPinia, setActivePinia } from 'pinia'
+import { afterEach, expect, test, vi } from 'vitest'
+
+import type { JobView } from '@/api/client'
+import { useJobs } from '@/stores/jobs'
+
+import Stage from './Stage.vue'
+
+vi.mock('vue-router', () => ({ useRouter: () => ({}) }))
+afterEach(() => vi.restoreAllMocks())
+
+const job = (id: string, more: Partial<JobView> = {}) =>
+  ({ id, kind: 'picture', state: 'running', group: 'g', step: 0, steps: 1000, progress: 0, body: { prompt: id }, ...more }) as unknown as JobView
+
+function shown(one: JobView) {
+  setActivePinia(createPinia())
+  vi.spyOn(useJobs(), 'act').mockResolvedValue()
+  useJobs().add([one, job('2', { state: 'queued' }), job('3', { group: 'h' })])
+  return mount(Stage, { props: { job: one } })
+}
+
+test('an order of several is cancelled by one press', async () => {
+  const page = shown(job('1'))
+  await page.findAll('button').find((one) => one.text() === 'Cancel all 2')!.trigger('click')
+  expect(vi.mocked(useJobs().act).mock.calls).toEqual([['1', 'cancel'], ['2', 'cancel']])
+  expect(shown(job('1', { group: null })).text()).not.toContain('Cancel all')
+})
+
+test('a long time is told in minutes', async () => {
+  let now = 0
+  vi.spyOn(performance, 'now').mockImplementation(() => now)
+  const page = shown(job('1', { state: 'queued' }))
+  await page.setProps({ job: job('1', { step: 1 }) })
+  now = 1000
+  await page.setProps({ job: job('1', { step: 2 }) })
+  expect(page.text()).toContain('17 min left')
+  await page.setProps({ job: job('1', { step: 950 }) })
+  expect(page.text()).toMatch(/\d+ s left/)
+})
