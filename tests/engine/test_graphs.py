@@ -14,6 +14,7 @@ from fromnoise.engine.graphs import CudaRecorder, Graphs, graphs_for, may_be_rec
 from fromnoise.engine.library import Model
 from fromnoise.engine.recipe import Recipe
 from fromnoise.engine.recipe_networks import NetworkUse
+from fromnoise.nn import fp8
 from fromnoise.nn.ops import Fetching, Linear, replacing_in
 from tests.engine.models import tiny_model
 from tests.engine.test_networks import write_lora
@@ -97,6 +98,43 @@ def test_another_lora_on_the_same_layers_needs_no_other_graph() -> None:
     assert torch.equal(graphs([x]), net(x)), "without any, in a bucket of its own"
     assert torch.equal(net.weight, own)
     assert not net.replaced
+
+
+def test_places_of_weights_go_with_the_last_graph_that_reads_them() -> None:
+    nets = [layer() for _ in range(4)]
+    whole = nn.Sequential(*nets)
+    graphs, x = Graphs(whole, Fake(whole), most=2), torch.randn(2, 4)
+    for net in nets:
+        weights = {net: {"weight": net.weight + 1}}
+        for _ in range(3):
+            graphs([x], "a", weights)
+        assert len(graphs.slots) <= 2
+    assert {places[0][0] for places in graphs.slots} == {id(nets[2]), id(nets[3])}
+
+
+def test_kinds_of_calls_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fromnoise.engine.graphs.KINDS", 3)
+    net = layer()
+    graphs = Graphs(net, Fake(net))
+    for size in range(1, 9):
+        for _ in range(2):
+            graphs([torch.randn(size, 4)])
+    assert len(graphs.asked) <= 9
+    assert len(graphs.graphs) == 8
+
+
+def test_8_bit_floats_are_recorded_but_not_with_loras(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fp8, "FEW", 0)
+    monkeypatch.setattr(fp8, "NARROW", 16)
+    monkeypatch.setattr(fp8, "is_there", lambda device: True)
+    model = tiny_model()
+    write_lora(model, tmp_path / "a.safetensors", seed=1)
+    fast, fake = recording(model)
+    use = NetworkUse(kind="lora", name=str(tmp_path / "a.safetensors"))
+    for recipe, recorded in ((RECIPE, 1), (RECIPE.but(fp8=True), 2), (RECIPE.but(fp8=True, networks=[use]), 2)):
+        (wanted,), (made,) = generate(model, [recipe]), generate(fast, [recipe])
+        assert made.image.tobytes() == wanted.image.tobytes()
+        assert fake.recorded == recorded
 
 
 def test_what_cannot_be_recorded_goes_on_as_it_is(caplog: pytest.LogCaptureFixture) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -75,6 +76,37 @@ def test_plans_only_get_tighter() -> None:
         plan = tighter(plan)
     assert [WORK.height(plan) for plan in tried] == sorted((WORK.height(plan) for plan in tried), reverse=True)
     assert tried[-1] == memory.TIGHTEST
+
+
+def test_large_pictures_are_decoded_by_the_processor_where_it_has_memory_of_its_own() -> None:
+    room = WORK.height(memory.TIGHTEST) - 1
+    least = replace(WORK, call=10)
+    with pytest.raises(UserError, match="choose a smaller"):
+        planned(least, budget(room - 20), calls=2)
+    plan = planned(replace(least, two=True), budget(room - 20), calls=2)
+    assert plan == Plan(2, plan.unet, text=False, vae=False, alone=True, strips=True, away=True)
+    assert replace(least, two=True).least < least.least
+    assert tighter(memory.TIGHTEST) is None
+    assert tighter(memory.TIGHTEST, two=True) == replace(memory.TIGHTEST, away=True)
+
+
+def test_what_the_processor_decodes_is_the_same(file: Path) -> None:
+    model = loaded(file, None)
+    assert model.residence is not None
+    latents = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    with torch.inference_mode():
+        wanted = model.decode(latents), model.encode(image)
+        nothing = Placement(torch.device("meta"), torch.float32)  # is computed there
+        model = replace(model, placement=nothing)
+        model.residence.plan = Plan(away=True, vae=False)
+        torch.testing.assert_close((model.decode(latents), model.encode(image)), wanted, rtol=0, atol=1e-5)
+
+
+def test_autoencoders_that_do_not_overflow_take_half() -> None:
+    where = Placement(torch.device("cuda"), torch.float16)
+    wide, half = (demand(full_size("sd1"), where, 256, 256, wide=wide) for wide in (True, False))
+    assert (wide.whole, wide.strips, wide.vae) == (2 * half.whole, 2 * half.strips, 2 * half.vae)
 
 
 @pytest.mark.parametrize(
@@ -292,6 +324,51 @@ def test_a_control_group_is_asked(tmp_path: Path) -> None:
     assert memory.free(torch.device("cpu")) != 0
 
 
+def test_groups_around_the_programs_own_are_asked_and_those_of_version_1(tmp_path: Path) -> None:
+    def write(group: str, names: tuple[str, str, str], *numbers: int) -> None:
+        folder = tmp_path / group
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, number in zip(names, numbers, strict=False):
+            (folder / name).write_text(f"{number}\n")
+        (folder / "memory.stat").write_text(f"{names[2]} {numbers[2]}\n")
+
+    own = tmp_path / "own"
+    own.write_text("0::/slice/mine\n5:cpu:/slice\n")
+    write("slice", memory.VERSION_2, 1000, 800, 100)
+    write("slice/mine", memory.VERSION_2, 5000, 700, 0)
+    assert group_free(tmp_path, own) == 300, "the group around it leaves less"
+    old = tmp_path / "old"
+    own.write_text("7:cpu,memory:/docker/one\n")
+    write("old/memory/docker/one", memory.VERSION_1, 900, 400, 50)
+    write("old/memory", memory.VERSION_1, 9223372036854771712, 400, 50)
+    assert group_free(old, own) == 550
+
+
+def test_windows_and_macs_are_asked() -> None:
+    class Kernel:
+        def GlobalMemoryStatusEx(self, given: Any) -> int:
+            status = given._obj
+            status.free = 7 << 30
+            return int(status.length == 64)
+
+    class Deaf:
+        def GlobalMemoryStatusEx(self, given: Any) -> int:
+            return 0
+
+    assert memory.windows_free(Kernel()) == 7 << 30
+    assert memory.windows_free(Deaf()) is None
+    told = """Mach Virtual Memory Statistics: (page size of 16384 bytes)
+Pages free:                               10.
+Pages active:                          20000.
+Pages inactive:                          300.
+Pages speculative:                      4000.
+Pages throttled:                           0.
+Pages purgeable:                       50000.
+"""
+    assert memory.free_pages(told) == 54310 * 16384
+    assert memory.free_pages("no such thing") is None
+
+
 def full_size(family: str) -> ModelFacts:
     xl = family == "sdxl"
     return ModelFacts(
@@ -312,8 +389,9 @@ def test_cards_of_4_gb_draw_with_every_model(device: str, dtype: torch.dtype) ->
     large = planned(demand(full_size("sdxl"), where, 1024, 1024), 3_400_000_000, calls=2)
     assert 0.3 < large.unet < 0.5, "some of the weights stay"
     assert large.alone
+    assert planned(demand(full_size("sdxl"), where, 1024, 1024), 1_000_000_000, calls=2).away
     with pytest.raises(UserError, match="at least"):
-        planned(demand(full_size("sdxl"), where, 1024, 1024), 1_000_000_000, calls=2)
+        planned(demand(full_size("sdxl"), where, 1024, 1024), 400_000_000, calls=2)
 
 
 def test_on_apples_gpus_scores_of_attention_take_room() -> None:

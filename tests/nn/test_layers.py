@@ -319,3 +319,14 @@ def test_a_convolution_that_learns_or_is_watched_sees_the_doubled_picture() -> N
     with torch.inference_mode(False), torch.enable_grad():
         learning = torch.nn.Parameter(torch.randn(4, 4, 3, 3))
         assert not is_summed(x, learning)
+
+
+def test_group_norms_keep_the_layout_whatever_the_kernel_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CUDA's answers with the channels outermost."""
+    layer, x = tiny.filled(GroupNorm(2, 4), torch.Generator().manual_seed(0)), torch.randn(2, 4, 5, 6)
+    kernel = torch.nn.functional.group_norm
+    monkeypatch.setattr(torch.nn.functional, "group_norm", lambda *given: kernel(*given).contiguous())
+    last = layer(x.contiguous(memory_format=torch.channels_last))
+    assert last.is_contiguous(memory_format=torch.channels_last)
+    assert layer(x).is_contiguous()
+    torch.testing.assert_close(last, layer(x))

@@ -393,6 +393,9 @@ ELSEWHERE = {  # sentences of the engine and of typer, which speak English only;
     "out of memory: the picture goes on with less at once, more slowly": (
         "内存不足：图片改用更少的内存继续生成，会慢一些"
     ),
+    "the picture is too large for the device's memory: the processor decodes it, more slowly": (
+        "图片对显卡的内存来说太大：改由处理器解码，会慢一些"
+    ),
     "this picture needs {least} GB of memory at least, and there are {there} GB: choose a smaller --size": (
         "这张图片至少需要 {least} GB 内存，而只有 {there} GB：请减小 --size"
     ),

@@ -18,6 +18,7 @@ from fromnoise.engine.graphs import Inputs, may_be_recorded
 from fromnoise.engine.library import Model
 from fromnoise.errors import is_out_of_memory
 from fromnoise.nn.compiled import Compiled
+from fromnoise.nn.fp8 import Fp8
 from fromnoise.nn.step_reuse import StepReuse
 from fromnoise.nn.unet import guidance_embedding
 from fromnoise.sampling.guidance import NetworkCall, Picture
@@ -128,7 +129,9 @@ class Executor(Generic[Name]):
         model = self._asked(calls)
         place = model.placement
         x = torch.cat([call.x for call in calls]).to(place.device)
-        sigma = torch.stack([call.sigma for call in calls]).float().to(place.device)
+        sigma = torch.stack([call.sigma for call in calls]).float()
+        times = [model.table.network_time(s, c.cond.timestep) for s, c in zip(sigma, calls, strict=True)]
+        sigma = sigma.to(place.device)  # afterwards: whatever is looked up there waits for the device
         scalings = model.scalings(sigma)
         shown = network_input(x, scalings)
         if calls[0].cond.concat is not None:
@@ -143,7 +146,7 @@ class Executor(Generic[Name]):
             guidance = guidance_embedding(scales, dim).to(place.device, place.dtype)
         inputs = (
             shown.to(place.dtype),
-            torch.stack([model.table.network_time(s, c.cond.timestep) for s, c in zip(sigma, calls, strict=True)]),
+            torch.stack(times).to(place.device),
             torch.cat([call.cond.context for call in calls]).to(place.device, place.dtype),
             None if y is None else y.to(place.device, place.dtype),
             guidance,
@@ -161,7 +164,8 @@ class Executor(Generic[Name]):
         """The network's answer, by a recorded graph where the device has them and nothing but LoRAs changes it."""
         variants, graphs = calls[0].variants, model.kept.graphs
         loras = [one for one in variants if isinstance(one, Patched) and one.copies.room]
-        code = [one for one in variants if isinstance(one, Compiled)]
+        # graphs hold the numbers that 8-bit floats make of weights, which a LoRA's would not be
+        code = [one for one in variants if isinstance(one, Compiled) or (isinstance(one, Fp8) and not loras)]
         plain = len(variants) == len(loras) + len(code) and len(loras) < 2 and not calls[0].cond.attached
         *first, guidance = inputs
         with ExitStack() as stack:
@@ -169,7 +173,7 @@ class Executor(Generic[Name]):
                 for one in code:
                     stack.enter_context(one.applied(model.unet))
                 name, layers = (loras[0], loras[0].layers(model.unet)) if loras else (None, None)
-                return graphs(inputs, name, layers, kind=bool(code))
+                return graphs(inputs, name, layers, kind=tuple(type(one) for one in code))
             for variant in variants:
                 stack.enter_context(variant.applied(model.unet))
             for alike in zip(*(call.cond.attached for call in calls), strict=True):

@@ -31,9 +31,13 @@ TOKENS = 77
 
 @lru_cache(maxsize=32)
 @torch.no_grad()
-def demand(facts: ModelFacts, placement: Placement, width: int, height: int) -> Demand:
-    """What a model takes for pictures of that size (pixels), in its numbers; takes about a second the first time."""
-    size, decoding = placement.dtype.itemsize, vae_dtype(placement.dtype).itemsize
+def demand(facts: ModelFacts, placement: Placement, width: int, height: int, wide: bool = True) -> Demand:
+    """What a model takes for pictures of that size (pixels), in its numbers; takes about a second the first time.
+
+    `wide`: the autoencoder may overflow in float16.
+    """
+    size = placement.dtype.itemsize
+    decoding = vae_dtype(placement.dtype).itemsize if wide else size
     on_device = placement.device.type in ("cuda", "xpu")  # where the next part is on its way while one is used
     scores = 2 * ops.SCORES if placement.device.type in ops.WRITTEN_OUT else 0  # before and after the softmax
     with torch.device("meta"):
@@ -54,6 +58,7 @@ def demand(facts: ModelFacts, placement: Placement, width: int, height: int) -> 
             whole=(peak(lambda: vae.decode(latents)) + scores) * decoding,
             strips=(peak(lambda: vae_strips.decode(vae, latents)) + scores) * decoding,
             base=BASE,
+            two=placement.device.type != "cpu",
         )
 
 

@@ -22,6 +22,7 @@ from fromnoise.nn.unet import UNet
 
 LOG = logging.getLogger(__name__)
 WARM_UP = 2  # runs before a recording: kernels choose their algorithms, allocators find their sizes
+KINDS = 256  # of calls that are remembered
 CLOSE = 0.01  # a recording runs the same kernels: what is further off is something else
 
 Inputs = Sequence[Tensor | None]
@@ -75,9 +76,9 @@ class Graphs:
     network: Callable[..., Tensor]
     recorder: Recorder
     most: int = 8
-    graphs: OrderedDict[Hashable, Graph] = field(default_factory=OrderedDict)
+    graphs: OrderedDict[tuple[Hashable, ...], Graph] = field(default_factory=OrderedDict)
     slots: dict[Hashable, Slots] = field(default_factory=dict)
-    asked: Counter[Hashable] = field(default_factory=Counter)
+    asked: Counter[tuple[Hashable, ...]] = field(default_factory=Counter)
     refused: set[Hashable] = field(default_factory=set)  # could not be recorded
 
     def __call__(
@@ -95,6 +96,7 @@ class Graphs:
             if bucket in self.refused or self.asked[bucket] == 1:
                 stack.enter_context(replacing_in(layers))
                 return self.network(*inputs)
+            self._forget(bucket)
             slots = self.slots.setdefault(places, Slots(copied(layers), name))
             slots.show(name, layers)
             if bucket not in self.graphs:
@@ -104,9 +106,18 @@ class Graphs:
             self.graphs.move_to_end(bucket)
             return self.graphs[bucket](inputs)
 
-    def _record(self, bucket: Hashable, inputs: Inputs) -> bool:
-        while len(self.graphs) >= self.most:
+    def _forget(self, bucket: tuple[Hashable, ...]) -> None:
+        """Make room for a graph of `bucket`; places of weights that no graph reads any more go, too."""
+        while bucket not in self.graphs and len(self.graphs) >= self.most:
             self.graphs.popitem(last=False)
+        used = {places for places, *_ in (bucket, *self.graphs)}
+        self.slots = {places: slots for places, slots in self.slots.items() if places in used}
+        if len(self.asked) > KINDS:
+            self.asked = Counter(dict.fromkeys((bucket, *self.graphs), 1))
+        if len(self.refused) > KINDS:
+            self.refused.clear()
+
+    def _record(self, bucket: tuple[Hashable, ...], inputs: Inputs) -> bool:
         own = [None if tensor is None else tensor.clone(memory_format=torch.preserve_format) for tensor in inputs]
         try:
             wanted = self.network(*own)

@@ -139,7 +139,7 @@ class Model:
 
         def work(dtype: torch.dtype) -> Tensor:
             pixels = self._image(image, dtype)
-            drawn = None if noise is None else noise.to(self.placement.device, dtype)
+            drawn = None if noise is None else noise.to(pixels)
             with self._autoencoder():
                 encode = vae_strips.encode if self._large(image.shape[-2:]) else AutoencoderKL.encode
                 return encode(self.vae, pixels, drawn).float().cpu()
@@ -222,6 +222,8 @@ class Model:
         residence.beside = beside
         if plan == residence.plan:
             return
+        if plan.away and not residence.plan.away:
+            LOG.warning("the picture is too large for the device's memory: the processor decodes it, more slowly")
         residence.plan = plan
         if beside:  # it comes forward when it is about to work
             residence.step_aside()
@@ -261,8 +263,9 @@ class Model:
             yield
 
     def _image(self, x: Tensor, dtype: torch.dtype) -> Tensor:
-        x = x.to(self.placement.device, dtype)
-        return x.contiguous(memory_format=torch.channels_last) if self.placement.channels_last else x
+        away = self.residence is not None and self.residence.plan.away
+        x = x.to("cpu", torch.float32) if away else x.to(self.placement.device, dtype)
+        return x.contiguous(memory_format=torch.channels_last) if away or self.placement.channels_last else x
 
 
 def find(name: str, settings: Settings = DEFAULTS) -> Path:

@@ -4,14 +4,17 @@ demand = footprint.demand(facts, placement, width, height)    # bytes, known bef
 plan = planned(demand, 2 << 30)                               # the loosest that fits into 2 GiB
 """
 
+import ctypes
 import math
 import os
 import re
+import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -109,6 +112,7 @@ class Plan:
     vae: bool = True  # the autoencoder stays
     alone: bool = False  # the autoencoder works without the U-Net's weights in memory
     strips: bool = False  # the autoencoder takes pictures of any size strip by strip
+    away: bool = False  # the autoencoder works on the processor, in float32
 
 
 WAITING = Plan(unet=0.0, text=False, vae=False)  # until it is known for what
@@ -127,6 +131,7 @@ class Demand:
     whole: int  # the autoencoder on a whole picture: decoding takes more than encoding
     strips: int  # and strip by strip
     base: int  # the program itself
+    two: bool = False  # memories: the processor has another than the device
     control: int = 0  # weights of control networks, which wait in their files where some of the U-Net's do
 
     def drawing(self, plan: Plan) -> int:
@@ -135,7 +140,9 @@ class Demand:
 
     def decoding(self, plan: Plan) -> int:
         """The most while the autoencoder works."""
-        unet = 0 if plan.alone else round(plan.unet * self.unet)
+        unet = 0 if plan.alone and not plan.away else round(plan.unet * self.unet)
+        if plan.away:
+            return self._staying(plan) + unet
         return self._staying(plan) + unet + (self.strips if plan.strips else self.whole)
 
     def _staying(self, plan: Plan) -> int:
@@ -153,7 +160,7 @@ class Demand:
     @property
     def least(self) -> int:
         """The smallest budget that does."""
-        return math.ceil(self.height(TIGHTEST) / (1 - SLACK))
+        return math.ceil(self.height(replace(TIGHTEST, away=self.two)) / (1 - SLACK))
 
 
 def usable(budget: int) -> int:
@@ -164,7 +171,7 @@ def usable(budget: int) -> int:
 def planned(demand: Demand, budget: int, calls: int) -> Plan:
     """The loosest plan of at most `budget` bytes for `calls` network calls side by side; UserError if none is."""
     room = usable(budget)
-    for plan in plans(calls):
+    for plan in plans(calls, demand.two):
         if demand.height(plan) <= room:
             return plan
         tight = replace(plan, unet=0.0)
@@ -176,25 +183,34 @@ def planned(demand: Demand, budget: int, calls: int) -> Plan:
     )
 
 
-def plans(calls: int) -> Iterator[Plan]:
-    """From the loosest on, with the whole U-Net; from the first that decodes without it on, parts of it may wait."""
+def plans(calls: int, two: bool = False) -> Iterator[Plan]:
+    """From the loosest on, with the whole U-Net; from the first that decodes without it on, parts of it may wait.
+
+    `two`: the processor has memory of its own, and may do the autoencoder's work.
+    """
     plan = Plan(calls)
     yield plan
     yield (plan := replace(plan, text=False))
     yield (plan := replace(plan, vae=False))
     yield (plan := replace(plan, alone=True))
     yield (plan := replace(plan, strips=True))  # which alone may change a last digit
-    while plan.calls > 1:
-        yield (plan := replace(plan, calls=plan.calls // 2))
+    for away in (False, True) if two else (False,):
+        plan = replace(plan, calls=calls, away=away)
+        if away:
+            yield plan
+        while plan.calls > 1:
+            yield (plan := replace(plan, calls=plan.calls // 2))
 
 
-def tighter(plan: Plan) -> Plan | None:
+def tighter(plan: Plan, two: bool = False) -> Plan | None:
     """What to try after `plan` took too much memory; None where nothing is left to try."""
     if plan.calls > 1:
         return replace(plan, calls=plan.calls // 2)
     if not plan.strips:
         return replace(plan, text=False, vae=False, alone=True, strips=True)
-    return replace(plan, unet=0.0) if plan.unet else None
+    if plan.unet:
+        return replace(plan, unet=0.0)
+    return replace(plan, away=True) if two and not plan.away else None
 
 
 def free(device: torch.device) -> int | None:
@@ -208,36 +224,87 @@ def free(device: torch.device) -> int | None:
 
 
 def system_free() -> int | None:
-    """Linux tells."""
-    with suppress(OSError):
+    """What the system tells, with files in its cache, which can be dropped."""
+    with suppress(OSError, subprocess.SubprocessError, AttributeError):
+        if sys.platform == "win32":
+            return windows_free(ctypes.windll.kernel32)
+        if sys.platform == "darwin":
+            told = subprocess.run(["vm_stat"], capture_output=True, text=True, timeout=5, check=True)
+            return free_pages(told.stdout)
         found = re.search(r"MemAvailable:\s*(\d+) kB", Path("/proc/meminfo").read_text())
         return int(found[1]) * 1024 if found else None
     return None
 
 
-def group_free(group: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """What a control group (version 2) leaves, if it does not allow all; files in its cache can be dropped."""
+class MemoryStatus(ctypes.Structure):
+    """Windows' MEMORYSTATUSEX."""
+
+    _fields_ = (
+        ("length", ctypes.c_uint32),
+        ("load", ctypes.c_uint32),
+        *((name, ctypes.c_uint64) for name in ("total", "free", "total_paged", "free_paged")),
+        *((name, ctypes.c_uint64) for name in ("total_virtual", "free_virtual", "free_extended")),
+    )
+
+
+def windows_free(kernel: Any) -> int | None:
+    """Of memory that can be had without writing others' out."""
+    status = MemoryStatus(length=ctypes.sizeof(MemoryStatus))
+    return int(status.free) if kernel.GlobalMemoryStatusEx(ctypes.byref(status)) else None
+
+
+def free_pages(told: str) -> int | None:
+    """Bytes that macOS's `vm_stat` tells of: pages that are free, and those that can be had at once."""
+    size = re.search(r"page size of (\d+) bytes", told)
+    pages = re.findall(r"^Pages (?:free|inactive|speculative|purgeable):\s+(\d+)\.", told, re.MULTILINE)
+    return int(size[1]) * sum(map(int, pages)) if size and pages else None
+
+
+GROUPS = Path("/sys/fs/cgroup")
+OWN_GROUP = Path("/proc/self/cgroup")
+NO_LIMIT = 1 << 60  # bytes: as much and more is version 1's way of allowing all
+
+
+def group_free(root: Path = GROUPS, own: Path = OWN_GROUP) -> int | None:
+    """What control groups leave: the program's own, as `own` names it, and those around it, of both versions."""
+    lines: list[str] = []
+    with suppress(OSError):
+        lines = own.read_text().splitlines()
+    groups = {root, root / "memory"}
+    for _, kinds, name in (line.split(":", 2) for line in lines if line.count(":") >= 2):
+        top = root if not kinds else root / "memory"
+        if not kinds or "memory" in kinds.split(","):
+            groups.update(top.joinpath(*Path(name).parts[1:depth]) for depth in range(1, len(Path(name).parts) + 1))
+    found = [size for group in groups for size in (left_by(group), left_by(group, VERSION_1)) if size is not None]
+    return min(found, default=None)
+
+
+VERSION_1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+VERSION_2 = ("memory.max", "memory.current", "inactive_file")
+
+
+def left_by(group: Path, names: tuple[str, str, str] = VERSION_2) -> int | None:
+    """What one group leaves, if it does not allow all; files in its cache can be dropped."""
     try:
-        limit, used = (int((group / name).read_text()) for name in ("memory.max", "memory.current"))
-        cached = re.search(r"^inactive_file (\d+)$", (group / "memory.stat").read_text(), re.MULTILINE)
+        limit, used = (int((group / name).read_text()) for name in names[:2])
+        cached = re.search(rf"^{names[2]} (\d+)$", (group / "memory.stat").read_text(), re.MULTILINE)
     except (OSError, ValueError):  # none, or "max"
         return None
-    return max(0, limit - used + (int(cached[1]) if cached else 0))
+    return None if limit >= NO_LIMIT else max(0, limit - used + (int(cached[1]) if cached else 0))
 
 
 OPTIONS = (-4, -3, -1)  # glibc's M_MMAP_MAX, M_MMAP_THRESHOLD, M_TRIM_THRESHOLD
 KEEPING = (  # what says so in the environment, and what is so otherwise
-    ("MALLOC_MMAP_MAX_", "65536"),
-    ("MALLOC_MMAP_THRESHOLD_", "131072"),
-    ("MALLOC_TRIM_THRESHOLD_", "131072"),
+    ("MALLOC_MMAP_MAX_", 1 << 16),
+    ("MALLOC_MMAP_THRESHOLD_", 1 << 17),
+    ("MALLOC_TRIM_THRESHOLD_", 1 << 17),
 )
+LARGEST = (1 << 31) - 1  # that it can be told while it runs
 RETURNED = 1 << 22  # bytes: pieces of this size go back to the system, smaller ones are used again
 
 
 def tell_glibc(options: Sequence[tuple[int, int]], trim: bool = False) -> None:
     """Set options of its allocator; nothing with another library."""
-    import ctypes
-
     with suppress(OSError, AttributeError):
         libc = ctypes.CDLL(None)
         for option, value in options:
@@ -258,8 +325,9 @@ def give_back() -> None:
 def keep_again() -> None:
     """Let glibc keep freed memory as before `give_back`: as the environment asked, or as it does by itself."""
     if sys.platform == "linux":
-        asked = (os.environ.get(name, default) for name, default in KEEPING)
-        tell_glibc([(option, int(value)) for option, value in zip(OPTIONS, asked, strict=True)])
+        asked = (os.environ.get(name, "") for name, _ in KEEPING)
+        values = [int(said) if said.isdecimal() else usual for said, (_, usual) in zip(asked, KEEPING, strict=True)]
+        tell_glibc([(option, min(value, LARGEST)) for option, value in zip(OPTIONS, values, strict=True)])
 
 
 def release(device: torch.device) -> None:

@@ -72,7 +72,7 @@ class Residence:
     def for_autoencoder(self) -> None:
         """The autoencoder is about to work on a whole picture."""
         self.come_forward()
-        if self.plan.alone and not self.alone:
+        if self.plan.alone and not self.plan.away and not self.alone:
             self.settle_unet(0.0)
             self.alone = True
             release(self.placement.device)
@@ -104,7 +104,8 @@ class Residence:
 
     def tighten(self, calls: int) -> Plan | None:
         """The next plan after `calls` network calls at once took too much memory; None where there is none."""
-        plan = tighter(replace(self.plan, calls=min(calls, self.plan.calls)))
+        two = self.placement.device.type != "cpu"
+        plan = tighter(replace(self.plan, calls=min(calls, self.plan.calls)), two)
         if plan is not None:
             self.settle(plan)
             release(self.placement.device)

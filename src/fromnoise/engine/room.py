@@ -35,7 +35,7 @@ def make_room(recipes: Sequence[Recipe], model: Model, refiner: Model | None = N
     if budget is None:
         return
     calls = min(MOST_CALLS, 2 * len(recipes))
-    needed = [demand(one.facts, one.placement, *size) for one in models]
+    needed = [demand(one.facts, one.placement, *size, wide=overflows(one)) for one in models]
     if model in models:
         needed[0] = with_others(needed[0], model, recipes, size)
     told = any(one.limit is not None for one in models)
@@ -61,6 +61,11 @@ def room_for(models: Sequence[Model], size: tuple[int, int]) -> int | None:
     if here is None or (all(one.plan == Plan() for one in residences) and here > PLENTY * math.prod(size)):
         return None
     return here + BASE + sum(one.here for one in residences)
+
+
+def overflows(model: Model) -> bool:
+    """Whether the autoencoder may, or did, in float16."""
+    return model.kept.wide or model.facts.family.startswith("sdxl")
 
 
 def sizes_of(recipe: Recipe) -> list[tuple[int, int]]:

@@ -280,7 +280,9 @@ class GroupNorm(Fetching, nn.GroupNorm):
             # PyTorch 2.13 crashes going backward where x lies channels last and nobody asks for its gradient
             normed = F.group_norm(x.contiguous(), self.num_groups, weight, bias, self.eps)
             return normed.contiguous(memory_format=torch.channels_last) if not x.is_contiguous() else normed
-        return F.group_norm(x, self.num_groups, weight, bias, self.eps)
+        normed = F.group_norm(x, self.num_groups, weight, bias, self.eps)
+        last = x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+        return normed.contiguous(memory_format=torch.channels_last) if last else normed  # as CUDA's kernel does not
 
 
 class LayerNorm(Fetching, nn.LayerNorm):

@@ -236,6 +236,8 @@ def of_channels(x: Tensor) -> tuple[Tensor, Tensor]:
     one = torch.ones(x.shape[1], device=x.device)
     if x.device.type == "cpu":
         return torch.batch_norm_update_stats(x, one, one, 0.0)
+    if x.device.type == "mps":  # which has no kernel for numbers and statistics of two dtypes
+        x = x.float()
     _, mean, inverse = torch.native_batch_norm(x, one, one - 1, None, None, True, 0.0, 0.0)
     return mean, inverse.pow(-2)
 
