@@ -199,7 +199,7 @@ OURS = {
     "Numbers in the file: float, fp16 or bf16.": "文件里的数值精度：float、fp16 或 bf16。",
     # how long and how fast
     "How long to train.": "训练多少步。",
-    "The same in epochs.": "训练多少轮。",
+    "The same in epochs.": "同上，以轮（epoch）计。",
     "How fast to train; by default what suits method and optimizer.": "学习率；默认取适合该方法和优化器的值。",
     "Of the U-Net alone; 0: it does not learn.": "U-Net 的学习率；0 表示不训练它。",
     "Of the text encoders alone; 0: they do not learn.": "文本编码器的学习率；0 表示不训练它们。",
