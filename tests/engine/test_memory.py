@@ -1,8 +1,10 @@
 """What stays in memory is planned from shapes, kept to, and tightened where it was too much; pictures do not change."""
 
+import gc
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from weakref import ref
 
 import numpy as np
 import pytest
@@ -309,6 +311,32 @@ def test_little_free_memory_is_planned_for(file: Path, monkeypatch: pytest.Monke
     assert loaded(file, None).budget is None
     monkeypatch.setattr(library, "free", lambda device: None)
     assert loaded(file, None).budget is None
+
+
+def test_models_that_nobody_uses_do_not_count(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = loaded(file, 0)
+    assert old.residence is not None
+    old.residence.beside = (old.residence,)  # as two models that know each other
+    there = ref(old.residence)
+    monkeypatch.setattr(library, "free", lambda device: 1 << 30 if there() else 1 << 40)
+    gc.disable()
+    try:
+        del old
+        assert loaded(file, None).budget is None
+    finally:
+        gc.enable()
+
+
+def test_freed_memory_is_kept_again_as_the_environment_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[int, int]] = []
+    monkeypatch.setattr(memory, "tell_glibc", lambda options, trim=False: told.extend(options))
+    monkeypatch.setattr(memory.sys, "platform", "linux")
+    monkeypatch.setenv("MALLOC_MMAP_MAX_", "0")
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", str(32 << 30))
+    monkeypatch.delenv("MALLOC_MMAP_THRESHOLD_", raising=False)
+    memory.give_back()
+    memory.keep_again()
+    assert told == [(-4, 1 << 16), (-3, 1 << 22), (-1, 1 << 22), (-4, 0), (-3, 1 << 17), (-1, (1 << 31) - 1)]
 
 
 def test_a_control_group_is_asked(tmp_path: Path) -> None:

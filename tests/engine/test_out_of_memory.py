@@ -70,8 +70,10 @@ def fails_once(patch: pytest.MonkeyPatch, where: object, error: Exception, what:
     patch.setattr(where, what, scarce)
 
 
-@pytest.mark.parametrize(("where", "what"), [(ControlNet, "guide"), (control_networks, "placed")])
-def test_what_is_done_once_for_a_control_is_done_again(
+@pytest.mark.parametrize(
+    ("where", "what"), [(ControlNet, "guide"), (control_networks, "placed"), (Residence, "for_drawing")]
+)
+def test_what_is_done_before_the_network_works_is_done_again(
     file: Path, recipe: Recipe, where: object, what: str, monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip

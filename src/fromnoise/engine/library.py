@@ -1,5 +1,6 @@
 """Finding a model by name, and bringing it into memory ready to draw."""
 
+import gc
 import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -423,8 +424,14 @@ def assemble(
 
 def scarce(residence: Residence) -> int | None:
     """What is free on the device, where that is too little to be careless."""
-    here = free(residence.placement.device)
-    return None if here is None or here > residence.size + ROOM else here
+    device, wanted = residence.placement.device, residence.size + ROOM
+    here = free(device)
+    if here is not None and here <= wanted:  # perhaps a model that nobody uses any more is still there
+        gc.collect()
+        if device.type != "cpu":
+            release(device)
+        here = free(device)
+    return None if here is None or here > wanted else here
 
 
 def graphs_of(unet: UNet, placement: Placement, settings: Settings) -> Graphs | None:
