@@ -15,6 +15,7 @@ export default ts.config(
       'no-restricted-properties': [
         'error',
         ...['innerHTML', 'outerHTML', 'insertAdjacentHTML'].map((property) => ({ property })),
+        { object: 'crypto', property: 'randomUUID', message: 'not there over http from another machine: newKey() of @/api/client' },
       ],
       'no-restricted-globals': ['error', { name: 'fetch', message: 'calls go through @/api/client' }],
       'vue/multi-word-component-names': 'off',

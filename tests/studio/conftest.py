@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
     from tools.browser import Studio
 
-QUIET = ("Failed to load resource",)  # the browser's own words for an answer that is an error, which the page tells
+QUIET = (
+    "Failed to load resource",  # the browser's own words for an answer that is an error, which the page tells
+    "The Cross-Origin-Opener-Policy header has been ignored",  # over http from another machine it means nothing
+)
 
 
 @pytest.fixture(scope="session")
@@ -44,10 +47,10 @@ TOKEN = "a-token-that-nobody-guesses-0123456789"
 
 @pytest.fixture(scope="session")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Studio]":
-    """A server with a token, an administrator, ann, and a user, bob."""
-    from tools.browser import Studio
+    """A server with a token, an administrator, ann, and a user, bob; it has another name, too."""
+    from tools.browser import ELSEWHERE, Studio
 
-    server = Studio(tmp_path_factory.mktemp("guarded"), options=("--token", TOKEN))
+    server = Studio(tmp_path_factory.mktemp("guarded"), options=("--token", TOKEN, "--host-name", ELSEWHERE))
     server.add_user("ann", "correct horse", "--admin")
     server.add_user("bob", "battery staple")
     server.start()

@@ -6,6 +6,13 @@ from pathlib import Path
 SOURCES = Path(__file__).resolve().parents[2] / "studio/src"
 
 
+def field(path: str, language: str) -> str:
+    """What the field at a path of a recipe is called, such as "image_prompts[].weight"."""
+    names: dict[str, list[str]] = json.loads((SOURCES / "recipe/names.json").read_text("utf-8"))
+    both = names[path] if path in names else names[path.rpartition(".")[2]]
+    return both[("en", "zh").index(language)]
+
+
 class Words:
     """say = Words("gallery", "zh"); say("verify"); say("get.done", file="x"). Areas share "shell" and "forms"."""
 

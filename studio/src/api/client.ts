@@ -52,6 +52,11 @@ function problemOf(response: Response, told: unknown): Problem {
   return new Problem(error ?? 'server', message ?? `${response.status} ${response.statusText}`, response.status, field ?? null, wait)
 }
 
+/** A name for an order: should the call be sent twice, it is one order. crypto.randomUUID is for https and loopback alone. */
+export function newKey(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('')
+}
+
 /** Send a picture or a mask; recipes name it by the SHA-256 of the answer. */
 export async function sendImage(picture: Blob): Promise<Schemas['Upload']> {
   const response = await fetched(new Request('/api/v1/images', { method: 'POST', body: picture }))

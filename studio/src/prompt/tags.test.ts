@@ -15,6 +15,7 @@ test('their strength changes and they go', () => {
   expect(withStrength(prompt, soft!, -0.1)).toBe('a cat, <lora:ink wash:0.8:start=3>, <hypernet:soft:-0.1>')
   expect(without(prompt, ink!)).toBe('a cat, <hypernet:soft>')
   expect(without('<lora:x:1> ', tagsIn('<lora:x:1> ')[0]!)).toBe('')
+  expect(without('<lora:x:1>, a cat', tagsIn('<lora:x:1>, a cat')[0]!)).toBe('a cat')
 })
 
 test('and come', () => {

@@ -28,7 +28,9 @@ export function withStrength(prompt: string, tag: Tag, strength: number): string
 
 /** The prompt without a tag, and without the space that it leaves. */
 export function without(prompt: string, tag: Tag): string {
-  return `${prompt.slice(0, tag.start).replace(/[ ,]+$/, '')}${prompt.slice(tag.end).replace(/^ +(?=,|$)/, '')}`.trim()
+  const before = prompt.slice(0, tag.start).replace(/[ ,]+$/, '')
+  const after = prompt.slice(tag.end)
+  return `${before}${before ? after.replace(/^ +(?=,|$)/, '') : after.replace(/^[ ,]+/, '')}`.trim()
 }
 
 /** The prompt with something at its end. */

@@ -9,7 +9,10 @@ interface Sentence {
   pattern: RegExp
   zh: string
 }
-const OWN: Readonly<Record<string, string>> = { 'the server does not answer: is it still running?': '服务器没有响应：它还在运行吗？' }
+const OWN: Readonly<Record<string, string>> = {
+  'the server does not answer: is it still running?': '服务器没有响应：它还在运行吗？',
+  'the browser did not let the page copy: select the text and press Ctrl+C': '浏览器不允许页面复制：请选中文字后按 Ctrl+C',
+}
 const known = shallowRef<readonly Sentence[]>(read(OWN))
 let asked = false
 

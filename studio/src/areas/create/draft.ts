@@ -2,7 +2,7 @@
 import { defineStore } from 'pinia'
 import { computed, reactive, ref, shallowRef, toRaw, watch } from 'vue'
 
-import { api, call, type JobView, Problem, type Recipe, sizeAt } from '@/api/client'
+import { api, call, type JobView, newKey, Problem, type Recipe, sizeAt } from '@/api/client'
 import { newest } from '@/api/newest'
 import { defaultsOf, useCatalogue } from '@/recipe/catalogue'
 import { fresh, type Schema, shape } from '@/recipe/schema'
@@ -112,8 +112,7 @@ export const useDraft = defineStore('draft', () => {
     const lacks = pictureless(draft.recipe.image_prompts)
     unfinished.value = lacks === null ? 0 : unfinished.value + 1
     if (lacks !== null) throw missing(`recipes.0.image_prompts.${lacks}.image`)
-    const key = crypto.randomUUID() // should the call be sent twice, it is one order
-    const body = { recipes: recipes(), key, priority: 0, folder: '', styles: draft.styles, choices: true }
+    const body = { recipes: recipes(), key: newKey(), priority: 0, folder: '', styles: draft.styles, choices: true }
     const made = await call(api.POST('/api/v1/jobs', { body }))
     useJobs().add(made)
     remember()

@@ -6,6 +6,7 @@ import type { Sources } from '@/prompt/complete'
 import { useCatalogue } from '@/recipe/catalogue'
 
 import { themes } from './library/library'
+import { t } from './texts'
 
 export function useSources(): ComputedRef<Sources> {
   const catalogue = useCatalogue()
@@ -22,9 +23,9 @@ export function useSources(): ComputedRef<Sources> {
         label: card.name,
         about: ['LoRA', card.title, ...card.trigger_words].filter(Boolean).join(' · '),
       })),
-      ...catalogue.ofKind('hypernetworks').map((card) => ({ insert: `<hypernet:${card.name}:1>`, label: card.name, about: 'hypernetwork' })),
+      ...catalogue.ofKind('hypernetworks').map((card) => ({ insert: `<hypernet:${card.name}:1>`, label: card.name, about: t('offer.hypernetwork') })),
     ],
-    words: [...catalogue.ofKind('embeddings').map((card) => ({ insert: card.name, label: card.name, about: 'embedding' })), ...library],
-    wildcards: wildcards.value.map((name) => ({ insert: `__${name}__`, label: name, about: 'wildcard' })),
+    words: [...catalogue.ofKind('embeddings').map((card) => ({ insert: card.name, label: card.name, about: t('offer.embedding') })), ...library],
+    wildcards: wildcards.value.map((name) => ({ insert: `__${name}__`, label: name, about: t('offer.wildcard') })),
   }))
 }

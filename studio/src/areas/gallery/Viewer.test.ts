@@ -20,7 +20,7 @@ async function opened(deleted: number | null) {
   await flushPromises()
   return { page, post }
 }
-const press = (key: string) => dispatchEvent(new KeyboardEvent('keydown', { key }))
+const press = (key: string, repeat = false) => dispatchEvent(new KeyboardEvent('keydown', { key, repeat }))
 
 test('Delete pressed twice moves a picture to the bin once', async () => {
   const { page, post } = await opened(null)
@@ -34,6 +34,14 @@ test('Delete pressed twice moves a picture to the bin once', async () => {
 test('Delete does not take a picture back out of the bin', async () => {
   const { page, post } = await opened(1)
   press('Delete')
+  await flushPromises()
+  expect(post).not.toHaveBeenCalled()
+  page.unmount()
+})
+
+test('Delete that is held down goes on to no other picture', async () => {
+  const { page, post } = await opened(null)
+  press('Delete', true)
   await flushPromises()
   expect(post).not.toHaveBeenCalled()
   page.unmount()

@@ -120,3 +120,19 @@ test('jobs that end together are asked for together', async () => {
   stop()
   vi.useRealTimers()
 })
+
+test('once the server is back, scrolling goes on where an answer failed to come', async () => {
+  let down = false
+  const { gallery, pages } = galleryOf(900, () => down)
+  const jobs = useJobs()
+  const stop = gallery.follow()
+  await gallery.search()
+  down = true
+  jobs.linked = false
+  await gallery.loadMore()
+  down = false
+  jobs.linked = true
+  await new Promise((done) => setTimeout(done))
+  expect([pages(), gallery.problem, gallery.pictures.length]).toEqual([3, null, 700])
+  stop()
+})

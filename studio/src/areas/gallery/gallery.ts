@@ -178,7 +178,7 @@ export const useGallery = defineStore('gallery', () => {
     timer = setTimeout(() => search().catch(complain), PATIENCE)
   })
 
-  /** Pictures appear as their jobs end. */
+  /** Pictures appear as their jobs end; once the server is back, what failed meanwhile is asked for again. */
   function follow(): () => void {
     const jobs = useJobs()
     let timer: ReturnType<typeof setTimeout> | undefined
@@ -189,7 +189,11 @@ export const useGallery = defineStore('gallery', () => {
         if (!filters.deleted) timer = setTimeout(() => void loadNew().catch(() => undefined), PATIENCE) // jobs often end together
       },
     )
-    return () => (stop(), clearTimeout(timer))
+    const again = watch(
+      () => jobs.linked,
+      (there) => there && problem.value !== null && void retry().catch(complain),
+    )
+    return () => (stop(), again(), clearTimeout(timer))
   }
 
   return {

@@ -2,7 +2,7 @@
 import { defineStore } from 'pinia'
 import { computed, reactive, ref, shallowRef, watch } from 'vue'
 
-import { api, call, type JobView, type Recipe, type Schemas } from '@/api/client'
+import { api, call, type JobView, newKey, type Recipe, type Schemas } from '@/api/client'
 import type { Schema } from '@/recipe/schema'
 import { useCatalogue } from '@/recipe/catalogue'
 import { FINISHED, useJobs } from '@/stores/jobs'
@@ -115,7 +115,7 @@ export const useGrids = defineStore('grids', () => {
   /** Ask for the pictures and their sheet. Throws a Problem. */
   async function submit(): Promise<void> {
     const asked = body()
-    const order = { ...asked, key: `grid-${crypto.randomUUID()}`, priority: 0, folder: '', margin: draft.margin, legend: draft.legend, choices: true, labels: await labels(asked) }
+    const order = { ...asked, key: `grid-${newKey()}`, priority: 0, folder: '', margin: draft.margin, legend: draft.legend, choices: true, labels: await labels(asked) }
     const made = await call(api.POST('/api/v1/grids', { body: order }))
     jobs.add([made.sheet, ...made.cells])
     runs.value = [made.sheet.id, ...runs.value]

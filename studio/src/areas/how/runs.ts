@@ -2,7 +2,7 @@
 import { defineStore } from 'pinia'
 import { computed, reactive, ref, watch } from 'vue'
 
-import { api, call, type Recipe, type Schemas } from '@/api/client'
+import { api, call, newKey, type Recipe, type Schemas } from '@/api/client'
 import { FINISHED, useJobs } from '@/stores/jobs'
 import { keep, kept } from '@/stores/kept'
 
@@ -59,7 +59,7 @@ export const useRuns = defineStore('how', () => {
   }
 
   async function ask(all: readonly (readonly [string, Recipe])[]): Promise<void> {
-    const body = { recipes: all.map(([, recipe]) => recipe), key: crypto.randomUUID(), priority: 1, folder: '', trace: true }
+    const body = { recipes: all.map(([, recipe]) => recipe), key: newKey(), priority: 1, folder: '', trace: true }
     const made = await call(api.POST('/api/v1/jobs', { body }))
     jobs.add(made)
     runs.value = made.map((job, i) => ({ job: job.id, label: all[i]?.[0] ?? '', prompt: String(job.body.prompt ?? ''), steps: [] }))

@@ -2,7 +2,7 @@
 import { defineStore } from 'pinia'
 import { computed, reactive, ref, shallowRef, watch } from 'vue'
 
-import { api, call, type JobView, type Schemas } from '@/api/client'
+import { api, call, type JobView, newKey, type Schemas } from '@/api/client'
 import { useJobs } from '@/stores/jobs'
 import { keep, kept } from '@/stores/kept'
 
@@ -62,7 +62,7 @@ export const useTraining = defineStore('training', () => {
 
   /** Ask for work on models or data sets. Throws a Problem. */
   async function ask(work: Schemas['ErrandOrder']['work']): Promise<JobView> {
-    const job = await call(api.POST('/api/v1/errands', { body: { work, key: crypto.randomUUID(), priority: 0, folder: '' } }))
+    const job = await call(api.POST('/api/v1/errands', { body: { work, key: newKey(), priority: 0, folder: '' } }))
     jobs.add([job])
     return job
   }

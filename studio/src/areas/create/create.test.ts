@@ -1,0 +1,71 @@
+import { flushPromises, mount } from '@vue/test-utils'
+import { createPinia, setActivePinia } from 'pinia'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { defineComponent, h } from 'vue'
+
+import { api } from '@/api/client'
+import { areas } from '@/areas'
+import { useCatalogue } from '@/recipe/catalogue'
+import { preferences } from '@/stores/preferences'
+import { notes } from '@/ui/notes'
+import Sheet from '@/ui/Sheet.vue'
+
+import en from './en.json'
+import FromPicture from './FromPicture.vue'
+import { useSources } from './sources'
+import StartPicture from './StartPicture.vue'
+import { useDraft } from './draft'
+import zh from './zh.json'
+
+const answer = (data: unknown) => Promise.resolve({ data, response: new Response() })
+
+beforeEach(() => setActivePinia(createPinia()))
+afterEach(() => {
+  vi.restoreAllMocks()
+  preferences.language = 'en'
+  notes.splice(0)
+  document.body.replaceChildren()
+})
+
+test('the fields of a recipe that is read have their names in Chinese', async () => {
+  preferences.language = 'zh'
+  const read = { recipe: { prompt: 'a castle', guidance_scale: 5 }, source: 'AUTOMATIC1111', texts: {}, warnings: [], sha256: 'a', width: 8, height: 8 }
+  vi.spyOn(api, 'POST').mockImplementation((() => answer(read)) as never)
+  const page = mount(FromPicture, { props: { modelValue: null }, attachTo: document.body })
+  await page.setProps({ modelValue: new File(['x'], 'a.png', { type: 'image/png' }) })
+  await flushPromises()
+  expect([...document.querySelectorAll('dt')].map((one) => one.textContent)).toEqual(['提示词', '提示词引导系数（CFG）'])
+  page.unmount()
+})
+
+test('a sheet that could not be sent opens no sketch later', async () => {
+  const context = { fillRect: () => undefined }
+  vi.spyOn(HTMLCanvasElement.prototype, 'getContext').mockReturnValue(context as never)
+  vi.spyOn(HTMLCanvasElement.prototype, 'toBlob').mockImplementation((take) => take(new Blob(['x'], { type: 'image/png' })))
+  vi.spyOn(globalThis, 'fetch').mockRejectedValue(new TypeError('Failed to fetch'))
+  const page = mount(StartPicture, { attachTo: document.body })
+  await page.findAll('button').find((one) => one.text() === en['start.blank'])!.trigger('click')
+  await flushPromises()
+  expect(notes).toHaveLength(1)
+  useDraft().begin({ sha256: 'a', width: 64, height: 64 })
+  await flushPromises()
+  expect(page.findAllComponents(Sheet).map((one) => one.props('open'))).not.toContain(true)
+  page.unmount()
+})
+
+test('what a completion is, is told in the language of the page', async () => {
+  preferences.language = 'zh'
+  vi.spyOn(api, 'GET').mockImplementation((() => answer([{ name: 'animals' }])) as never)
+  useCatalogue().models = [{ kind: 'embeddings', name: 'easy' }, { kind: 'hypernetworks', name: 'anime' }] as never
+  let found: ReturnType<typeof useSources>
+  mount(defineComponent({ setup: () => ((found = useSources()), () => h('i')) }))
+  await flushPromises()
+  expect(found!.value.networks.map((one) => one.about)).toEqual(['超网络'])
+  expect(found!.value.words[0]).toMatchObject({ label: 'easy', about: '嵌入' })
+  expect(found!.value.wildcards.map((one) => one.about)).toEqual(['通配符'])
+})
+
+test('the area that a picture is sent to is called what the navigation calls it', () => {
+  const { title } = areas.find((one) => one.name === 'extras')!
+  expect([en['deed.extras'], zh['deed.extras']]).toEqual([title.en, title.zh])
+})

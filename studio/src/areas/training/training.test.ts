@@ -1,0 +1,92 @@
+import { flushPromises, mount } from '@vue/test-utils'
+import { createPinia, setActivePinia } from 'pinia'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+
+import { api } from '@/api/client'
+import Bar from '@/ui/Bar.vue'
+import Trouble from '@/ui/Trouble.vue'
+import Typed from '@/ui/Typed.vue'
+
+import DataSet from './DataSet.vue'
+import { useTraining } from './store'
+import Training from './Training.vue'
+
+type Give = (data: unknown) => void
+const answer = (data: unknown) => Promise.resolve({ data, response: new Response() })
+const held = (into: Give[]) => new Promise((give) => into.push((data) => give({ data, response: new Response() })))
+const pictures = (from: number, count: number) =>
+  Array.from({ length: count }, (_, i) => ({ name: `${from + i}.png`, caption: 'a dot', url: `/${from + i}?a=1`, width: 64, height: 64 }))
+
+let sent: Give[]
+let pages: Give[]
+let said: Give[]
+beforeEach(() => {
+  setActivePinia(createPinia())
+  sent = []
+  pages = []
+  said = []
+  vi.spyOn(api, 'GET').mockImplementation(((path: string) => (path.endsWith('/pictures') ? held(pages) : answer([]))) as never)
+  vi.spyOn(api, 'POST').mockImplementation((() => held(sent)) as never)
+  vi.spyOn(api, 'PUT').mockImplementation((() => held(said)) as never)
+})
+afterEach(() => vi.restoreAllMocks())
+
+const files = (...names: string[]) => names.map((name) => new File(['x'], name, { type: 'image/png' }))
+
+async function opened(count = 3) {
+  const page = mount(DataSet, { props: { name: 'dots' } })
+  await flushPromises()
+  pages[0]!({ pictures: pictures(0, Math.min(60, count)), count })
+  await flushPromises()
+  return page
+}
+
+test('more pictures can be dropped while some are still sent', async () => {
+  const page = await opened()
+  const drop = (...names: string[]) => page.find('label.drop').trigger('drop', { dataTransfer: { files: files(...names) } })
+  await drop('a.png')
+  await drop('b.png', 'c.png')
+  expect(page.findComponent(Bar).props('label')).toContain('0 of 3')
+  for (let i = 0; i < 3; i++) {
+    sent[i]!({})
+    await flushPromises()
+  }
+  expect(sent).toHaveLength(3)
+  expect(page.findComponent(Trouble).exists()).toBe(false)
+  expect(page.findComponent(Bar).exists()).toBe(false)
+})
+
+test('a page of pictures that is asked for twice comes once', async () => {
+  const page = await opened(100)
+  const more = page.findAll('button').find((one) => one.text() === 'More')!
+  await more.trigger('click')
+  await more.trigger('click')
+  for (const give of pages.slice(1)) give({ pictures: pictures(60, 40), count: 100 })
+  await flushPromises()
+  expect(page.findAll('.pictures li')).toHaveLength(100)
+})
+
+test('an older answer does not bring back a caption that was changed since', async () => {
+  const page = await opened()
+  const caption = page.findAllComponents(Typed).find((one) => one.attributes('aria-label')?.includes('0.png'))!
+  caption.vm.$emit('typed', 'a red dot', NaN)
+  caption.vm.$emit('typed', 'a blue dot', NaN)
+  await flushPromises()
+  said[1]!({ ...pictures(0, 1)[0], caption: 'a blue dot' })
+  said[0]!({ ...pictures(0, 1)[0], caption: 'a red dot' })
+  await flushPromises()
+  expect(caption.props('value')).toBe('a blue dot')
+})
+
+test('what was chosen stays when the trainings have come', async () => {
+  const training = useTraining()
+  const load = vi.spyOn(training, 'load').mockImplementation(async () => {
+    training.view = 'new' // somebody presses it meanwhile
+    training.runs = ['run']
+  })
+  vi.mocked(api.GET).mockImplementation((() => answer({ models: [], methods: [], settings: [], fields: [] })) as never)
+  mount(Training, { shallow: true })
+  await flushPromises()
+  expect(load).toHaveBeenCalled()
+  expect(training.view).toBe('new')
+})
