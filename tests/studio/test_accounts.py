@@ -10,6 +10,7 @@ from studio.test_create import shown
 from studio.test_sign_in import WORDS as SIGN_IN
 from studio.test_sign_in import sign_in, signed_in
 from studio.waiting import PATIENCE, expect
+from studio.words import Words
 
 pytestmark = pytest.mark.studio
 
@@ -128,17 +129,18 @@ def test_terms_of_use_are_accepted_before_anything_is_made(visit, axe, guarded, 
 
 
 @pytest.mark.slow
-def test_the_first_account_is_an_administrators_and_then_everybody_signs_in(visit, tmp_path) -> None:
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_first_account_is_an_administrators_and_then_everybody_signs_in(visit, tmp_path, language: str) -> None:
     from tools.browser import studio
 
-    words = WORDS["en"]
+    words, say = WORDS[language], Words("accounts", language)
     with studio(tmp_path) as server:
-        page = visit("accounts", at=server.address)
-        page.get_by_text("Nobody has to sign in").wait_for()
-        page.get_by_role("button", name="Make the first account", exact=True).click()
+        page = visit("accounts", at=server.address, language=language)
+        page.get_by_text(say("none"), exact=True).wait_for()
+        page.get_by_role("button", name=say("first"), exact=True).click()
         page.get_by_label(words["name"], exact=True).fill("eve")
         page.get_by_label(words["password"], exact=True).fill("a long password")
         page.get_by_role("button", name=words["save"], exact=True).click()
         page.locator(".sign-in").wait_for()
-        sign_in(page, SIGN_IN["en"], "eve", "a long password")
+        sign_in(page, SIGN_IN[language], "eve", "a long password")
         page.get_by_role("listitem").filter(has_text="eve").wait_for()

@@ -7,8 +7,10 @@ from PIL import Image, ImageChops
 from studio.test_create import pixels, png, shown, start
 from studio.test_forms import file_of
 from studio.waiting import equals, expect, place, still, until
+from studio.words import Words, field
 
 pytestmark = pytest.mark.studio
+LANGUAGES = pytest.mark.parametrize("language", ["en", "zh"])
 
 COUNT = """() => {
     const canvas = document.querySelector('canvas.mask, canvas.sketch')
@@ -39,9 +41,9 @@ def painted(page, share: float, within: float = 0) -> None:
     equals(page, lambda: page.evaluate(COUNT), pytest.approx(share, abs=within))
 
 
-def open_mask(page) -> None:
+def open_mask(page, language: str) -> None:
     page.locator("input[type=file]").first.set_input_files(file_of(png()))
-    page.get_by_role("button", name="Paint a mask").click()
+    page.get_by_role("button", name=Words("create", language)("start.mask.paint"), exact=True).click()
     page.locator("canvas.mask").wait_for()
 
 
@@ -55,39 +57,43 @@ def stroke(page, points: list[tuple[float, float]]) -> None:
     page.mouse.up()
 
 
-def test_lasso_undo_redo_and_inversion(visit) -> None:
-    page = visit("create")
-    open_mask(page)
-    page.get_by_text("Lasso", exact=True).click()
+@LANGUAGES
+def test_lasso_undo_redo_and_inversion(visit, language: str) -> None:
+    say = Words("forms", language)
+    page = visit("create", language=language)
+    open_mask(page, language)
+    page.get_by_text(say("paint.lasso"), exact=True).click()
     stroke(page, [(0.25, 0.25), (0.75, 0.25), (0.75, 0.75), (0.25, 0.75)])
     painted(page, 0.25, 0.03)
-    page.get_by_role("button", name="Undo").click()
+    page.get_by_role("button", name=say("paint.undo"), exact=True).click()
     painted(page, 0)
-    page.get_by_role("button", name="Redo").click()
-    page.get_by_role("button", name="Invert the mask").click()
+    page.get_by_role("button", name=say("paint.redo"), exact=True).click()
+    page.get_by_role("button", name=say("paint.invert"), exact=True).click()
     painted(page, 0.75, 0.03)
     page.locator("canvas.mask").focus()
     page.keyboard.press("Control+z")
     page.keyboard.press("Control+z")
     painted(page, 0)
-    page.get_by_role("button", name="Paint everything").click()
+    page.get_by_role("button", name=say("paint.all"), exact=True).click()
     painted(page, 1)
 
 
-def test_a_mask_is_taken_up_again_where_it_was_left(visit) -> None:
-    page = visit("create")
-    open_mask(page)
+@LANGUAGES
+def test_a_mask_is_taken_up_again_where_it_was_left(visit, language: str) -> None:
+    page = visit("create", language=language)
+    open_mask(page, language)
     stroke(page, [(0.5, 0.5), (0.6, 0.5)])
     until(page, lambda: page.evaluate(COUNT) > 0)
     before = still(page, lambda: page.evaluate(COUNT))
-    page.get_by_role("button", name="Use it").click()
-    page.get_by_role("button", name="Change the mask").click()
+    page.get_by_role("button", name=Words("forms", language)("paint.done"), exact=True).click()
+    page.get_by_role("button", name=Words("create", language)("start.mask.change"), exact=True).click()
     painted(page, before, 0.01)
 
 
-def test_one_goes_closer_and_paints_where_the_pointer_is(visit) -> None:
-    page = visit("create")
-    open_mask(page)
+@LANGUAGES
+def test_one_goes_closer_and_paints_where_the_pointer_is(visit, language: str) -> None:
+    page = visit("create", language=language)
+    open_mask(page, language)
     canvas = page.locator("canvas.mask")
     box = place(page, canvas)
     page.mouse.move(box["x"] + box["width"] / 4, box["y"] + box["height"] / 4)
@@ -100,7 +106,7 @@ def test_one_goes_closer_and_paints_where_the_pointer_is(visit) -> None:
     page.mouse.down()
     page.mouse.up()
     equals(page, lambda: page.evaluate(MIDDLE), pytest.approx([0.25, 0.25], abs=0.03))
-    page.get_by_role("button", name="All of it").click()
+    page.get_by_role("button", name=Words("forms", language)("paint.whole"), exact=True).click()
     equals(page, lambda: canvas.bounding_box()["width"], pytest.approx(box["width"], abs=1))
 
 
@@ -146,13 +152,14 @@ PEN = """([x0, y0, x1, y1, pressure, end]) => {
 }"""
 
 
-def test_a_pen_that_is_pressed_harder_paints_broader(visit) -> None:
-    page = visit("create")
-    open_mask(page)
+@LANGUAGES
+def test_a_pen_that_is_pressed_harder_paints_broader(visit, language: str) -> None:
+    page = visit("create", language=language)
+    open_mask(page, language)
     page.evaluate(PEN, [0.2, 0.3, 0.8, 0.3, 0.1])
     until(page, lambda: page.evaluate(COUNT) > 0)
     light = still(page, lambda: page.evaluate(COUNT))
-    page.get_by_role("button", name="Undo").click()
+    page.get_by_role("button", name=Words("forms", language)("paint.undo"), exact=True).click()
     painted(page, 0)
     page.evaluate(PEN, [0.2, 0.3, 0.8, 0.3, 1.0])
     until(page, lambda: page.evaluate(COUNT) > 2 * light)
@@ -187,9 +194,10 @@ class Fingers:
         self.session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touches})
 
 
-def test_one_finger_paints_and_two_go_closer_and_move(visit) -> None:
-    page = visit("create", size=(390, 844), touch=True)
-    open_mask(page)
+@LANGUAGES
+def test_one_finger_paints_and_two_go_closer_and_move(visit, language: str) -> None:
+    page = visit("create", language=language, size=(390, 844), touch=True)
+    open_mask(page, language)
     canvas = page.locator("canvas.mask")
     box = place(page, canvas)
     at = lambda x, y: (box["x"] + box["width"] * x, box["y"] + box["height"] * y)  # noqa: E731
@@ -219,14 +227,16 @@ def test_one_finger_paints_and_two_go_closer_and_move(visit) -> None:
     until(page, lambda: canvas.bounding_box()["x"] < closer["x"] - 0.05 * box["width"])
     fingers.send("touchEnd")
     assert still(page, lambda: page.evaluate(COUNT)) == painted  # the first of two fingers has painted nothing
-    page.get_by_role("button", name="All of it").click()  # a tap so soon after two fingers is none to Chromium
+    whole = page.get_by_role("button", name=Words("forms", language)("paint.whole"), exact=True)
+    whole.click()  # a tap so soon after two fingers is none to Chromium
     equals(page, lambda: canvas.bounding_box()["width"], pytest.approx(box["width"], abs=1))
 
 
-def test_a_finger_draws_a_region_and_pulls_its_corner(visit) -> None:
-    page = visit("create", size=(390, 844), touch=True)
-    page.locator("summary", has_text="Regions").tap()
-    board = page.get_by_role("group", name="The picture; drag to draw a region")
+@LANGUAGES
+def test_a_finger_draws_a_region_and_pulls_its_corner(visit, language: str) -> None:
+    page = visit("create", language=language, size=(390, 844), touch=True)
+    page.locator("summary", has_text=field("regional", language)).tap()
+    board = page.get_by_role("group", name=Words("create", language)("regions.board"), exact=True)
     box = place(page, board)
     fingers = Fingers(page)
 

@@ -8,13 +8,14 @@ import urllib.request
 
 import pytest
 from PIL import Image, ImageChops, ImageDraw, PngImagePlugin
-from studio.waiting import expect, place, settled, width
-from studio.words import Words
+from studio.waiting import equals, expect, place, settled, width
+from studio.words import Words, field
 
 pytestmark = pytest.mark.studio
 
 SOON = 10.0  # seconds, of the best of ...
 TRIES = 4
+LANGUAGES = pytest.mark.parametrize("language", ["en", "zh"])
 WORDS = {"en": ("Prompt", "Generate", "Steps", "Seed"), "zh": ("提示词", "生成", "步数", "种子")}
 
 
@@ -55,7 +56,7 @@ def png(size: int = 128, parameters: str = "") -> bytes:
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
+@LANGUAGES
 def test_a_picture_is_made_within_ten_seconds_of_the_click(visit, language: str) -> None:
     """The best of some counts: what else the machine does makes one longer, and none shorter."""
     page = visit("create", language=language)
@@ -70,25 +71,32 @@ def test_a_picture_is_made_within_ten_seconds_of_the_click(visit, language: str)
     assert min(took) < SOON, took
 
 
-def test_what_was_typed_and_what_runs_survive_a_reload(visit) -> None:
-    page = visit("create")
-    start(page, "a blue whale", steps=150)
+@LANGUAGES
+def test_what_was_typed_and_what_runs_survive_a_reload(visit, language: str) -> None:
+    page = visit("create", language=language)
+    start(page, f"a blue whale {language}", steps=150, language=language)
     page.locator(".stage [role=progressbar]").wait_for()
     page.reload()
-    expect(page.get_by_label("Prompt", exact=True)).to_have_value("a blue whale")
-    shown(page, "a blue whale")
+    expect(page.get_by_label(WORDS[language][0], exact=True)).to_have_value(f"a blue whale {language}")
+    shown(page, f"a blue whale {language}")
 
 
-def test_a_mistake_is_told_with_its_remedy(visit) -> None:
-    page = visit("create")
-    page.get_by_role("spinbutton", name="Width", exact=True).fill("100")
-    start(page, "a cup")
-    expect(page.get_by_role("alert")).to_contain_text("not a multiple of 8")
+@LANGUAGES
+def test_a_mistake_is_told_with_its_remedy(visit, language: str) -> None:
+    page = visit("create", language=language)
+    page.get_by_role("spinbutton", name=Words("create", language)("width"), exact=True).fill("100")
+    start(page, "a cup", language=language)
+    told = {
+        "en": "not a multiple of 8; the nearest sizes are 96 and 104",
+        "zh": "不是 8 的倍数；最接近的尺寸是 96 和 104",
+    }
+    expect(page.get_by_role("alert")).to_contain_text(told[language])
 
 
-def test_the_prompt_editor_counts_weighs_completes_and_moves(visit) -> None:
-    page = visit("create")
-    prompt = page.get_by_label("Prompt", exact=True)
+@pytest.mark.parametrize(("language", "begun"), [("en", "backl"), ("zh", "逆光")])
+def test_the_prompt_editor_counts_weighs_completes_and_moves(visit, language: str, begun: str) -> None:
+    page = visit("create", language=language)
+    prompt = page.get_by_label(WORDS[language][0], exact=True)
     prompt.fill("a red apple, fog")
     page.get_by_text("5/75", exact=True).wait_for()
     prompt.press("Home")
@@ -102,7 +110,7 @@ def test_the_prompt_editor_counts_weighs_completes_and_moves(visit) -> None:
     prompt.press("Alt+ArrowRight")
     expect(prompt).to_have_value("fog, a (red:1.1) apple")
     prompt.press("End")
-    prompt.press_sequentially(", backl")
+    prompt.press_sequentially(f", {begun}")
     page.get_by_role("option", name="backlighting").wait_for()
     prompt.press("Tab")
     expect(prompt).to_have_value("fog, a (red:1.1) apple, backlighting, ")
@@ -110,46 +118,62 @@ def test_the_prompt_editor_counts_weighs_completes_and_moves(visit) -> None:
     expect(prompt).not_to_have_value(re.compile("backlighting"))
 
 
-def test_the_library_puts_words_in_and_takes_them_out(visit) -> None:
-    page = visit("create", language="zh")
-    page.get_by_role("button", name="提示词库", exact=True).click()
-    page.get_by_role("searchbox", name="用中文或英文搜索").fill("逆光")
-    page.get_by_role("button", name="backlighting").click()
-    expect(page.get_by_role("button", name="backlighting")).to_have_attribute("aria-pressed", "true")
+@pytest.mark.parametrize(("language", "search"), [("en", "BACKLIGHT"), ("zh", "逆光")])
+def test_the_library_puts_words_in_and_takes_them_out(visit, language: str, search: str) -> None:
+    say = Words("create", language)
+    page = visit("create", language=language)
+    prompt = page.get_by_label(say("prompt"), exact=True)
+    page.get_by_role("button", name=say("library"), exact=True).click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("searchbox", name=say("library.search"), exact=True).fill(search)
+    word = dialog.get_by_role("button", name="backlighting 逆光", exact=True)
+    word.click()
+    expect(word).to_have_attribute("aria-pressed", "true")
+    expect(prompt).to_have_value("backlighting")
+    word.click()
+    expect(word).to_have_attribute("aria-pressed", "false")
+    expect(prompt).to_have_value("")
+    dialog.get_by_role("searchbox").fill("nothing of this kind")
+    dialog.get_by_text(say("library.none"), exact=True).wait_for()
     page.keyboard.press("Escape")
-    expect(page.get_by_role("dialog")).to_have_count(0)
-    expect(page.get_by_label("提示词", exact=True)).to_have_value("backlighting")
+    expect(dialog).to_have_count(0)
 
 
-def test_a_style_is_kept_and_joins_the_prompt(visit, server) -> None:
-    page = visit("create")
-    page.get_by_label("Prompt", exact=True).fill("{prompt}, night")
-    page.get_by_role("button", name="Styles", exact=True).click()
-    page.get_by_label("Keep the prompts of now as a style", exact=True).fill("Owls at night")
-    page.get_by_role("button", name="Keep", exact=True).click()
-    page.get_by_role("checkbox", name="Owls at night").check()
+@LANGUAGES
+def test_a_style_is_kept_and_joins_the_prompt(visit, language: str) -> None:
+    say, style = Words("create", language), f"Owls at night {language}"
+    page = visit("create", language=language)
+    page.get_by_label(say("prompt"), exact=True).fill("{prompt}, night")
+    page.get_by_role("button", name=say("styles"), exact=True).click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label(say("styles.keep"), exact=True).fill(style)
+    dialog.get_by_role("button", name=say("styles.add"), exact=True).click()
+    dialog.get_by_role("checkbox", name=style).check()
     page.keyboard.press("Escape")
-    expect(page.get_by_role("dialog")).to_have_count(0)
-    start(page, "an owl")
-    shown(page, "an owl, night")
+    expect(dialog).to_have_count(0)
+    start(page, f"an owl {language}", language=language)
+    shown(page, f"an owl {language}, night")
 
 
-def test_a_picture_that_is_dropped_tells_its_recipe(visit) -> None:
-    page = visit("create")
+@LANGUAGES
+def test_a_picture_that_is_dropped_tells_its_recipe(visit, language: str) -> None:
+    say = Words("create", language)
+    page = visit("create", language=language)
     settings = "Steps: 7, Sampler: Euler a, CFG scale: 5, Seed: 18446744073709551615, Size: 128x128"
-    words = f"a castle at dawn\nNegative prompt: people\n{settings}"
-    drop(page, "Prompt", png(parameters=words))
-    page.get_by_role("button", name="Use this recipe").click()
-    expect(page.get_by_label("Prompt", exact=True)).to_have_value("a castle at dawn")
-    expect(page.get_by_label("Negative prompt", exact=True)).to_have_value("people")
-    expect(page.get_by_role("spinbutton", name="Steps", exact=True)).to_have_value("7")
-    expect(page.get_by_label("Seed", exact=True)).to_have_value("18446744073709551615")
-    page.get_by_role("button", name="Generate", exact=True).click()
-    shown(page, "a castle at dawn")
+    words = f"a castle at dawn {language}\nNegative prompt: people\n{settings}"
+    drop(page, page.get_by_label(say("prompt"), exact=True), png(parameters=words))
+    expect(page.get_by_role("dialog").get_by_text(field("steps", language), exact=True)).to_be_visible()
+    page.get_by_role("button", name=say("read.use"), exact=True).click()
+    expect(page.get_by_label(say("prompt"), exact=True)).to_have_value(f"a castle at dawn {language}")
+    expect(page.get_by_label(say("negative"), exact=True)).to_have_value("people")
+    expect(page.get_by_role("spinbutton", name=say("steps"), exact=True)).to_have_value("7")
+    expect(page.get_by_label(say("seed"), exact=True)).to_have_value("18446744073709551615")
+    page.get_by_role("button", name=say("generate"), exact=True).click()
+    shown(page, f"a castle at dawn {language}")
     expect(page.get_by_text("18446744073709551615").first).to_be_visible()
 
 
-def drop(page, label: str, data: bytes) -> None:
+def drop(page, onto, data: bytes) -> None:
     transfer = page.evaluate_handle(
         """bytes => {
             const transfer = new DataTransfer()
@@ -158,10 +182,10 @@ def drop(page, label: str, data: bytes) -> None:
         }""",
         list(data),
     )
-    page.get_by_label(label, exact=True).dispatch_event("drop", {"dataTransfer": transfer})
+    onto.dispatch_event("drop", {"dataTransfer": transfer})
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
+@LANGUAGES
 def test_painting_a_mask_changes_only_what_is_masked(visit, language: str) -> None:
     say, told = Words("create", language), Words("forms", language)
     page = visit("create", language=language)
@@ -188,33 +212,46 @@ def test_painting_a_mask_changes_only_what_is_masked(visit, language: str) -> No
     assert bottom <= 128 * 0.3 + 20
 
 
-def test_a_sketch_begins_on_a_blank_sheet(visit) -> None:
-    page = visit("create")
-    page.get_by_role("button", name="Sketch", exact=True).click()
+@LANGUAGES
+def test_a_sketch_begins_on_a_blank_sheet(visit, language: str) -> None:
+    say, prompt = Words("create", language), f"a tomato {language}"
+    page = visit("create", language=language)
+    page.get_by_role("button", name=say("start.blank"), exact=True).click()
     box = place(page, page.locator("canvas.sketch"))
     page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + box["height"] * 0.5)
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + box["height"] * 0.6)
     page.mouse.up()
-    page.get_by_role("button", name="Use it").click()
-    page.get_by_role("combobox", name="What for").select_option(label="Sketch to picture, 0.85")
-    start(page, "a tomato")
-    picture = shown(page, "a tomato")
+    page.get_by_role("button", name=Words("forms", language)("paint.done"), exact=True).click()
+    page.get_by_role("combobox", name=say("preset"), exact=True).select_option(label=say("preset.sketch"))
+    start(page, prompt, language=language)
+    picture = shown(page, prompt)
     origin = picture.evaluate("one => new URL(one.src).origin")
     jobs = json.load(urllib.request.urlopen(f"{origin}/api/v1/jobs?limit=20"))["jobs"]
-    (job,) = [job for job in jobs if job["body"].get("prompt") == "a tomato"]
+    (job,) = [job for job in jobs if job["body"].get("prompt") == prompt]
     assert job["body"]["strength"] == 0.85
 
 
-def test_esc_finishes_with_what_is_there_and_the_rest_of_the_group_is_cancelled(visit) -> None:
-    page = visit("create")
-    page.get_by_role("spinbutton", name="Pictures", exact=True).fill("3")
-    page.get_by_label("Prompt", exact=True).fill("a slow river")
-    page.get_by_role("spinbutton", name="Steps", exact=True).fill("400")
-    page.get_by_role("spinbutton", name="Steps", exact=True).press("Control+Enter")
-    page.get_by_text("of 400").first.wait_for()
+@LANGUAGES
+def test_esc_finishes_with_what_is_there_and_the_rest_of_the_group_is_cancelled(visit, language: str) -> None:
+    say, prompt = Words("create", language), f"a slow river {language}"
+    page = visit("create", language=language)
+    page.get_by_role("spinbutton", name=say("count"), exact=True).fill("12")  # more than are drawn at once
+    page.get_by_label(say("prompt"), exact=True).fill(prompt)
+    steps = page.get_by_role("spinbutton", name=say("steps"), exact=True)
+    steps.fill("400")
+    steps.press("Control+Enter")
+    step = re.escape(say("stage.step", step="N", steps=400)).replace("N", r"\d+")
+    page.get_by_text(re.compile(step)).first.wait_for()
     page.keyboard.press("Escape")
-    shown(page, "a slow river")
+    shown(page, prompt)
+    origin = page.evaluate("location.origin")
+
+    def states() -> set[str]:
+        jobs = json.load(urllib.request.urlopen(f"{origin}/api/v1/jobs?limit=20"))["jobs"]
+        return {job["state"] for job in jobs if job["body"].get("prompt") == prompt}
+
+    equals(page, states, {"cancelled", "done"})
 
 
 STRANGE = [
@@ -226,25 +263,26 @@ STRANGE = [
 ]
 
 
-@pytest.mark.parametrize("text", STRANGE)
-def test_texts_of_strangers_are_inert(visit, text: str) -> None:
-    """In prompts, and in what is written in pictures."""
-    page = visit("create")
+@pytest.mark.parametrize(("text", "language"), list(zip(STRANGE, ["en", "zh", "both", "en", "zh"], strict=True)))
+def test_texts_of_strangers_are_inert(visit, text: str, language: str) -> None:
+    """In prompts, and in what is written in pictures; that which is run most easily, in every language."""
+    say = Words("create", "zh" if language == "zh" else "en")
+    page = visit("create", language=language)
+    prompt = page.locator("textarea").first
     parameters = (
         f"{text}\nNegative prompt: {text}\nSteps: 2, Sampler: Euler, CFG scale: 1, Seed: 1, Size: 64x64, Model: {text}"
     )
-    drop(page, "Prompt", png(parameters=parameters))
-    page.get_by_text("All that is written in the file").click()
-    page.get_by_role("button", name="Use this recipe").click()
-    prompt = page.get_by_label("Prompt", exact=True)
+    drop(page, prompt, png(parameters=parameters))
+    page.get_by_text(say("read.texts")).click()
+    page.get_by_role("button", name=say("read.use")).click()
     expect(prompt).to_have_value(re.compile(re.escape(text)))
     prompt.press("End")
     settled(page)
-    expect(page).to_have_title("Create · fromnoise")
+    expect(page).to_have_title(re.compile("^(Create|创作|Create \u2063创作) · fromnoise$"))
     expect(page.locator("main img[src='x'], main svg[onload], main script")).to_have_count(0)
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
+@LANGUAGES
 def test_several_start_pictures_become_a_job_each(visit, language: str) -> None:
     page = visit("create", language=language)
     files = [{"name": f"{i}.png", "mimeType": "image/png", "buffer": png(size)} for i, size in enumerate((128, 64))]
@@ -275,28 +313,24 @@ def test_without_a_captioner_one_is_told_how_to_get_it(visit, axe, language: str
     assert axe(page) == []
 
 
-def test_pictures_are_seen_large_and_arrows_go_to_the_next(visit) -> None:
-    page = visit("create")
-    for prompt in ("an older one", "a newer one"):
-        start(page, prompt, steps=1)
+@LANGUAGES
+def test_pictures_are_seen_large_and_arrows_go_to_the_next(visit, language: str) -> None:
+    say = Words("create", language)
+    page = visit("create", language=language)
+    for prompt in (f"an older one {language}", f"a newer one {language}"):
+        start(page, prompt, steps=1, language=language)
         shown(page, prompt)
-    page.get_by_role("button", name="See it large").click()
+    page.get_by_role("button", name=say("large"), exact=True).click()
     large = page.get_by_role("dialog").locator("img")
-    expect(large).to_have_attribute("alt", "The picture: a newer one")
+    expect(large).to_have_attribute("alt", say("stage.alt", prompt=f"a newer one {language}"))
     page.keyboard.press("ArrowRight")
-    expect(large).to_have_attribute("alt", "The picture: an older one")
+    expect(large).to_have_attribute("alt", say("stage.alt", prompt=f"an older one {language}"))
 
 
-def test_a_picture_dropped_anywhere_on_the_page_is_read(visit) -> None:
-    page = visit("create")
+@LANGUAGES
+def test_a_picture_dropped_anywhere_on_the_page_is_read(visit, language: str) -> None:
+    page = visit("create", language=language)
     words = "a far castle\nSteps: 3, Sampler: Euler a, CFG scale: 5, Seed: 9, Size: 128x128"
-    transfer = page.evaluate_handle(
-        """bytes => {
-            const transfer = new DataTransfer()
-            transfer.items.add(new File([new Uint8Array(bytes)], 'dropped.png', { type: 'image/png' }))
-            return transfer
-        }""",
-        list(png(parameters=words)),
-    )
-    page.locator(".stage").dispatch_event("drop", {"dataTransfer": transfer})
-    page.get_by_role("dialog").get_by_text("a far castle").first.wait_for()
+    drop(page, page.locator(".stage"), png(parameters=words))
+    dialog = page.get_by_role("dialog", name=Words("create", language)("read"), exact=True)
+    dialog.get_by_text("a far castle", exact=True).wait_for()

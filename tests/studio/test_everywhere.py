@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from studio.waiting import expect, settled, until
+from studio.words import Words
 
 pytestmark = pytest.mark.studio
 
@@ -63,8 +64,10 @@ def test_an_address_that_is_asked_for_before_the_first_area_has_come_is_gone_to(
     page.locator("main h1", has_text="Gallery").wait_for()
 
 
-def test_an_address_that_leads_nowhere_says_so(visit) -> None:
-    expect(visit("nonsense").get_by_text("There is nothing here")).to_be_visible()
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_an_address_that_leads_nowhere_says_so(visit, language: str) -> None:
+    page = visit("nonsense", language=language)
+    expect(page.get_by_text(Words("shell", language)("nowhere"), exact=True)).to_be_visible()
 
 
 def test_the_first_load_is_small(visit, root: Path) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from studio.waiting import expect
+from studio.words import Words
 
 if TYPE_CHECKING:
     from tools.browser import Studio
@@ -36,6 +37,7 @@ def shout(body, desk):
     return [Result(media="application/json", data={"said": said * (1 + body["twice"])})]
 """
 POINTS = "".join(f"[fromnoise.{group}]\nshouting = shouting\n" for group in ("tasks", "routes", "panels"))
+LANGUAGES = pytest.mark.parametrize("language", ["en", "zh"])
 WORDS = {"en": ("Shout", "Words", "Mark", "Twice", "Go"), "zh": ("大喊", "文字", "标点", "两遍", "开始")}
 
 
@@ -56,7 +58,7 @@ def extended(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Studio]":
     server.stop()
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
+@LANGUAGES
 def test_a_panel_asks_for_work_and_shows_what_comes_of_it(visit, axe, extended: "Studio", language: str) -> None:
     title, words, mark, twice, go = WORDS[language]
     page = visit("extensions", language=language, at=extended.address)
@@ -70,6 +72,7 @@ def test_a_panel_asks_for_work_and_shows_what_comes_of_it(visit, axe, extended: 
     assert axe(page) == []
 
 
-def test_without_extensions_the_area_says_how_they_come(visit) -> None:
-    page = visit("extensions", language="zh")
-    expect(page.get_by_text("docs/extensions.md")).to_be_visible()
+@LANGUAGES
+def test_without_extensions_the_area_says_how_they_come(visit, language: str) -> None:
+    page = visit("extensions", language=language)
+    expect(page.get_by_text(Words("extensions", language)("empty.about"), exact=True)).to_be_visible()

@@ -6,8 +6,10 @@ import urllib.request
 import pytest
 from studio.test_create import png, shown, start
 from studio.waiting import PATIENCE, expect, place, until, width
+from studio.words import Words, field
 
 pytestmark = pytest.mark.studio
+LANGUAGES = pytest.mark.parametrize("language", ["en", "zh"])
 
 WORDS = {
     "en": {"add": "Add a control", "preview": "Preview of the hint", "preprocessor": "Preprocessor",
@@ -35,7 +37,7 @@ def file_of(data: bytes) -> dict:
     return {"name": "a.png", "mimeType": "image/png", "buffer": data}
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
+@LANGUAGES
 def test_a_control_has_its_picture_and_a_preview_of_the_hint(visit, language: str) -> None:
     words = WORDS[language]
     page = visit("create", language=language)
@@ -56,34 +58,45 @@ def test_a_control_has_its_picture_and_a_preview_of_the_hint(visit, language: st
     assert len(control["image"]["sha256"]) == 64
 
 
-def test_entries_are_put_aside_copied_moved_and_removed(visit) -> None:
-    page = visit("create")
-    unfold(page, "Image prompts")
-    for _ in range(2):
-        page.get_by_role("button", name="Add an image prompt").click()
-    expect(page.locator(".entry")).to_have_count(2)
-    page.locator(".entry").nth(0).get_by_role("spinbutton", name="Weight", exact=True).fill("0.4")
-    page.locator(".entry").nth(0).get_by_role("spinbutton", name="Weight", exact=True).press("Tab")
-    page.locator(".entry").nth(0).get_by_role("button", name="More for").click()
-    page.get_by_role("menuitem", name="One place down").click()
-    weights = [page.locator(".entry").nth(i).get_by_role("spinbutton", name="Weight", exact=True) for i in (0, 1)]
-    for one, value in zip(weights, ("1", "0.4"), strict=True):
-        expect(one).to_have_value(value)
+@LANGUAGES
+def test_entries_are_put_aside_copied_moved_and_removed(visit, language: str) -> None:
+    say, told = Words("create", language), Words("forms", language)
+    prompt = f"nothing is asked of them {language}"
+    page = visit("create", language=language)
+    entries = page.locator(".entry")
+
+    def weight(i: int):
+        return entries.nth(i).get_by_role("spinbutton", name=field("image_prompts[].weight", language), exact=True)
+
+    def do(i: int, deed: str) -> None:
+        entries.nth(i).get_by_role("button", name=say("entry.more", name="").strip()).click()
+        page.get_by_role("menuitem", name=deed, exact=True).click()
+
+    unfold(page, field("image_prompts", language))
+    page.get_by_role("button", name=say("image-prompts.add"), exact=True).click()
+    entries.locator("input[type=file]").first.set_input_files(file_of(png()))
+    entries.locator(".place img").wait_for()
+    do(0, say("entry.copy"))
+    expect(entries.locator(".place img")).to_have_count(2)
+    weight(0).fill("0.4")
+    weight(0).press("Tab")
+    do(0, told("later"))
+    for i, value in enumerate(("1", "0.4")):
+        expect(weight(i)).to_have_value(value)
     for i in (0, 1):
-        page.locator(".entry").nth(i).get_by_role("checkbox").first.uncheck()
-    start(page, "nothing is asked of them", steps=2)
-    shown(page, "nothing is asked of them")
-    assert not asked(page, "nothing is asked of them").get("image_prompts")
+        entries.nth(i).get_by_role("checkbox").first.uncheck()
+    start(page, prompt, steps=2, language=language)
+    shown(page, prompt)
+    assert not asked(page, prompt).get("image_prompts")
     page.reload()
-    unfold(page, "Image prompts")
-    expect(page.locator(".entry")).to_have_count(2)  # they are still there
-    for _ in range(2):
-        page.locator(".entry").first.get_by_role("button", name="More for").click()
-        page.get_by_role("menuitem", name="Remove it").click()
-    expect(page.locator(".entry")).to_have_count(0)
+    unfold(page, field("image_prompts", language))
+    expect(entries).to_have_count(2)  # they are still there
+    for left in (1, 0):
+        do(0, say("entry.remove"))
+        expect(entries).to_have_count(left)
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
+@LANGUAGES
 def test_a_region_is_drawn_on_the_board(visit, language: str) -> None:
     words = WORDS[language]
     page = visit("create", language=language)
@@ -108,7 +121,8 @@ def test_a_region_is_drawn_on_the_board(visit, language: str) -> None:
     )
 
 
-def test_a_card_puts_a_network_into_the_prompt_with_a_slider(visit, server) -> None:
+@LANGUAGES
+def test_a_card_puts_a_network_into_the_prompt_with_a_slider(visit, server, language: str) -> None:
     import numpy as np
     from safetensors.numpy import save_file
 
@@ -116,32 +130,36 @@ def test_a_card_puts_a_network_into_the_prompt_with_a_slider(visit, server) -> N
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {f"lora_unet_mid_block_attentions_0_proj_in.lora_{which}.weight": np.zeros(shape, np.float32)
                for which, shape in (("down", (2, 8)), ("up", (8, 2)))}  # fmt: skip
-    save_file(tensors, str(folder / "brushwork.safetensors"))
+    say, name = Words("create", language), f"brushwork-{language}"
+    save_file(tensors, str(folder / f"{name}.safetensors"))
     request = urllib.request.Request(server.address + "/api/v1/models/refresh", b"", method="POST")
     urllib.request.urlopen(request, timeout=PATIENCE).read()
-    page = visit("create")
-    prompt = page.get_by_label("Prompt", exact=True)
+    page = visit("create", language=language)
+    prompt = page.get_by_label(say("prompt"), exact=True)
     prompt.fill("a crane")
-    unfold(page, "LoRA, embeddings")
-    page.get_by_role("button", name="Choose from cards").click()
-    page.get_by_role("dialog").get_by_role("button", name="brushwork").click()
-    expect(page.get_by_role("dialog").get_by_role("button", name="brushwork")).to_have_attribute("aria-pressed", "true")
+    unfold(page, say("networks"))
+    page.get_by_role("button", name=say("networks.add"), exact=True).click()
+    card = page.get_by_role("dialog").get_by_role("button", name=name)
+    card.click()
+    expect(card).to_have_attribute("aria-pressed", "true")
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
-    expect(prompt).to_have_value("a crane, <lora:brushwork:1>")
-    strength = page.get_by_role("spinbutton", name="brushwork", exact=True)
+    expect(prompt).to_have_value(f"a crane, <lora:{name}:1>")
+    strength = page.get_by_role("spinbutton", name=name, exact=True)
     strength.fill("0.65")
     strength.press("Tab")
-    expect(prompt).to_have_value("a crane, <lora:brushwork:0.65>")
-    page.get_by_role("button", name="More settings for brushwork").click()
+    expect(prompt).to_have_value(f"a crane, <lora:{name}:0.65>")
+    page.get_by_role("button", name=say("networks.refine", name=name), exact=True).click()
     expect(prompt).to_have_value("a crane")
-    expect(page.get_by_role("spinbutton", name="Strength", exact=True)).to_have_value("0.65")
-    page.get_by_role("button", name="More for").click()
-    page.get_by_role("menuitem", name="Remove it").click()
-    (folder / "brushwork.safetensors").unlink()
+    strength = page.get_by_role("spinbutton", name=field("networks[].strength", language), exact=True)
+    expect(strength).to_have_value("0.65")
+    page.get_by_role("button", name=say("entry.more", name=f"1 {name}"), exact=True).click()
+    page.get_by_role("menuitem", name=say("entry.remove"), exact=True).click()
+    expect(strength).to_have_count(0)
+    (folder / f"{name}.safetensors").unlink()
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
+@LANGUAGES
 def test_all_other_fields_are_found_by_their_names(visit, axe, language: str) -> None:
     words = WORDS[language]
     page = visit("create", language=language)
@@ -160,9 +178,11 @@ def test_all_other_fields_are_found_by_their_names(visit, axe, language: str) ->
         assert [name for name in names if name not in ("FreeU", "ControlNet")] == []
 
 
-def test_a_recipe_is_pasted_as_text_and_taken_back(visit) -> None:
-    page = visit("create")
-    prompt = page.get_by_label("Prompt", exact=True)
+@LANGUAGES
+def test_a_recipe_is_pasted_as_text_and_taken_back(visit, language: str) -> None:
+    say = Words("create", language)
+    page = visit("create", language=language)
+    prompt = page.get_by_label(say("prompt"), exact=True)
     prompt.fill("what was there")
     text = "a castle\nNegative prompt: people\nSteps: 7, Sampler: Euler a, CFG scale: 5, Seed: 11, Size: 128x128"
     page.evaluate(
@@ -174,54 +194,63 @@ def test_a_recipe_is_pasted_as_text_and_taken_back(visit) -> None:
         }""",
         text,
     )
-    page.get_by_text("The recipe was taken over").wait_for()
+    page.get_by_text(say("paste.taken")).wait_for()
     expect(prompt).to_have_value("a castle")
-    expect(page.get_by_role("spinbutton", name="Steps", exact=True)).to_have_value("7")
-    page.get_by_role("button", name="Back to what was here before").click()
+    expect(page.get_by_role("spinbutton", name=say("steps"), exact=True)).to_have_value("7")
+    page.get_by_role("button", name=say("restore"), exact=True).click()
     expect(prompt).to_have_value("what was there")
     prompt.fill(text)
-    page.get_by_role("button", name="Take the recipe of the prompt box").click()
-    page.get_by_label("Negative prompt", exact=True).and_(page.locator("textarea")).wait_for()
+    page.get_by_role("button", name=say("paste"), exact=True).click()
+    expect(page.get_by_label(say("negative"), exact=True)).to_have_value("people")
     expect(prompt).to_have_value("a castle")
 
 
-def test_generating_goes_on_until_it_is_stopped_and_prompts_are_remembered(visit) -> None:
-    page = visit("create")
-    page.get_by_label("Prompt", exact=True).fill("one after the other")
-    page.get_by_role("spinbutton", name="Steps", exact=True).fill("1")
-    page.get_by_role("button", name="Generate forever").click()
-    made = page.locator(".strip button[aria-label*='one after the other']")
+@LANGUAGES
+def test_generating_goes_on_until_it_is_stopped_and_prompts_are_remembered(visit, language: str) -> None:
+    say, words = Words("create", language), f"one after the other {language}"
+    page = visit("create", language=language)
+    prompt = page.get_by_label(say("prompt"), exact=True)
+    prompt.fill(words)
+    page.get_by_role("spinbutton", name=say("steps"), exact=True).fill("1")
+    forever = page.get_by_role("button", name=say("forever"), exact=True)
+    forever.click()
+    made = page.locator(f".strip button[aria-label*='{words}']")
     made.nth(2).wait_for()
-    page.get_by_role("button", name="Generate forever").click()
-    expect(page.get_by_role("button", name="Generate forever")).to_have_attribute("aria-pressed", "false")
+    forever.click()
+    expect(forever).to_have_attribute("aria-pressed", "false")
     expect(page.locator(".stage")).to_have_attribute("aria-busy", "false")
-    page.get_by_label("Prompt", exact=True).fill("something else")
-    page.get_by_role("button", name="Prompts of before", exact=True).click()
-    page.get_by_role("dialog").get_by_role("button", name="one after the other", exact=True).click()
-    expect(page.get_by_label("Prompt", exact=True)).to_have_value("one after the other")
+    prompt.fill("something else")
+    page.get_by_role("button", name=say("history"), exact=True).click()
+    page.get_by_role("dialog").get_by_role("button", name=words, exact=True).click()
+    expect(prompt).to_have_value(words)
 
 
-def test_a_result_is_sent_on(visit) -> None:
-    page = visit("create")
-    start(page, "a result", steps=2, seed="3")
-    shown(page, "a result")
-    page.get_by_role("button", name="Send it to").click()
-    page.get_by_role("menuitem", name="ControlNet").click()
-    unfold(page, "ControlNet")
+@LANGUAGES
+def test_a_result_is_sent_on(visit, language: str) -> None:
+    say = Words("create", language)
+    page = visit("create", language=language)
+    start(page, f"a result {language}", steps=2, seed="3", language=language)
+    shown(page, f"a result {language}")
+
+    def send(to: str) -> None:
+        page.get_by_role("button", name=say("deed.send"), exact=True).click()
+        page.get_by_role("menuitem", name=to, exact=True).click()
+
+    send(field("controls", language))
+    unfold(page, field("controls", language))
     page.locator(".entry .place img").wait_for()
-    page.get_by_role("button", name="Send it to").click()
-    page.get_by_role("menuitem", name="Second pass").click()
-    expect(page.get_by_label("Seed", exact=True)).to_have_value("3")
-    expect(page.get_by_role("switch", name="Second pass (hires. fix)")).to_be_checked()
-    page.get_by_role("button", name="Send it to").click()
-    page.get_by_role("menuitem", name="Extras").click()
+    send(say("deed.hires"))
+    expect(page.get_by_label(say("seed"), exact=True)).to_have_value("3")
+    expect(page.get_by_role("switch", name=say("hires"), exact=True)).to_be_checked()
+    send(say("deed.extras"))
     page.locator(".extras figure img").wait_for()
 
 
-def test_a_dropped_picture_of_a_field_is_not_read_for_its_recipe(visit) -> None:
-    page = visit("create")
-    unfold(page, "Image prompts")
-    page.get_by_role("button", name="Add an image prompt").click()
+@LANGUAGES
+def test_a_dropped_picture_of_a_field_is_not_read_for_its_recipe(visit, language: str) -> None:
+    page = visit("create", language=language)
+    unfold(page, field("image_prompts", language))
+    page.get_by_role("button", name=Words("create", language)("image-prompts.add"), exact=True).click()
     data = list(png())
     page.locator(".entry .place").first.evaluate(
         """(place, bytes) => {
@@ -235,7 +264,7 @@ def test_a_dropped_picture_of_a_field_is_not_read_for_its_recipe(visit) -> None:
     expect(page.get_by_role("dialog")).to_have_count(0)
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
+@LANGUAGES
 def test_boxes_are_drawn_where_there_is_a_gligen_model(visit, server, language: str) -> None:
     """Without one the page says where it belongs; what is drawn is sent in pixels."""
     words = {

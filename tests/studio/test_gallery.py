@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 from studio.waiting import PATIENCE, expect, settled
+from studio.words import Words
 
 pytestmark = pytest.mark.studio
+LANGUAGES = pytest.mark.parametrize("language", ["en", "zh"])
 
 RUN = "<img src=x onerror=\"document.title='broken'\"><script>document.title='broken'</script> javascript:alert(1)"
 INERT = f"a gallery of {RUN}"
@@ -62,15 +64,17 @@ def turn(page: Any, name: str) -> None:
     looked(page)
 
 
-def test_words_and_filters_find(visit) -> None:
-    page = visit("gallery")
+@LANGUAGES
+def test_words_and_filters_find(visit, language: str) -> None:
+    say = Words("gallery", language)
+    page = visit("gallery", language=language)
     page.locator(".picture").first.wait_for()
     found(page, "gallery red -roses", 1)
-    page.get_by_role("searchbox").fill("nothing of this kind")
-    page.get_by_text("Nothing matches").wait_for()
-    page.get_by_role("button", name="Clear filters", exact=True).first.click()
-    page.get_by_role("button", name="Filters", exact=True).click()
-    models = page.get_by_label("Model", exact=True)
+    page.get_by_role("searchbox", name=say("search"), exact=True).fill("nothing of this kind")
+    page.get_by_text(say("empty.found"), exact=True).wait_for()
+    page.get_by_role("button", name=say("filters.clear"), exact=True).first.click()
+    page.get_by_role("button", name=say("filters"), exact=True).click()
+    models = page.get_by_label(say("model"), exact=True)
     models.select_option(models.locator("option", has_text="builtin").first.get_attribute("value"))
     found(page, "gallery whales", 1)
 
@@ -118,23 +122,26 @@ def test_a_picture_is_marked_and_put_away_and_taken_back(visit, language: str, n
     page.get_by_role("button", name=opened, exact=True).wait_for()
 
 
-def test_a_range_is_selected_compared_and_saved(visit) -> None:
-    page = visit("gallery")
+@LANGUAGES
+def test_a_range_is_selected_compared_and_saved(visit, language: str) -> None:
+    say = Words("gallery", language)
+    page = visit("gallery", language=language)
     found(page, "gallery red", 2)
     nth(page, 0, ".tick").click()
     nth(page, 1).click(modifiers=["Shift"])
-    page.get_by_text("2 selected", exact=True).first.wait_for()
+    page.get_by_text(say("selected", n=2), exact=True).first.wait_for()
     with page.expect_download() as saved:
-        page.get_by_role("link", name="Download", exact=True).click()
+        page.get_by_role("link", name=say("download"), exact=True).click()
     assert saved.value.suggested_filename == "pictures.zip"
-    page.get_by_role("button", name="Compare", exact=True).click()
-    border = page.get_by_label("How much of the left picture is seen", exact=True)
+    page.get_by_role("button", name=say("compare"), exact=True).click()
+    border = page.get_by_label(say("compare.share"), exact=True)
     border.fill("20")
     expect(page.locator(".both .left")).to_have_css("clip-path", "inset(0px 80% 0px 0px)")
 
 
-def test_arrows_go_from_picture_to_picture(visit) -> None:
-    page = visit("gallery")
+@LANGUAGES
+def test_arrows_go_from_picture_to_picture(visit, language: str) -> None:
+    page = visit("gallery", language=language)
     found(page, "gallery", len(PROMPTS))
     nth(page, 0).focus()
     page.keyboard.press("ArrowRight")
@@ -146,8 +153,9 @@ def test_arrows_go_from_picture_to_picture(visit) -> None:
     expect(page).not_to_have_url(address)
 
 
-def test_text_from_strangers_is_inert(visit) -> None:
-    page = visit("gallery")
+@LANGUAGES
+def test_text_from_strangers_is_inert(visit, language: str) -> None:
+    page = visit("gallery", language=language)
     found(page, "gallery onerror", 1).click()
     expect(page.locator("h1.prompt")).to_have_text(INERT)
     expect(page.locator("main img[src=x], main script")).to_have_count(0)

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 from studio.waiting import expect, settled, width
+from studio.words import Words
 
 pytestmark = pytest.mark.studio
+LANGUAGES = pytest.mark.parametrize("language", ["en", "zh"])
 
 INERT = "<img src=x onerror=\"document.title='broken'\">"
 WORDS = {
@@ -30,7 +32,7 @@ def small(page, say: dict[str, str], prompt: str) -> None:
     page.get_by_role("spinbutton", name=say[side], exact=True).press("Tab")
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
+@LANGUAGES
 def test_an_x_y_z_plot_fills_and_ends_in_a_sheet(visit, language: str) -> None:
     say = WORDS[language]
     page = visit("grids", language=language)
@@ -60,16 +62,19 @@ def test_an_x_y_z_plot_fills_and_ends_in_a_sheet(visit, language: str) -> None:
     sheet.wait_for()
 
 
-def test_mistakes_are_told_while_they_are_typed(visit) -> None:
-    page = visit("grids")
-    x = page.get_by_role("group", name="X: along the columns")
+@LANGUAGES
+def test_mistakes_are_told_while_they_are_typed(visit, language: str) -> None:
+    say = WORDS[language]
+    page = visit("grids", language=language)
+    x = page.get_by_role("group", name=say["x"], exact=True)
     x.get_by_role("combobox").select_option("steps")
-    x.get_by_label("Values", exact=True).fill("many")
-    expect(page.get_by_role("alert")).to_contain_text("'many' is neither a number nor a range")
-    expect(page.get_by_role("button", name="Make the grid", exact=True)).to_be_disabled()
+    x.get_by_label(say["values"], exact=True).fill("many")
+    told = {"en": "'many' is neither a number nor a range", "zh": "'many' 既不是数字，也不是"}[language]
+    expect(page.get_by_role("alert")).to_contain_text(told)
+    expect(page.get_by_role("button", name=say["go"], exact=True)).to_be_disabled()
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
+@LANGUAGES
 def test_a_prompt_matrix_is_made(visit, language: str) -> None:
     say = WORDS[language]
     page = visit("grids", language=language)
@@ -82,14 +87,17 @@ def test_a_prompt_matrix_is_made(visit, language: str) -> None:
     expect(page.locator("button.cell")).to_have_count(4)
 
 
-def test_prompts_are_read_from_a_file_and_are_inert(visit, tmp_path: Path) -> None:
+@LANGUAGES
+def test_prompts_are_read_from_a_file_and_are_inert(visit, tmp_path: Path, language: str) -> None:
+    told = Words("grids", language)
     (tmp_path / "prompts.txt").write_text(f'a first line {INERT}\n--prompt "a second line" --steps 3\n', "utf-8")
-    page = visit("grids")
-    page.get_by_text("Prompts from a file", exact=True).click()
-    small(page, WORDS["en"], "")
+    page = visit("grids", language=language)
+    page.get_by_text(told("kind.lines"), exact=True).click()
+    small(page, WORDS[language], "")
+    page.get_by_role("spinbutton", name=told("steps"), exact=True).fill("3")
     page.locator("input[accept^='.txt']").set_input_files(tmp_path / "prompts.txt")
-    page.get_by_text(re.compile("2 pictures")).first.wait_for()
-    page.get_by_role("button", name="Make the grid", exact=True).click()
+    page.get_by_text(re.compile(told("plan", n=2))).first.wait_for()
+    page.get_by_role("button", name=told("go"), exact=True).click()
     page.locator("thead th", has_text="a second line").wait_for()
     expect(page.locator("main img[src=x]")).to_have_count(0)
     expect(page.locator("button.cell")).to_have_count(2)
@@ -97,15 +105,16 @@ def test_prompts_are_read_from_a_file_and_are_inert(visit, tmp_path: Path) -> No
     assert page.title() != "broken"
 
 
-def test_loopback_is_one_job_whose_pictures_follow_each_other(visit) -> None:
-    page = visit("grids", language="zh", size=(390, 844))
-    say = WORDS["zh"]
+@LANGUAGES
+def test_loopback_is_one_job_whose_pictures_follow_each_other(visit, language: str) -> None:
+    page = visit("grids", language=language, size=(390, 844))
+    say, told = WORDS[language], Words("grids", language)
     page.get_by_text(say["loop"], exact=True).click()
     small(page, say, "a looped leaf")
-    page.get_by_role("spinbutton", name={"en": "Steps", "zh": "步数"}["zh"], exact=True).fill("3")
+    page.get_by_role("spinbutton", name=told("steps"), exact=True).fill("3")
     page.get_by_role("spinbutton", name=say["loops"], exact=True).fill("2")
     page.get_by_role("spinbutton", name=say["loops"], exact=True).press("Tab")
-    page.get_by_text(re.compile("共 2 张图")).first.wait_for()
+    page.get_by_text(re.compile(told("plan", n=2))).first.wait_for()
     page.get_by_role("button", name=say["go"], exact=True).click()
     expect(page.locator("button.cell")).to_have_count(2)
     page.locator("figure img").wait_for()

@@ -1,7 +1,7 @@
 """AUTOMATIC1111's keys: those of the prompt, and of what runs."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from studio.waiting import equals, expect, place, until
@@ -13,15 +13,17 @@ if TYPE_CHECKING:
     from tools.browser import Studio
 
 pytestmark = pytest.mark.studio
+LANGUAGES = pytest.mark.parametrize("language", ["en", "zh"])
 
 
 def boxes(page: "Page", language: str) -> "Locator":
     return page.get_by_role("textbox", name=Words("create", language)("prompt"), exact=True)
 
 
-def test_keys_of_the_prompt(visit: "Callable[..., Page]") -> None:
+@LANGUAGES
+def test_keys_of_the_prompt(visit: "Callable[..., Page]", language: str) -> None:
     """Weights of a word by 0.1, of a network by 0.05, and parts that change places."""
-    prompt = boxes(visit("create"), "en")
+    prompt = boxes(visit("create", language=language), language)
     prompt.fill("red fox, <lora:ink:0.8>")
     prompt.press("Home")
     prompt.press("Control+ArrowUp")
@@ -42,35 +44,39 @@ def test_keys_of_the_prompt(visit: "Callable[..., Page]") -> None:
     expect(prompt).to_have_value("red fox, <lora:ink:0.75>")
 
 
-@pytest.mark.parametrize(("key", "language"), [("Alt+Enter", "en"), ("Escape", "zh")])
-def test_keys_of_what_runs(visit: "Callable[..., Page]", server: "Studio", key: str, language: str) -> None:
-    """Ctrl+Enter asks for a picture; the other ends it with what is there."""
+@LANGUAGES
+def test_keys_of_what_runs(visit: "Callable[..., Page]", server: "Studio", language: str) -> None:
+    """Ctrl+Enter asks for a picture; Alt+Enter and Esc end it with what is there."""
+    say = Words("create", language)
     page = visit("create", language=language)
     prompt = boxes(page, language)
-    prompt.fill("a long way to go")
-    page.get_by_role("spinbutton", name={"en": "Steps", "zh": "步数"}[language], exact=True).fill("1000")
-    prompt.press("Control+Enter")
-    jobs: list[dict[str, object]] = []
+    page.get_by_role("spinbutton", name=say("steps"), exact=True).fill("1000")
+    skip = page.locator(".stage").get_by_role("button", name=say("skip"), exact=True)
+    jobs: list[dict[str, Any]] = []
+    for key in ("Alt+Enter", "Escape"):
+        words = f"a long way to go, {key} {language}"
 
-    def running() -> bool:
-        jobs[:] = page.request.get(f"{server.address}/api/v1/jobs?limit=5").json()["jobs"]
-        return bool(jobs) and jobs[0]["body"]["prompt"] == "a long way to go" and jobs[0]["state"] == "running"  # type: ignore[index]
+        def running(words: str = words) -> bool:
+            jobs[:] = page.request.get(f"{server.address}/api/v1/jobs?limit=5").json()["jobs"]
+            return bool(jobs) and jobs[0]["body"].get("prompt") == words and jobs[0]["state"] == "running"
 
-    until(page, running)
-    identity = jobs[0]["id"]
-    said = Words("create", language)("skip")  # the page knows by now, too
-    expect(page.locator(".stage").get_by_role("button", name=said, exact=True)).to_be_visible()
-    with page.expect_request(f"**/jobs/{identity}/skip"):
-        prompt.press(key)
-    equals(page, lambda: page.request.get(f"{server.address}/api/v1/jobs/{identity}").json()["state"], "done")
-    assert len(page.request.get(f"{server.address}/api/v1/jobs/{identity}/results").json()) == 1
+        prompt.fill(words)
+        prompt.press("Control+Enter")
+        until(page, running)
+        identity = jobs[0]["id"]
+        expect(skip).to_be_visible()  # the page knows by now, too
+        with page.expect_request(f"**/jobs/{identity}/skip"):
+            prompt.press(key)
+        equals(page, lambda: page.request.get(f"{server.address}/api/v1/jobs/{identity}").json()["state"], "done")  # noqa: B023
+        assert len(page.request.get(f"{server.address}/api/v1/jobs/{identity}/results").json()) == 1
+        expect(skip).to_have_count(0)
 
 
 PAINTED = """one => one.getContext('2d').getImageData(0, 0, one.width, one.height).data
     .filter((value, i) => i % 4 == 3 && value).length"""
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
+@LANGUAGES
 def test_keys_of_the_canvas(visit: "Callable[..., Page]", language: str) -> None:
     say, told = Words("create", language), Words("forms", language)
     page = visit("create", language=language)

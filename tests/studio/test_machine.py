@@ -36,6 +36,7 @@ def test_it_tells_what_there_is(visit: "Callable[..., Page]", language: str) -> 
         share = float(told(whole, say(name)).get_by_role("progressbar").get_attribute("aria-valuenow") or "nan")
         assert 0 < share < 100
     expect(told(whole, say("server"))).to_have_text(GIGABYTES)
+    expect(told(whole, say("database"))).to_have_text("sqlite")
     expect(told(whole, say("load"))).to_have_text(re.compile(r"\d\.\d.*\d\.\d.*\d"))
     worker = page.locator("section.sheet", has=page.get_by_role("heading", name=say("worker", device="cpu")))
     expect(told(worker, say("dtype"))).to_have_text(re.compile("^b?float(16|32)$"))

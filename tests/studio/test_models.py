@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tools.browser import Studio
 
 pytestmark = pytest.mark.studio
+LANGUAGES = pytest.mark.parametrize("language", ["en", "zh"])
 
 SAY = {
     "en": {"check": "Check the file", "whole": "Whole:", "edit": "Edit notes", "triggers": "Trigger words",
@@ -51,7 +52,7 @@ def files(server: "Studio") -> None:
         time.sleep(0.3)
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
+@LANGUAGES
 def test_a_model_is_checked_described_shown_and_removed(visit, server: "Studio", files: None, language: str) -> None:
     say, name = SAY[language], f"copy-{language}"
     page = visit("models", language=language)
@@ -81,13 +82,15 @@ def test_a_model_is_checked_described_shown_and_removed(visit, server: "Studio",
     assert len(gone) == 3
 
 
-def test_a_name_that_is_none_is_told_where_it_is_typed(visit) -> None:
-    page = visit("models")
-    page.get_by_role("button", name="Download", exact=True).click()
+@LANGUAGES
+def test_a_name_that_is_none_is_told_where_it_is_typed(visit, language: str) -> None:
+    say = Words("models", language)
+    page = visit("models", language=language)
+    page.get_by_role("button", name=say("get"), exact=True).click()
     sheet = page.get_by_role("dialog")
-    sheet.get_by_label("Name or address", exact=True).fill("nonsense")
-    sheet.get_by_role("button", name="Download", exact=True).click()
-    expect(sheet.get_by_role("alert")).to_contain_text("OWNER/NAME")
+    sheet.get_by_label(say("get.name"), exact=True).fill("nonsense")
+    sheet.get_by_role("button", name=say("get.go"), exact=True).click()
+    expect(sheet.get_by_role("alert")).to_contain_text({"en": "give OWNER/NAME", "zh": "请写成 作者/仓库"}[language])
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +123,7 @@ def weights(server: "Studio", files: None) -> None:
         time.sleep(0.3)
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
+@LANGUAGES
 def test_a_file_is_found_by_all_that_is_known_of_it(visit, server: "Studio", weights: None, language: str) -> None:
     say = Words("models", language)
     (card,) = [one for one in call(server, "GET", "/api/v1/models")["models"] if one["name"] == "inkwash"]
@@ -143,7 +146,7 @@ def test_a_file_is_found_by_all_that_is_known_of_it(visit, server: "Studio", wei
     page.get_by_text(say("copied", what="<lora:inkwash:1>")).wait_for()
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
+@LANGUAGES
 def test_models_are_merged_pruned_and_converted(visit, server: "Studio", weights: None, language: str) -> None:
     say = Words("models", language)
     page = visit("models", language=language)
@@ -180,9 +183,10 @@ def test_models_are_merged_pruned_and_converted(visit, server: "Studio", weights
     until(page, lambda: f"vae-{language}" in vaes())
 
 
-def test_a_merge_that_cannot_be_is_told_with_its_reason(visit, server: "Studio", weights: None) -> None:
-    say = Words("models", "en")
-    page = visit("models")
+@LANGUAGES
+def test_a_merge_that_cannot_be_is_told_with_its_reason(visit, server: "Studio", weights: None, language: str) -> None:
+    say = Words("models", language)
+    page = visit("models", language=language)
     page.get_by_role("button", name=say("merge"), exact=True).click()
     sheet = page.get_by_role("dialog")
     sheet.get_by_label(say("merge.model", which="A"), exact=True).select_option("bright")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tools.browser import Studio
 
 pytestmark = pytest.mark.studio
+LANGUAGES = pytest.mark.parametrize("language", ["en", "zh"])
 
 
 def call(server: "Studio", method: str, path: str, body: object = None) -> Any:
@@ -96,11 +97,12 @@ def test_what_waits_is_moved_paused_and_goes_on(visit, language: str, names: tup
         job.locator("img").wait_for()
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
-def test_what_waits_is_dragged_and_moved_by_the_keyboard(visit, language: str) -> None:
-    hold, waiting = {"en": ("Hold the queue", "Waiting"), "zh": ("暂停队列", "等待中")}[language]
+@LANGUAGES
+def test_what_waits_is_dragged_and_moved_by_the_keyboard_and_cancelled_at_once(visit, language: str) -> None:
+    say = Words("queue", language)
+    waiting = say("waiting")
     page = visit("queue", language=language)
-    page.get_by_role("button", name=hold, exact=True).click()
+    page.get_by_role("button", name=say("hold"), exact=True).click()
     page.locator(".held").wait_for()
     names = [f"{language} first", f"{language} second", f"{language} third"]
     ask(page, names)
@@ -120,20 +122,11 @@ def test_what_waits_is_dragged_and_moved_by_the_keyboard(visit, language: str) -
     rows.nth(1).get_by_text(names[2]).wait_for()
     told(page, waiting, [names[0], names[2], names[1]])
     expect(rows.nth(1).locator(".grip")).to_be_focused()
-    page.get_by_role("button", name={"en": "Cancel all that waits", "zh": "取消所有等待的任务"}[language]).click()
+    page.get_by_role("button", name=say("clear"), exact=True).click()
+    page.get_by_text(say("cleared", n=3), exact=True).first.wait_for()
     expect(rows).to_have_count(0)
-
-
-def test_all_that_waits_is_cancelled_at_once(visit) -> None:
-    page = visit("queue")
-    page.get_by_role("button", name="Hold the queue", exact=True).click()
-    page.locator(".held").wait_for()
-    ask(page, ["late one", "late two"])
-    told(page, "Waiting", ["late one", "late two"])
-    page.get_by_role("button", name="Cancel all that waits", exact=True).click()
-    page.get_by_text("2 jobs cancelled", exact=True).first.wait_for()
-    page.get_by_role("button", name="Let it go on", exact=True).click()
-    page.locator("li", has_text="late two").get_by_text("cancelled").first.wait_for()
+    page.locator(".held").get_by_role("button", name=say("go"), exact=True).click()
+    page.locator("li", has_text=names[1]).get_by_text(say("state.cancelled"), exact=True).first.wait_for()
 
 
 @pytest.fixture
@@ -145,21 +138,29 @@ def mortal(tmp_path: Path) -> "Iterator[Studio]":
 
 
 def test_a_server_that_is_killed_in_the_middle_of_a_job_loses_nothing(visit, mortal: "Studio") -> None:
-    page = visit("create", at=mortal.address)
-    page.get_by_label("Prompt", exact=True).fill("a tall tree")
-    page.get_by_role("spinbutton", name="Steps", exact=True).fill("100")
-    page.get_by_role("button", name="Generate", exact=True).click()
-    page.locator(".stage img.early").wait_for()
+    """Neither what runs nor what waits; two look on, each in another language, for a server is long in starting."""
+    pages = {language: visit("create", at=mortal.address, language=language) for language in ("en", "zh")}
+    for language, page in reversed(pages.items()):
+        say = Words("create", language)
+        page.get_by_label(say("prompt"), exact=True).fill(f"a tall tree {language}")
+        page.get_by_role("spinbutton", name=say("steps"), exact=True).fill({"en": "100", "zh": "10"}[language])
+    for language, page in pages.items():
+        generate = page.get_by_role("button", name=Words("create", language)("generate"), exact=True)
+        generate.click()
+        expect(generate).to_be_enabled()  # the server has it
+    pages["en"].locator(".stage img.early").wait_for()
     mortal.stop(kill=True)
-    page.get_by_text("The server does not answer").wait_for()
+    for language, page in pages.items():
+        page.get_by_text(Words("shell", language)("unlinked"), exact=True).wait_for()
     mortal.start()
-    page.get_by_text("The server does not answer").wait_for(state="hidden")
-    picture = page.locator(".stage img:not(.early)[alt*='a tall tree']")
-    picture.wait_for()
-    assert width(picture) == 128
+    for language, page in pages.items():
+        expect(page.get_by_text(Words("shell", language)("unlinked"), exact=True)).to_have_count(0)
+        picture = page.locator(f".stage img:not(.early)[alt*='a tall tree {language}']")
+        picture.wait_for()
+        assert width(picture) == 128
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
+@LANGUAGES
 def test_whose_it_is_is_told_and_what_was_cancelled_or_failed_is_tried_again(
     visit, server: "Studio", language: str
 ) -> None:

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from studio.conftest import TOKEN
 from studio.waiting import expect, until
+from studio.words import Words
 
 pytestmark = pytest.mark.studio
+LANGUAGES = pytest.mark.parametrize("language", ["en", "zh"])
 
 WORDS = {
     "en": {"name": "Name", "password": "Password", "in": "Sign in", "out": "Sign out", "prompt": "Prompt",
@@ -32,7 +34,7 @@ def signed_in(page, words: dict[str, str], name: str, password: str) -> None:
     expect(page.locator(".sign-in")).to_have_count(0)
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
+@LANGUAGES
 def test_signing_in_and_out(visit, axe, guarded, language: str) -> None:
     words = WORDS[language]
     page = visit("create", at=guarded.address, language=language)
@@ -55,25 +57,27 @@ def test_signing_in_and_out(visit, axe, guarded, language: str) -> None:
     page.get_by_role("button", name=words["in"], exact=True).wait_for()
 
 
-def test_a_user_is_not_offered_what_administrators_do(visit, guarded) -> None:
-    words = WORDS["en"]
-    page = visit("create", at=guarded.address)
+@LANGUAGES
+def test_a_user_is_not_offered_what_administrators_do(visit, guarded, language: str) -> None:
+    words, create, queue = WORDS[language], Words("create", language), Words("queue", language)
+    page = visit("create", at=guarded.address, language=language)
     signed_in(page, words, "bob", "battery staple")
-    page.get_by_label("Prompt", exact=True).wait_for()
-    for name in ("Settings", "Machine"):
-        expect(page.get_by_role("link", name=name, exact=True)).to_have_count(0)
-    page.get_by_role("button", name="Styles", exact=True).click()
-    page.get_by_text("Named texts").wait_for()
-    expect(page.get_by_label("Keep the prompts of now as a style")).to_have_count(0)
+    page.get_by_label(words["prompt"], exact=True).wait_for()
+    for area in ("settings", "machine"):
+        expect(page.get_by_role("link", name=Words(area, language)("title"), exact=True)).to_have_count(0)
+    page.get_by_role("button", name=create("styles"), exact=True).click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text(create("styles.about").partition("{")[0].rstrip()).wait_for()
+    expect(dialog.get_by_label(create("styles.keep"), exact=True)).to_have_count(0)
     page.keyboard.press("Escape")
-    page.get_by_role("link", name="Queue").click()
-    page.get_by_role("heading", name="Queue", exact=True).wait_for()
-    expect(page.get_by_role("button", name="Hold")).to_have_count(0)
+    page.get_by_role("link", name=queue("title"), exact=True).click()
+    page.get_by_role("heading", name=queue("title"), exact=True).wait_for()
+    expect(page.get_by_role("button", name=queue("hold"), exact=True)).to_have_count(0)
     page.locator("nav .appearance").click()
-    page.get_by_role("dialog").get_by_text("user", exact=True).wait_for()
+    dialog.get_by_text(words["user"], exact=True).wait_for()
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
+@LANGUAGES
 def test_a_session_that_ends_loses_nothing_that_was_typed(visit, guarded, language: str) -> None:
     words = WORDS[language]
     page = visit("create", at=guarded.address, language=language)
@@ -92,7 +96,7 @@ def test_a_session_that_ends_loses_nothing_that_was_typed(visit, guarded, langua
     page.locator(f".stage img:not(.early)[alt*='a quiet lake {language}']").wait_for()
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
+@LANGUAGES
 def test_a_link_with_a_token_signs_in_and_is_not_kept(visit, guarded, language: str) -> None:
     words = WORDS[language]
     page = visit("create", at=guarded.address, language=language)
@@ -107,22 +111,24 @@ def test_a_link_with_a_token_signs_in_and_is_not_kept(visit, guarded, language: 
     page.get_by_role("button", name=words["in"], exact=True).wait_for()
 
 
-def test_a_password_is_changed(visit, guarded) -> None:
-    guarded.add_user("cho", "first password")
-    page = visit("create", at=guarded.address)
-    signed_in(page, WORDS["en"], "cho", "first password")
-    page.get_by_label("Prompt", exact=True).wait_for()
+@LANGUAGES
+def test_a_password_is_changed(visit, guarded, language: str) -> None:
+    say, prompt = Words("shell", language), WORDS[language]["prompt"]
+    guarded.add_user(f"cho-{language}", "first password")
+    page = visit("create", at=guarded.address, language=language)
+    signed_in(page, WORDS[language], f"cho-{language}", "first password")
+    page.get_by_label(prompt, exact=True).wait_for()
     page.locator("nav .appearance").click()
     dialog = page.get_by_role("dialog")
-    dialog.get_by_role("button", name="Change the password", exact=True).click()
-    change = dialog.locator("form").get_by_role("button", name="Change the password", exact=True)
-    page.get_by_label("Password of now", exact=True).fill("first password")
-    page.get_by_label("New password, at least 8 characters", exact=True).fill("short")
+    dialog.get_by_role("button", name=say("account.change"), exact=True).click()
+    change = dialog.locator("form").get_by_role("button", name=say("account.change"), exact=True)
+    page.get_by_label(say("account.old"), exact=True).fill("first password")
+    page.get_by_label(say("account.new"), exact=True).fill("short")
     change.click()
-    dialog.get_by_role("alert").get_by_text("at least 8").wait_for()
-    page.get_by_label("New password, at least 8 characters", exact=True).fill("second password")
+    dialog.get_by_role("alert").get_by_text({"en": "at least 8", "zh": "至少要有 8"}[language]).wait_for()
+    page.get_by_label(say("account.new"), exact=True).fill("second password")
     change.click()
-    page.get_by_text("other browsers are signed out").wait_for()
+    page.get_by_text(say("account.changed"), exact=True).wait_for()
     page.keyboard.press("Escape")
     page.reload()
-    page.get_by_label("Prompt", exact=True).wait_for()
+    page.get_by_label(prompt, exact=True).wait_for()

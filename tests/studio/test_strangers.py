@@ -4,7 +4,7 @@ import json
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +12,13 @@ import pytest
 from PIL import Image, PngImagePlugin
 from studio.test_gallery import nth
 from studio.waiting import PATIENCE, expect, settled
+from studio.words import Words
 
 if TYPE_CHECKING:
     from tools.browser import Studio
 
 pytestmark = pytest.mark.studio
+LANGUAGES = pytest.mark.parametrize("language", ["en", "zh"])
 
 # None has a slash, so that each can be a file's name; all set the page's title if they are run in any way.
 STRANGE = [
@@ -104,28 +106,30 @@ def inert(page) -> None:
     assert "broken" not in page.title()
 
 
-@pytest.mark.parametrize("language", ["en", "both"])
+@pytest.mark.parametrize("language", ["en", "zh", "both"])
 def test_in_the_gallery(visit, hostile: "Studio", language: str) -> None:
     page = visit("gallery", at=hostile.address, language=language)
     expect(page.locator(".picture")).to_have_count(len(STRANGE) + 1)
-    page.locator("header button", has_text="Filters").click()
+    page.locator("header button", has_text=Words("gallery", "zh" if language == "zh" else "en")("filters")).click()
     inert(page)
     nth(page, 0, ".tick").click()
     nth(page, 1).hover()
     inert(page)
-    for card in call(hostile, "GET", "/api/v1/gallery")["pictures"]:
+    cards = call(hostile, "GET", "/api/v1/gallery")["pictures"]
+    for card in cards if language == "both" else cards[:: len(cards) - 1]:  # made here, and taken in
         page.goto(f"{hostile.address}/#/gallery/{card['id']}")
         expect(page.locator("h1.prompt")).to_have_text(ALL)
         expect(page.locator(".tags li")).to_have_count(len(STRANGE))
         inert(page)
 
 
-def test_in_models(visit, hostile: "Studio") -> None:
-    page = visit("models", at=hostile.address)
-    page.get_by_label("Kind", exact=True).select_option("loras")
+@pytest.mark.parametrize(("language", "cards"), [("en", range(len(STRANGE))), ("zh", [0])])
+def test_in_models(visit, hostile: "Studio", language: str, cards: Sequence[int]) -> None:
+    page = visit("models", at=hostile.address, language=language)
+    page.get_by_label(Words("models", language)("kind"), exact=True).select_option("loras")
     expect(page.locator(".card")).to_have_count(len(STRANGE))
     inert(page)
-    for i in range(len(STRANGE)):
+    for i in cards:
         page.locator(".card").nth(i).click()
         expect(page.get_by_role("dialog").get_by_text("<img src=x").first).to_be_visible()
         inert(page)
@@ -133,9 +137,11 @@ def test_in_models(visit, hostile: "Studio") -> None:
         expect(page.get_by_role("dialog")).to_have_count(0)
 
 
-def test_in_create(visit, hostile: "Studio") -> None:
-    page = visit("create", at=hostile.address)
-    page.get_by_role("button", name="Styles").click()
+@LANGUAGES
+def test_in_create(visit, hostile: "Studio", language: str) -> None:
+    say = Words("create", language)
+    page = visit("create", at=hostile.address, language=language)
+    page.get_by_role("button", name=say("styles"), exact=True).click()
     boxes = page.get_by_role("dialog").get_by_role("checkbox")
     expect(boxes).to_have_count(len(STRANGE))
     for i in range(len(STRANGE)):
@@ -143,13 +149,13 @@ def test_in_create(visit, hostile: "Studio") -> None:
     inert(page)
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
-    page.locator("summary", has_text="LoRA, embeddings").first.click()
-    page.get_by_role("button", name="Choose from cards").click()
+    page.locator("summary", has_text=say("networks")).first.click()
+    page.get_by_role("button", name=say("networks.add"), exact=True).click()
     expect(page.get_by_role("dialog").get_by_role("button", name="<img src=x").first).to_be_visible()
     inert(page)
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
-    prompt = page.get_by_label("Prompt", exact=True)
+    prompt = page.get_by_label(say("prompt"), exact=True)
     prompt.fill("")
     for begun in ("<lora:", "__", "<img"):
         prompt.fill(begun[:-1])
@@ -159,27 +165,31 @@ def test_in_create(visit, hostile: "Studio") -> None:
     inert(page)
 
 
-def test_in_data_sets(visit, hostile: "Studio") -> None:
-    page = visit("training", at=hostile.address)
+@LANGUAGES
+def test_in_data_sets(visit, hostile: "Studio", language: str) -> None:
+    page = visit("training", at=hostile.address, language=language)
     page.locator(".sets button").first.click()
     expect(page.locator(".pictures li")).to_have_count(len(STRANGE))
     expect(page.locator(".tags button", has_text="onerror").first).to_be_visible()
     inert(page)
 
 
-def test_in_what_is_written_in_a_picture(visit, hostile: "Studio", tmp_path: Path) -> None:
+@LANGUAGES
+def test_in_what_is_written_in_a_picture(visit, hostile: "Studio", tmp_path: Path, language: str) -> None:
     path = tmp_path / f"{STRANGE[0]}.png"
     strange_picture(path, "red")
-    page = visit("extras", at=hostile.address)
+    page = visit("extras", at=hostile.address, language=language)
     page.locator("input[type=file]").set_input_files(path)
     expect(page.get_by_text("<img src=x").first).to_be_visible()
     inert(page)
 
 
-@pytest.mark.parametrize("area", ["queue", "grids", "how", "machine", "settings"])
-def test_elsewhere(visit, hostile: "Studio", area: str) -> None:
-    page = visit(area, at=hostile.address)
-    page.wait_for_selector("main h1, main h2")
-    if area == "queue":
-        expect(page.get_by_text("<img src=x").first).to_be_visible()
+@LANGUAGES
+def test_elsewhere(visit, hostile: "Studio", language: str) -> None:
+    page = visit("queue", at=hostile.address, language=language)
+    expect(page.get_by_text("<img src=x").first).to_be_visible()
     inert(page)
+    for area in ("grids", "how", "machine", "settings"):
+        page.goto(f"{hostile.address}/#/{area}")
+        page.get_by_role("heading", name=Words(area, language)("title"), exact=True).wait_for()
+        inert(page)

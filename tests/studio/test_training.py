@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from studio.waiting import PATIENCE, expect
+from studio.words import Words
 
 pytestmark = pytest.mark.studio
+LANGUAGES = pytest.mark.parametrize("language", ["en", "zh"])
 
 INERT = "<img src=x onerror=\"document.title='broken'\">"
 SAY = {
@@ -32,7 +34,7 @@ SAY = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("language", ["en", "zh"])
+@LANGUAGES
 def test_from_pictures_to_a_lora_in_the_prompt(visit, tmp_path: Path, language: str) -> None:
     say, name = SAY[language], f"dots {language} {uuid.uuid4().hex[:4]}"
     for stem, colour in (("red", "red"), ("blue", "blue"), ("red again", "red")):
@@ -74,10 +76,16 @@ def test_from_pictures_to_a_lora_in_the_prompt(visit, tmp_path: Path, language: 
     assert page.title() != "broken"
 
 
-def test_every_setting_is_there_with_its_sentence_and_found_by_kohyas_name(visit) -> None:
-    page = visit("training")
-    page.get_by_text("New training", exact=True).click()
-    page.get_by_text("Everything else").click()
-    page.get_by_role("searchbox").fill("reg_data_dir")
-    page.get_by_text("Pictures of the class in general, to keep them.").wait_for()
+@LANGUAGES
+def test_every_setting_is_there_with_its_sentence_and_found_by_kohyas_name(visit, language: str) -> None:
+    say = Words("training", language)
+    page = visit("training", language=language)
+    page.get_by_text(say("view.new"), exact=True).click()
+    page.get_by_text(say("everything"), exact=True).click()
+    page.get_by_role("searchbox", name=say("everything.search"), exact=True).fill("reg_data_dir")
+    sentence = {
+        "en": "Pictures of the class in general, to keep them.",
+        "zh": "同类的一般图片（正则化图片），用来保住模型原有的认识。",
+    }[language]
+    page.get_by_text(sentence).wait_for()
     expect(page.locator("details details .field, details details .switch")).to_have_count(1)

@@ -17,19 +17,21 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.studio
 
+LANGUAGES = pytest.mark.parametrize("language", ["en", "zh"])
 STEPS = 600
 
 
-@pytest.mark.parametrize(("deed", "language"), [("skip", "en"), ("cancel", "zh")])
+@LANGUAGES
+@pytest.mark.parametrize(("deed", "state", "pictures"), [("skip", "done", 1), ("cancel", "cancelled", 0)])
 def test_it_tells_how_long_it_takes_and_is_ended(
-    visit: "Callable[..., Page]", server: "Studio", deed: str, language: str
+    visit: "Callable[..., Page]", server: "Studio", deed: str, state: str, pictures: int, language: str
 ) -> None:
     say = Words("create", language)
     page = visit("create", language=language)
-    prompt = f"a walk of {STEPS} steps, {deed}"
+    prompt = f"a walk of {STEPS} steps, {deed} {language}"
     box = page.get_by_role("textbox", name=say("prompt"), exact=True)
     box.fill(prompt)
-    page.get_by_role("spinbutton", name={"en": "Steps", "zh": "步数"}[language], exact=True).fill(str(STEPS))
+    page.get_by_role("spinbutton", name=say("steps"), exact=True).fill(str(STEPS))
     box.press("Control+Enter")
     stage = page.locator(".stage")
     left = re.escape(say("stage.left", seconds="N")).replace("N", r"\d+")
@@ -40,11 +42,11 @@ def test_it_tells_how_long_it_takes_and_is_ended(
     jobs = page.request.get(f"{server.address}/api/v1/jobs?limit=20").json()["jobs"]
     (job,) = [job for job in jobs if job["body"].get("prompt") == prompt]
     url = f"{server.address}/api/v1/jobs/{job['id']}"
-    equals(page, lambda: page.request.get(url).json()["state"], {"skip": "done", "cancel": "cancelled"}[deed])
-    assert len(page.request.get(f"{url}/results").json()) == {"skip": 1, "cancel": 0}[deed]
+    equals(page, lambda: page.request.get(url).json()["state"], state)
+    assert len(page.request.get(f"{url}/results").json()) == pictures
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
+@LANGUAGES
 def test_a_strength_is_chosen_by_its_use(visit: "Callable[..., Page]", language: str) -> None:
     say = Words("create", language)
     page = visit("create", language=language)

@@ -33,7 +33,7 @@ test('a count that failed does not take away a newer one', async () => {
   vi.advanceTimersByTime(400)
   await page.setProps({ modelValue: 'a fox' })
   vi.advanceTimersByTime(400)
-  asked[1]!.give({ data: { count: 2, room: 75, parts: [], warnings: [] }, response: new Response() })
+  asked[1]!.give({ data: { count: 2, room: 75, parts: [[{ used: 2, room: 75 }]], warnings: [] }, response: new Response() })
   await flushPromises()
   expect(page.find('.count').text()).toBe('2/75')
   asked[0]!.fail(new Error('too late'))
