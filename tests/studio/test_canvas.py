@@ -211,12 +211,14 @@ def test_one_finger_paints_and_two_go_closer_and_move(visit, language: str) -> N
 
     for hand in (True, False):  # one who moves the canvas wipes nothing either
         if hand:
-            page.get_by_role("button", name="Move (F)").tap()
+            page.get_by_role("button", name=Words("forms", language)("paint.pan"), exact=True).tap()
         fingers.send("touchStart", at(0.4, 0.5))
         fingers.send("touchStart", at(0.4, 0.5), at(0.6, 0.5))
         if hand:
             fingers.send("touchEnd")
-            page.get_by_role("button", name="Move (F)").click()  # no tap: see below
+            page.get_by_role(
+                "button", name=Words("forms", language)("paint.pan"), exact=True
+            ).click()  # no tap: see below
             assert still(page, lambda: page.evaluate(COUNT)) == painted
     for i in range(1, 6):
         fingers.send("touchMove", at(0.4 - 0.04 * i, 0.5), at(0.6 + 0.04 * i, 0.5))
