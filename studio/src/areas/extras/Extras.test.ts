@@ -1,0 +1,73 @@
+import { flushPromises, mount } from '@vue/test-utils'
+import { createPinia, setActivePinia } from 'pinia'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { createMemoryHistory, createRouter } from 'vue-router'
+
+import { api, type JobView } from '@/api/client'
+import { handed } from '@/recipe/sends'
+import { useJobs } from '@/stores/jobs'
+
+import Extras from './Extras.vue'
+
+type Send = { body: { name?: string; work?: { picture: string } } }
+const answer = (data: unknown, status = 200) => ({ data, error: { error: 'picture', message: 'no picture' }, response: new Response(null, { status }) })
+let asked: string[]
+beforeEach(() => {
+  setActivePinia(createPinia())
+  asked = []
+  vi.spyOn(api, 'GET').mockResolvedValue(answer({ upscalers: [], preprocessors: [], captioners: [], fields: [], models: [], recipe: {} }) as never)
+  vi.spyOn(api, 'POST').mockImplementation(((path: string, { body }: Send) => {
+    if (path === '/api/v1/read') return Promise.resolve(body.name === 'torn.png' ? answer(undefined, 422) : answer({ sha256: body.name, width: 8, height: 8, texts: {}, warnings: [], not_understood: {}, recipe: { prompt: 'a fox' } }))
+    asked.push(body.work!.picture)
+    return Promise.resolve(answer({ id: `j${asked.length}`, kind: 'upscale', state: 'running', step: 0, steps: 0 } as JobView))
+  }) as never)
+})
+afterEach(() => vi.restoreAllMocks())
+
+async function opened(...names: string[]) {
+  const router = createRouter({ history: createMemoryHistory(), routes: [{ path: '/:rest(.*)*', component: { render: () => null } }] })
+  const page = mount(Extras, { global: { plugins: [router], stubs: { Enlarge: true } } })
+  const input = page.find('input[type=file]')
+  Object.defineProperty(input.element, 'files', { value: names.map((name) => new File(['x'], name)) })
+  await input.trigger('change')
+  await flushPromises()
+  const press = (label: string) => page.findAll('button').find((one) => one.text() === label)!.trigger('click').then(flushPromises)
+  return { page, router, press }
+}
+
+test('each of several pictures has an errand of its own, and what could not be read is told', async () => {
+  const { page, press } = await opened('a.png', 'torn.png', 'b.png')
+  expect(page.text()).toContain('torn.png')
+  await press('Go: 2 pictures')
+  expect(asked).toEqual(['a.png', 'b.png'])
+  expect(page.findAll('h3').map((one) => one.text())).toEqual(['a.png', 'b.png'])
+})
+
+test('an errand can be cancelled, and shows no result then', async () => {
+  const { page, press } = await opened('a.png')
+  await press('Go')
+  const post = vi.mocked(api.POST)
+  await page.find('button[aria-label=Cancel]').trigger('click')
+  expect(post).toHaveBeenLastCalledWith('/api/v1/jobs/{job}/{action}', { params: { path: { job: 'j1', action: 'cancel' } } })
+  const jobs = useJobs()
+  jobs.known.set('j1', { ...jobs.known.get('j1')!, state: 'cancelled' })
+  await flushPromises()
+  expect(page.text()).toContain('Cancelled.')
+})
+
+test('tags that a captioner found are said in words', async () => {
+  const { page, press } = await opened('a.png')
+  await press('Go')
+  const jobs = useJobs()
+  jobs.results.set('j1', [{ number: 0, data: { tags: { fox: 0.981, snow: 0.5 }, text: 'fox, snow' } }] as never)
+  jobs.known.set('j1', { ...jobs.known.get('j1')!, state: 'done' })
+  await flushPromises()
+  expect(page.findAll('.results dd').map((one) => one.text())).toEqual(['fox, snow', 'fox 0.98, snow 0.50'])
+})
+
+test('the recipe that was read is handed to Create', async () => {
+  const { router, press } = await opened('a.png')
+  await press('Use its recipe')
+  expect(handed.value).toEqual({ prompt: 'a fox' })
+  expect(router.currentRoute.value.path).toBe('/create')
+})
