@@ -19,3 +19,16 @@ test('the jobs are asked for once at the start', async () => {
   expect(get.mock.calls.filter((asked) => String(asked[0 as never]) === '/api/v1/jobs')).toHaveLength(1)
   page.unmount()
 })
+
+test('a file that falls beside a place for it leaves the page where it is', async () => {
+  vi.spyOn(api, 'GET').mockResolvedValue({ data: {}, response: new Response() } as never)
+  const page = mount(App, { global: { plugins: [createPinia()], stubs: { Navigation: true, RouterView: true, Terms: true } } })
+  const fall = (kind: string, what: string) => {
+    const event = Object.assign(new Event(kind, { bubbles: true, cancelable: true }), { dataTransfer: { types: [what], dropEffect: '' } })
+    page.find('main').element.dispatchEvent(event)
+    return event.defaultPrevented
+  }
+  expect(['dragover', 'drop'].map((kind) => fall(kind, 'Files'))).toEqual([true, true])
+  expect(fall('drop', 'text/plain')).toBe(false)
+  page.unmount()
+})

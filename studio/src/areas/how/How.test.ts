@@ -11,7 +11,7 @@ afterEach(() => vi.restoreAllMocks())
 
 test('a picture is watched once: a reload of the page asks for nothing', async () => {
   setActivePinia(createPinia())
-  const data = { samplers: [], recipe: { prompt: 'a fox' }, steps: [] }
+  const data = { samplers: [], models: [], fields: [], recipe: { prompt: 'a fox' }, steps: [] }
   vi.spyOn(api, 'GET').mockImplementation((() => Promise.resolve({ data, response: new Response() })) as never)
   const post = vi.spyOn(api, 'POST').mockImplementation((() => Promise.resolve({ data: [{ id: 'job', state: 'queued', body: {} }], response: new Response() })) as never)
   const router = createRouter({ history: createMemoryHistory(), routes: [{ path: '/how', component: How }] })

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 
 import { AXES, curve, stepAt, variants, type Wanted } from './axes'
 
-const WANTED: Wanted = { prompt: 'a cup', seed: 7, steps: 12, guidance_scale: 2, sampler: 'euler' }
+const WANTED: Wanted = { prompt: 'a cup', seed: 7, steps: 12, guidance_scale: 2, sampler: 'euler', model: 'builtin' }
 
 test.each(AXES)('along %s only that changes', (axis) => {
   const all = variants(WANTED, axis)

@@ -6,6 +6,7 @@ export interface Wanted {
   steps: number
   guidance_scale: number
   sampler: string
+  model: string
 }
 export type Axis = 'none' | 'guidance_scale' | 'seed' | 'sampler' | 'steps'
 export const AXES: readonly Axis[] = ['none', 'guidance_scale', 'seed', 'sampler', 'steps']

@@ -2,13 +2,16 @@
 import { defineStore } from 'pinia'
 import { computed, reactive, ref, watch } from 'vue'
 
-import { api, call, newKey, type Recipe, type Schemas } from '@/api/client'
+import { api, call, newKey, Problem, type Recipe, type Schemas } from '@/api/client'
+import { defaultsOf, useCatalogue } from '@/recipe/catalogue'
 import { FINISHED, useJobs } from '@/stores/jobs'
 import { keep, kept } from '@/stores/kept'
 
 import { variants, type Axis, type Variant, type Wanted } from './axes'
+import { t } from './texts'
 
 export type Step = Schemas['TraceStep']
+type Base = Readonly<Record<string, unknown>>
 export interface Run {
   job: string
   label: string
@@ -16,11 +19,12 @@ export interface Run {
   steps: Step[]
 }
 
-const SIZE = 128 // pixels: what the built-in model was trained on
-const NEW = { prompt: '', seed: 1, steps: 16, guidance_scale: 2, sampler: 'dpmpp_2m', axis: 'none' }
+const NEW = { prompt: '', seed: 1, steps: 16, guidance_scale: 2, sampler: 'dpmpp_2m', model: 'builtin', axis: 'none' }
+const SHOWN = ['prompt', 'seed', 'steps', 'guidance_scale', 'sampler', 'model'] as const
 
 export const useRuns = defineStore('how', () => {
   const wanted = reactive(kept('how', { ...NEW })) as Wanted & { axis: Axis }
+  const base = ref<Base>(kept('how.base', {})) // what else a picture's recipe says; nothing where it was begun here
   const remembered = kept('how.runs', { runs: [] as { job: string; label: string; prompt: string }[] })
   const runs = ref<Run[]>(remembered.runs.map((run) => ({ ...run, steps: [] })))
   const jobs = useJobs()
@@ -28,6 +32,7 @@ export const useRuns = defineStore('how', () => {
   const longest = computed(() => Math.max(0, ...runs.value.map((run) => run.steps.length)))
 
   watch(wanted, () => keep('how', wanted))
+  watch(base, () => keep('how.base', base.value))
   watch(
     () => runs.value.map((run) => [run.job, jobs.known.get(run.job)?.step, jobs.known.get(run.job)?.state].join()),
     (now, before) => now.forEach((state, i) => state !== before[i] && runs.value[i] && load(runs.value[i]).catch(() => undefined)), // it was removed meanwhile
@@ -49,13 +54,18 @@ export const useRuns = defineStore('how', () => {
   /** Make the pictures, each with its steps. Throws a Problem. */
   async function start(): Promise<void> {
     const { axis, ...one } = wanted
-    await ask(variants(one, axis).map((variant) => [variant.label, recipeOf(variant)] as const))
+    await ask(variants(one, axis).map((variant) => [variant.label, recipeOf(variant, base.value)] as const))
   }
 
   /** Watch a picture of the gallery come about once more. Throws a Problem. */
   async function retrace(picture: string): Promise<void> {
     const view = await call(api.GET('/api/v1/gallery/{picture}', { params: { path: { picture } } }))
-    if (view.recipe) await ask([['', view.recipe as unknown as Recipe]])
+    if (!view.recipe) throw new Problem('how', t('recipe.none'))
+    const recipe = view.recipe
+    for (const name of SHOWN) if (recipe[name] !== undefined && recipe[name] !== null) Object.assign(wanted, { [name]: name === 'seed' ? Number(recipe.seed) : recipe[name] })
+    wanted.axis = 'none'
+    base.value = recipe
+    await ask([['', recipe as unknown as Recipe]])
   }
 
   async function ask(all: readonly (readonly [string, Recipe])[]): Promise<void> {
@@ -66,9 +76,16 @@ export const useRuns = defineStore('how', () => {
     keep('how.runs', { runs: runs.value.map(({ job, label, prompt }) => ({ job, label, prompt })) })
   }
 
-  return { wanted, runs, working, longest, start, retrace, reload }
+  return { wanted, base, runs, working, longest, start, retrace, reload }
 })
 
-function recipeOf({ prompt, seed, steps, guidance_scale, sampler }: Variant): Recipe {
-  return { prompt, seed, steps, guidance_scale, sampler, model: 'builtin', width: SIZE, height: SIZE } as unknown as Recipe
+/** A variant of the recipe of a picture; of nothing: in the size that the model was made for. */
+function recipeOf({ prompt, seed, steps, guidance_scale, sampler, model }: Variant, base: Base): Recipe {
+  const { width, height } = defaultsOf(useCatalogue().ofKind('checkpoints').find((card) => card.name === model))
+  const { model_hash, ...own } = base
+  return {
+    width, height, ...own, prompt, steps, guidance_scale, sampler, model,
+    ...(model_hash && base.model === model ? { model_hash } : {}),
+    seed: Number(base.seed) === seed ? base.seed : seed, // it can be larger than what numbers hold exactly
+  } as unknown as Recipe
 }
