@@ -211,6 +211,22 @@ def test_a_compiled_network_learns_the_same(folder: Path) -> None:
         compiled(on, "fast")
 
 
+@pytest.mark.slow  # PyTorch's compiler takes a minute or more
+@pytest.mark.parametrize("kind", ["lora", "loha"])
+def test_inductor_learns_the_same(kind: str, folder: Path) -> None:
+    plain, on = task(folder, kind=kind), model()
+    compiled(on, "inductor")
+    other = task(folder, on, kind=kind)
+    for one in (plain, other):
+        shaken(one.trainable.module)
+    with plain.applied(), other.applied():
+        for step in range(2):
+            a, b = plain.loss(step)[0], other.loss(step)[0]
+            torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+            for mine, theirs in zip(gradient(plain, a), gradient(other, b), strict=True):
+                torch.testing.assert_close(theirs, mine, rtol=2e-3, atol=1e-5)
+
+
 def gradient(one: FineTuneTask, loss: Tensor) -> list[Tensor]:
     return list(torch.autograd.grad(loss, list(one.trainable.module.parameters())))
 
