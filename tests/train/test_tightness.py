@@ -2,18 +2,19 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fromnoise.engine.library import Model
 from fromnoise.errors import UserError
 from fromnoise.train.data.batches import Schedule, gathered
 from fromnoise.train.data.source import Dataset, Subset
 from fromnoise.train.finetune import Batch, FineTuneTask, Lesson
-from fromnoise.train.loop import LoopConfig, train
+from fromnoise.train.loop import Loop, LoopConfig, train
 from fromnoise.train.methods import METHODS
 from fromnoise.train.noising import Noising
 from fromnoise.train.objective import Objective
@@ -136,4 +137,44 @@ def test_other_errors_are_told_as_they_are(folder: Path, tmp_path: Path) -> None
     one = task(Broken, folder)
     with pytest.raises(RuntimeError, match="something else"), one.applied():
         train(one, LOOP, tmp_path / "run")
+    assert not one.tightness.recompute
+
+
+class Crowded(FineTuneTask):
+    """Has memory to learn, and to look at what is held out only with gradient checkpointing."""
+
+    def report(self, step: int, averaged: nn.Module, folder: Path) -> dict[str, float]:
+        if not self.tightness.recompute:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return {"looked": float(step)}
+
+
+def test_memory_that_runs_out_while_it_looks_tightens_the_plan(
+    folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = task(Crowded, folder)
+    with one.applied():
+        train(one, LOOP, tmp_path / "run")
+    assert caplog.text.count("from here on with gradient checkpointing") == 1
+    assert '"looked": 2' in (tmp_path / "run/log.jsonl").read_text()
+
+
+def test_what_steps_in_the_backward_pass_is_not_taken_in_parts(folder: Path) -> None:
+    one = task(FineTuneTask, folder, "finetune")
+    remarks = [one.tighten(whole=True) for _ in range(2)]
+    assert "gradient checkpointing" in str(remarks[0])
+    assert "parts" not in str(remarks[1])
+
+
+def test_a_step_that_was_half_done_is_not_done_again(folder: Path, tmp_path: Path) -> None:
+    one = task(FineTuneTask, folder, "finetune")
+    loop = Loop(one, replace(LOOP, optimizer="AdamW", fused_backward=True), tmp_path / "run")
+    assert loop.fused is not None
+
+    def half() -> None:
+        loop.fused.squares = 1.0  # type: ignore[union-attr]
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(UserError, match="when some weights had stepped already"):
+        loop.enduring(3, half)
     assert not one.tightness.recompute

@@ -210,6 +210,11 @@ ELSEWHERE = {
     "--name, or more --steps": (
         "{folder} 里的训练已做完 {steps} 步，没有可学的了；要重新训练请换一个 --name，或增加 --steps"
     ),
+    "out of memory at step {step}, when some weights had stepped already: begin with --gradient_checkpointing or "
+    "without --fused_backward_pass; what was saved before goes on": (
+        "第 {step} 步内存不足，而一部分权重已经更新：请加 --gradient_checkpointing，或去掉 --fused_backward_pass；"
+        "已保存的进度可以接着训练"
+    ),
     "latents are not kept for the next time: {reason}": "潜变量没有存下供下次使用：{reason}",
     "TensorBoard is not installed, so its events are not written: pip install tensorboard": (
         "没有安装 TensorBoard，因此不写它的记录：pip install tensorboard"

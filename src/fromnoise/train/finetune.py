@@ -165,9 +165,10 @@ class FineTuneTask:
             strayed = self.strayed_states(*self.kept_states.at(lesson.seed, step, len(whole.items)), step)
             yield lesson.keep * strayed, {"strayed_text": float(strayed.detach())}
 
-    def tighten(self) -> str | None:
+    def tighten(self, whole: bool = False) -> str | None:
         """Take less memory from now on: what is done about it, or None where nothing is left to do."""
-        return self.tightness.tighten(self.model, max(pool.batch_size for pool in self.lesson.schedule.pools))
+        most = 1 if whole else max(pool.batch_size for pool in self.lesson.schedule.pools)
+        return self.tightness.tighten(self.model, most)
 
     def bound(self) -> Mapping[str, float]:
         """Bring back what a step has led beyond its bounds; figures for the log."""

@@ -12,7 +12,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +33,7 @@ from fromnoise.train.trainable import text_parameters
 from fromnoise.train.watch import Diverged, Watch
 from fromnoise.train.workers import Alone, spread
 
+T = TypeVar("T")
 STATE = "state.safetensors"
 SMALLER = "train at a smaller --resolution, or another method, such as a LoRA of a lower --rank with --no-text"
 
@@ -59,8 +60,11 @@ class Thrifty(Protocol):
         """The loss of batch `step` in parts, whose sum it is: each is differentiated before the next is computed."""
         ...
 
-    def tighten(self) -> str | None:
-        """Take less memory from now on: what is done about it, or None where nothing is left to do."""
+    def tighten(self, whole: bool = False) -> str | None:
+        """Take less memory from now on: what is done about it, or None where nothing is left to do.
+
+        `whole`: a batch can't be taken in parts.
+        """
         ...
 
 
@@ -216,13 +220,22 @@ class Loop:
 
     def gradient(self, number: int) -> tuple[float, Mapping[str, float]]:
         """Leave the gradient of a step's batches in the parameters; their mean loss. UserError: not enough memory."""
+        return self.enduring(number, lambda: self._gradient(number))
+
+    def enduring(self, number: int, work: Callable[[], T]) -> T:
+        """`work`'s answer, taking less memory from then on where it runs out. UserError: not enough memory."""
         while True:
             try:
-                return self._gradient(number)
+                return work()
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error) or not isinstance(self.task, Thrifty):
                     raise
-                remark = self.task.tighten()
+                if self.fused and self.fused.squares:
+                    raise UserError(
+                        f"out of memory at step {number}, when some weights had stepped already: begin with "
+                        "--gradient_checkpointing or without --fused_backward_pass; what was saved before goes on"
+                    ) from None
+                remark = self.task.tighten(whole=self.fused is not None)
                 if remark is None:
                     raise UserError(f"out of memory at step {number}, and nothing is left to save: {SMALLER}") from None
             for parameter in self.task.module.parameters():
@@ -303,15 +316,20 @@ class Loop:
     def measure(self, step: int) -> None:
         """The loss on what is held out."""
         if isinstance(self.task, Measured):
-            with self.as_used():
-                figures = self.task.held_out()
-            self.log.note(step, figures)
+            self.log.note(step, self.enduring(step, self.held_out))
+
+    def held_out(self) -> Mapping[str, float]:
+        assert isinstance(self.task, Measured)
+        with self.as_used():
+            return self.task.held_out()
+
+    def reported(self, step: int) -> Mapping[str, float]:
+        with self.as_used():
+            return self.task.report(step, self.task.module, self.folder)
 
     def report(self, step: int) -> None:
         """Samples, measures, the curve."""
-        with self.as_used():
-            figures = self.task.report(step, self.task.module, self.folder)
-        self.log.note(step, figures)
+        self.log.note(step, self.enduring(step, lambda: self.reported(step)))
         draw_curve(self.log.path, self.folder / "loss.png")
         sample = self.folder / f"sample-{step:06d}.png"
         if sample.exists():
