@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from fromnoise.captioners import CAPTIONERS, Caption, Captions
+from fromnoise.captioners.wd14 import Tagger, TagRules
 from fromnoise.cli.app import run
 
 
@@ -98,3 +99,35 @@ def test_broken_small_and_doubled_pictures_are_found(tmp_path: Path, capsys: pyt
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["clean", str(tmp_path / "none")]) == 2
     assert "no such folder" in capsys.readouterr().err
+
+
+def test_a_tagger_is_told_what_was_typed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[TagRules] = []
+
+    def load(self: Tagger, place: Path, rules: TagRules) -> Captions:
+        seen.append(rules)
+        return Colours().load(place)
+
+    monkeypatch.setattr(Tagger, "load", load)
+    options = ["--by-gap", "--character-first", "--rating", "last", "--underscores", "--always-first", "1girl, solo",
+               "--undesired", "blurry", "--replace", "smile=grin", "--replace", "hat="]  # fmt: skip
+    assert run(["caption", str(folder), "--model", str(folder), *options]) == 0
+    assert seen == [
+        TagRules(by_gap=True, undesired=frozenset({"blurry"}), always_first=("1girl", "solo"), character_first=True,
+                 rating="last", underscores=True, replaced={"smile": "grin", "hat": ""})
+    ]  # fmt: skip
+
+
+def test_folders_in_a_folder_are_part_of_it_and_what_is_set_aside_keeps_its_name(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inner = folder / "10_mycat"
+    inner.mkdir()
+    (folder / "a.png").rename(inner / "b.png")
+    assert run(["caption", str(folder), "--by", "test colours", "--model", str(folder)]) == 0
+    assert (inner / "b.txt").read_text("utf-8").strip() == "red hair, smile"
+    assert run(["tags", str(folder)]) == 0
+    assert "2  smile" in capsys.readouterr().out
+    assert run(["clean", str(folder), "--smallest", "400", "--move"]) == 0
+    aside = sorted(path.name for path in (folder / "set-aside").iterdir())
+    assert aside == ["b-2.png", "b-2.txt", "b.png", "b.txt"]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from random import Random
 
 import pytest
 import torch
@@ -9,8 +10,8 @@ from PIL import Image
 from torch import Tensor
 
 from fromnoise.train.data.batches import Schedule, gathered
-from fromnoise.train.data.source import Dataset, Subset
-from fromnoise.train.finetune import FineTuneTask, Lesson
+from fromnoise.train.data.source import Dataset, Example, Subset
+from fromnoise.train.finetune import FineTuneTask, Lesson, in_full
 from fromnoise.train.keeping import CALLS, Kept, drawings, drawn, known_words, other_captions, stored, trigger
 from fromnoise.train.loop import LoopConfig, train
 from fromnoise.train.methods import METHODS
@@ -183,3 +184,9 @@ def test_it_draws_fewer_at_once_where_memory_is_short() -> None:
     assert asked == [5, 4, *[2] * 2 * CALLS, *[1] * CALLS]
     assert sorted(kept.captions) == sorted(captions * CALLS)
     assert len(kept.noisy) == len(kept.answers) == 5 * CALLS
+
+
+def test_what_is_held_out_is_said_in_full() -> None:
+    rules = Subset(caption_prefix="photo of", shuffle_caption=True, caption_dropout_rate=1.0, keep_tokens=1,
+                   caption_tag_dropout_rate=1.0, token_warmup_step=9)  # fmt: skip
+    assert in_full(Example(Path("a.png"), "mycat, red, blue\nother", rules), Random(1)) == "photo of mycat, red, blue"

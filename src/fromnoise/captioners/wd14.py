@@ -31,6 +31,9 @@ class Tag:
     category: Category
 
 
+Rating = Literal["none", "first", "last"]
+
+
 @dataclass(frozen=True)
 class TagRules:
     """Which tags make a caption, and how it is written; the names follow kohya's tagger."""
@@ -41,7 +44,7 @@ class TagRules:
     undesired: frozenset[str] = frozenset()
     always_first: tuple[str, ...] = ()
     character_first: bool = False
-    rating: Literal["none", "first", "last"] = "none"
+    rating: Rating = "none"
     separator: str = ", "
     underscores: bool = False  # keep those in names
     replaced: dict[str, str] = field(default_factory=dict)

@@ -40,16 +40,22 @@ def print_tags(folder: Path, limit: int) -> None:
         print(f"{count:>6}  {tag}")
 
 
-def change_tags(folder: Path, words: Sequence[str]) -> None:
-    """OLD=NEW, or OLD= to take a tag out."""
-    changes = {}
+def changes(words: Sequence[str]) -> dict[str, str]:
+    """OLD=NEW, or OLD= for a tag that goes. UserError."""
+    found = {}
     for word in words:
         old, sign, new = word.partition("=")
         if not sign or not old.strip():
             raise UserError(say("{word!r}: write OLD=NEW", word=word))
-        changes[old.strip()] = new.strip()
+        found[old.strip()] = new.strip()
+    return found
+
+
+def change_tags(folder: Path, words: Sequence[str]) -> None:
+    """Put other tags in the place of some."""
+    wanted = changes(words)
     pictures_of(folder)
-    print(say("{count} captions changed", count=replace_tags(folder, changes)))
+    print(say("{count} captions changed", count=replace_tags(folder, wanted)))
 
 
 def clean_folder(folder: Path, smallest: int, move: bool) -> None:

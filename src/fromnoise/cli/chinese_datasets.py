@@ -10,6 +10,12 @@ OURS = {
     "wd14: least probability of a tag.": "wd14：标签的最低概率。",
     "wd14: least probability of a character.": "wd14：角色标签的最低概率。",
     "What every caption begins with, such as a trigger word.": "每条标注的开头，例如触发词。",
+    "wd14: tags that go before others where they are found.": "wd14：识别到时放在最前的标签。",
+    "wd14: tags above the largest gap between probabilities.": "wd14：取概率最大间隔以上的标签。",
+    "wd14: characters before other tags.": "wd14：角色标签放在其他标签之前。",
+    "wd14: the rating as a tag: none, first or last.": "wd14：分级作为标签：none 不要、first 最前、last 最后。",
+    "wd14: keep underscores in tags.": "wd14：保留标签中的下划线。",
+    "wd14: another tag in the place of one; can be repeated.": "wd14：用另一个标签替换；可重复。",
     "wd14: tags to leave out, parted by commas.": "wd14：不要的标签，用逗号分隔。",
     'blip: how a sentence begins, such as "a picture of".': "blip：句子的开头，例如 “a picture of”。",
     "What becomes of captions that are there: keep, append or replace.": (

@@ -20,6 +20,14 @@ class Existing(StrEnum):
     REPLACE = "replace"
 
 
+class Place(StrEnum):
+    """Where a tag goes."""
+
+    NONE = "none"
+    FIRST = "first"
+    LAST = "last"
+
+
 def add_to(app: typer.Typer) -> None:
     """Register the commands of this file."""
     panel = say("Commands")
@@ -44,6 +52,21 @@ def caption(
     undesired: Annotated[
         str, typer.Option(metavar="TAGS", help=say("wd14: tags to leave out, parted by commas."))
     ] = "",
+    always_first: Annotated[
+        str, typer.Option(metavar="TAGS", help=say("wd14: tags that go before others where they are found."))
+    ] = "",
+    by_gap: Annotated[
+        bool, typer.Option("--by-gap", help=say("wd14: tags above the largest gap between probabilities."))
+    ] = False,
+    character_first: Annotated[
+        bool, typer.Option("--character-first", help=say("wd14: characters before other tags."))
+    ] = False,
+    rating: Annotated[Place, typer.Option(help=say("wd14: the rating as a tag: none, first or last."))] = Place.NONE,
+    underscores: Annotated[bool, typer.Option("--underscores", help=say("wd14: keep underscores in tags."))] = False,
+    replace: Annotated[
+        list[str] | None,
+        typer.Option(metavar="OLD=NEW", help=say("wd14: another tag in the place of one; can be repeated.")),
+    ] = None,
     begin: Annotated[
         str, typer.Option(metavar="WORDS", help=say('blip: how a sentence begins, such as "a picture of".'))
     ] = "",
@@ -54,12 +77,14 @@ def caption(
     chinese: Annotated[bool, typer.Option("--zh", help=say("Write tags in Chinese where they are known."))] = False,
     batch: Annotated[int, typer.Option(metavar="N", min=1, max=256, help=say("Pictures at a time."))] = 8,
 ) -> None:
-    from fromnoise.cli.captioning import write_captions
+    from fromnoise.cli.captioning import changes, write_captions
     from fromnoise.train.data.captioning import Wanted
 
     wanted = Wanted(
         model=model, by=by, threshold=threshold, character_threshold=character_threshold, first=first,
-        undesired=undesired, begin=begin, existing=existing.value, extension=extension, chinese=chinese, batch=batch,
+        undesired=undesired, always_first=always_first, by_gap=by_gap, character_first=character_first,
+        rating=rating.value, underscores=underscores, replaced=changes(replace or ()), begin=begin,
+        existing=existing.value, extension=extension, chinese=chinese, batch=batch,
     )  # fmt: skip
     write_captions(wanted, folder)
 

@@ -29,6 +29,7 @@ from fromnoise.train.data.batches import Item, Schedule
 from fromnoise.train.data.captions import Moment, dropped, spoken
 from fromnoise.train.data.openers import Openers
 from fromnoise.train.data.pictures import Cut
+from fromnoise.train.data.source import Example
 from fromnoise.train.emoji import philox
 from fromnoise.train.keeping import Kept, KeptStates, drawings, drawn, known_words, other_captions, short, stored
 from fromnoise.train.latents import Encoded as EncodedPicture
@@ -341,7 +342,10 @@ class FineTuneTask:
         return F.interpolate(picture.steering[None], (recipe.height, recipe.width), mode="bilinear")
 
     def held_out(self) -> Mapping[str, float]:
-        """The loss on the pictures held out, at the same noise every time; nothing where there are none."""
+        """The loss on the pictures held out, at the same noise every time; nothing where there are none.
+
+        It counts as in training; captions are said in full.
+        """
         most, losses = self.lesson.most_held_out, list[float]()
         items = [
             item
@@ -355,12 +359,24 @@ class FineTuneTask:
             noisy = noised(clean, drawn.noise, drawn.timesteps, self.model.table)
             target = target_of(clean, drawn.noise, drawn.timesteps, self.model.table, self.model.facts.prediction)
             controls = None if picture.steering is None else picture.steering[None]
-            caption = self.trainable.said(item.example.caption, Random(number))
+            caption = self.trainable.said(in_full(item.example, Random(number)), Random(number))
             batch = Batch([item], [picture], [caption], clean, controls)
             with self.applied(), cleared(self):
                 predicted = self.answer(noisy, drawn.timesteps, batch)
-            losses.append(float((predicted.float() - target).square().mean()))
+            found = self.lesson.objective.loss(
+                predicted, target, drawn.timesteps, self.model.table, self.model.facts.prediction,
+                mask=masks([picture], clean),
+            )  # fmt: skip
+            losses.append(float(found.detach()))
         return {"held_out_loss": sum(losses) / len(losses)} if losses else {}
+
+
+def in_full(example: Example, random: Random) -> str:
+    """What is said of a picture where nothing of it is left out or moved by chance."""
+    rules = example.subset.model_copy(update=dict.fromkeys(
+        ("caption_dropout_rate", "caption_dropout_every_n_epochs", "caption_tag_dropout_rate", "token_warmup_step"), 0
+    ) | {"shuffle_caption": False})  # fmt: skip
+    return spoken(example.caption, rules, random, Moment(0, 1, 1))
 
 
 def summed(figures: Iterable[Mapping[str, float]]) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """Captions written beside pictures by a captioner."""
 
-from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from PIL import Image
@@ -9,7 +9,7 @@ from PIL import Image
 from fromnoise.captioners import CAPTIONERS, Caption, Captions
 from fromnoise.captioners.blip import Blip, SentenceRules
 from fromnoise.captioners.tag_names import in_chinese
-from fromnoise.captioners.wd14 import Tagger, TagRules
+from fromnoise.captioners.wd14 import Rating, Tagger, TagRules
 from fromnoise.engine.picture_io import open_image
 from fromnoise.errors import FileError
 from fromnoise.train.data.caption_files import merged, write_caption
@@ -26,6 +26,12 @@ class Wanted:
     character_threshold: float = 0.85
     first: str = ""  # what every caption begins with
     undesired: str = ""  # tags to leave out, parted by commas
+    always_first: str = ""  # tags that go before others where they are found, parted by commas
+    by_gap: bool = False  # thresholds at the largest gap between probabilities
+    character_first: bool = False
+    rating: Rating = "none"
+    underscores: bool = False  # those in tags' names stay
+    replaced: Mapping[str, str] = field(default_factory=dict)  # tags by others
     begin: str = ""  # how a sentence begins
     existing: str = "keep"  # what becomes of captions that are there: keep, append or replace
     extension: str = ".txt"
@@ -58,12 +64,20 @@ def captioned(
 def loaded(wanted: Wanted) -> Captions:
     captioner = CAPTIONERS[wanted.by]
     if isinstance(captioner, Tagger):
-        undesired = frozenset(tag.strip() for tag in wanted.undesired.split(",") if tag.strip())
-        rules = TagRules(wanted.threshold, wanted.character_threshold, undesired=undesired)
+        rules = TagRules(
+            wanted.threshold, wanted.character_threshold, wanted.by_gap, frozenset(listed(wanted.undesired)),
+            tuple(listed(wanted.always_first)), wanted.character_first, wanted.rating,
+            underscores=wanted.underscores, replaced=dict(wanted.replaced),
+        )  # fmt: skip
         return captioner.load(wanted.model, rules)
     if isinstance(captioner, Blip):
         return captioner.load(wanted.model, SentenceRules(prompt=wanted.begin))
     return captioner.load(wanted.model)
+
+
+def listed(tags: str) -> list[str]:
+    """Tags parted by commas."""
+    return [tag.strip() for tag in tags.split(",") if tag.strip()]
 
 
 def known(path: Path, wanted: Wanted) -> str | None:
