@@ -11,6 +11,7 @@ from studio.words import Words, field
 
 pytestmark = pytest.mark.studio
 LANGUAGES = pytest.mark.parametrize("language", ["en", "zh"])
+GESTURES = pytest.mark.parametrize("language", ["en", pytest.param("zh", marks=pytest.mark.slow)])  # hardly any text
 
 COUNT = """() => {
     const canvas = document.querySelector('canvas.mask, canvas.sketch')
@@ -78,7 +79,7 @@ def test_lasso_undo_redo_and_inversion(visit, language: str) -> None:
     painted(page, 1)
 
 
-@LANGUAGES
+@GESTURES
 def test_a_mask_is_taken_up_again_where_it_was_left(visit, language: str) -> None:
     page = visit("create", language=language)
     open_mask(page, language)
@@ -90,7 +91,7 @@ def test_a_mask_is_taken_up_again_where_it_was_left(visit, language: str) -> Non
     painted(page, before, 0.01)
 
 
-@LANGUAGES
+@GESTURES
 def test_one_goes_closer_and_paints_where_the_pointer_is(visit, language: str) -> None:
     page = visit("create", language=language)
     open_mask(page, language)
@@ -152,7 +153,7 @@ PEN = """([x0, y0, x1, y1, pressure, end]) => {
 }"""
 
 
-@LANGUAGES
+@GESTURES
 def test_a_pen_that_is_pressed_harder_paints_broader(visit, language: str) -> None:
     page = visit("create", language=language)
     open_mask(page, language)
@@ -194,7 +195,7 @@ class Fingers:
         self.session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touches})
 
 
-@LANGUAGES
+@GESTURES
 def test_one_finger_paints_and_two_go_closer_and_move(visit, language: str) -> None:
     page = visit("create", language=language, size=(390, 844), touch=True)
     open_mask(page, language)
@@ -234,7 +235,7 @@ def test_one_finger_paints_and_two_go_closer_and_move(visit, language: str) -> N
     equals(page, lambda: canvas.bounding_box()["width"], pytest.approx(box["width"], abs=1))
 
 
-@LANGUAGES
+@GESTURES
 def test_a_finger_draws_a_region_and_pulls_its_corner(visit, language: str) -> None:
     page = visit("create", language=language, size=(390, 844), touch=True)
     page.locator("summary", has_text=field("regional", language)).tap()
