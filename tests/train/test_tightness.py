@@ -166,15 +166,49 @@ def test_what_steps_in_the_backward_pass_is_not_taken_in_parts(folder: Path) -> 
     assert "parts" not in str(remarks[1])
 
 
-def test_a_step_that_was_half_done_is_not_done_again(folder: Path, tmp_path: Path) -> None:
+def test_a_step_that_was_half_done_is_not_done_again(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     one = task(FineTuneTask, folder, "finetune")
     loop = Loop(one, replace(LOOP, optimizer="AdamW", fused_backward=True), tmp_path / "run")
     assert loop.fused is not None
 
-    def half() -> None:
+    def half(step: int) -> None:
         loop.fused.squares = 1.0  # type: ignore[union-attr]
         raise torch.OutOfMemoryError("CUDA out of memory")
 
+    monkeypatch.setattr(loop, "_gradient", half)
     with pytest.raises(UserError, match="when some weights had stepped already"):
-        loop.enduring(3, half)
+        loop.gradient(3)
     assert not one.tightness.recompute
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_memory_that_ends_while_the_optimizer_begins(
+    folder: Path, tmp_path: Path, late: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it remembers comes with its first step: tightened and stepped, unless a part of the weights has stepped."""
+    step, failed = torch.optim.AdamW.step, list[int]()
+
+    def short(self: torch.optim.AdamW, closure: None = None) -> object:
+        if not failed:
+            failed.append(1)
+            if late:
+                step(self)
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return step(self)
+
+    loop = replace(LOOP, optimizer="AdamW")
+    whole, wanted = task(FineTuneTask, folder), task(FineTuneTask, folder)
+    with wanted.applied():
+        train(wanted, loop, tmp_path / "wanted")
+    monkeypatch.setattr(torch.optim.AdamW, "step", short)
+    if late:
+        with whole.applied(), pytest.raises(UserError, match="step 0, when some weights had stepped already"):
+            train(whole, loop, tmp_path / "run")
+        return
+    with whole.applied():
+        train(whole, loop, tmp_path / "run")
+    assert whole.tightness.recompute
+    for mine, theirs in zip(whole.module.parameters(), wanted.module.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs)

@@ -220,17 +220,20 @@ class Loop:
 
     def gradient(self, number: int) -> tuple[float, Mapping[str, float]]:
         """Leave the gradient of a step's batches in the parameters; their mean loss. UserError: not enough memory."""
-        return self.enduring(number, lambda: self._gradient(number))
+        return self.enduring(number, lambda: self._gradient(number), lambda: bool(self.fused and self.fused.squares))
 
-    def enduring(self, number: int, work: Callable[[], T]) -> T:
-        """`work`'s answer, taking less memory from then on where it runs out. UserError: not enough memory."""
+    def enduring(self, number: int, work: Callable[[], T], stepped: Callable[[], bool] = lambda: False) -> T:
+        """`work`'s answer, taking less memory from then on where it runs out. UserError: not enough memory.
+
+        `stepped`: whether weights have changed, so that it can't be done again.
+        """
         while True:
             try:
                 return work()
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error) or not isinstance(self.task, Thrifty):
                     raise
-                if self.fused and self.fused.squares:
+                if stepped():
                     raise UserError(
                         f"out of memory at step {number}, when some weights had stepped already: begin with "
                         "--gradient_checkpointing or without --fused_backward_pass; what was saved before goes on"
@@ -238,8 +241,6 @@ class Loop:
                 remark = self.task.tighten(whole=self.fused is not None)
                 if remark is None:
                     raise UserError(f"out of memory at step {number}, and nothing is left to save: {SMALLER}") from None
-            for parameter in self.task.module.parameters():
-                parameter.grad = None
             gc.collect()
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
@@ -247,6 +248,8 @@ class Loop:
 
     def _gradient(self, number: int) -> tuple[float, Mapping[str, float]]:
         config, total, figures = self.config, 0.0, dict[str, float]()
+        for parameter in self.task.module.parameters():  # of an attempt that memory ended
+            parameter.grad = None
         for batch in range(config.accumulate):
             parts = self.parts(number * config.accumulate + batch)
             while True:
@@ -287,7 +290,8 @@ class Loop:
         if self.watch.diverged:
             self.give_up(f"the loss has grown {config.diverged:g} times above its lowest", step)
         if not self.fused:
-            work.advance()
+            before = self.state.counted
+            self.enduring(step, work.advance, lambda: self.state.counted != before)
             for parameter in module.parameters():
                 parameter.grad = None
         bounded = self.task.bound() if isinstance(self.task, Bounded) else {}

@@ -35,6 +35,12 @@ class State:
     def groups(self) -> list[dict[str, Any]]:
         return [group for stepper in self.steppers for group in stepper.param_groups]
 
+    @property
+    def counted(self) -> list[float]:
+        """The steps that optimizers have counted, weight by weight."""
+        kept = (stepper.state.get(p, {}) for p, stepper in self.stepper.items())
+        return [float(one.get("step", 0)) for one in kept]
+
     def save(self, path: Path, step: int) -> None:
         """Whole, or not at all: FileError, and what stood there before stays."""
         tensors: dict[str, Tensor] = {f"weights.{name}": p.detach() for name, p in self.module.named_parameters()}
