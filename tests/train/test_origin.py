@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from PIL import Image
 
 from fromnoise.cli.app import run
 from fromnoise.errors import UserError
@@ -13,16 +12,14 @@ from fromnoise.train.data.batches import Pool, gathered
 from fromnoise.train.data.source import Dataset, Subset
 from fromnoise.train.finetune import FineTuneTask
 from fromnoise.train.origin import check_origin, origin_of
+from tests.tiny_pictures import noisy
 
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     folder = tmp_path / "data"
     folder.mkdir()
-    for number in range(2):
-        Image.new("RGB", (64, 64), (200, 90 * number, 10)).save(folder / f"{number}.png")
-        (folder / f"{number}.txt").write_text(f"mycat, {number}")
-    return folder
+    return noisy(folder, [f"mycat, {number}" for number in range(2)])
 
 
 def pools(data: Path) -> list[Pool]:

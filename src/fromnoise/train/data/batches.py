@@ -12,7 +12,7 @@ from random import Random
 from typing import Any
 
 from fromnoise.errors import FileError, UserError
-from fromnoise.train.data.buckets import BucketRules, Fit, Size
+from fromnoise.train.data.buckets import BucketRules, Fit
 from fromnoise.train.data.pictures import size_of
 from fromnoise.train.data.source import Dataset, Example, Found, examples, with_regular
 
@@ -72,31 +72,17 @@ def fitted(
     """The places of those examples that can be read, masks and pictures that steer among what is read."""
     files = dict.fromkeys(path for e in found for path in (e.path, e.mask, e.control) if path is not None)
     with ThreadPoolExecutor() as threads:
-        sizes = dict(zip(files, threads.map(read_whole, files), strict=True))
+        sizes = {path: threads.submit(size_of, path) for path in files}
     for example in {e.path: e for e in found}.values():
         try:
             for path in (example.mask, example.control):
                 if path is not None:
-                    size(sizes[path])
-            yield example.path, rules.fit(size(sizes[example.path]))
+                    sizes[path].result()
+            yield example.path, rules.fit(sizes[example.path].result())
         except (FileError, UserError) as error:
             if strict:
                 raise
             skipped.append(str(error))
-
-
-def read_whole(path: Path) -> Size | FileError:
-    """Its size, or why it can't be read: for a thread, whose caller decides."""
-    try:
-        return size_of(path)
-    except FileError as error:
-        return error
-
-
-def size(found: Size | FileError) -> Size:
-    if isinstance(found, FileError):
-        raise found
-    return found
 
 
 def split(own: Sequence[Example], dataset: Dataset, seed: int) -> tuple[list[Example], list[Example]]:

@@ -13,6 +13,7 @@ from fromnoise.captioners.wd14 import Rating, Tagger, TagRules
 from fromnoise.engine.picture_io import open_image
 from fromnoise.errors import FileError
 from fromnoise.train.data.caption_files import merged, write_caption
+from fromnoise.train.data.captions import tags
 from fromnoise.train.data.source import Subset, caption_of
 
 
@@ -65,19 +66,14 @@ def loaded(wanted: Wanted) -> Captions:
     captioner = CAPTIONERS[wanted.by]
     if isinstance(captioner, Tagger):
         rules = TagRules(
-            wanted.threshold, wanted.character_threshold, wanted.by_gap, frozenset(listed(wanted.undesired)),
-            tuple(listed(wanted.always_first)), wanted.character_first, wanted.rating,
+            wanted.threshold, wanted.character_threshold, wanted.by_gap, frozenset(tags(wanted.undesired, ",")),
+            tuple(tags(wanted.always_first, ",")), wanted.character_first, wanted.rating,
             underscores=wanted.underscores, replaced=dict(wanted.replaced),
         )  # fmt: skip
         return captioner.load(wanted.model, rules)
     if isinstance(captioner, Blip):
         return captioner.load(wanted.model, SentenceRules(prompt=wanted.begin))
     return captioner.load(wanted.model)
-
-
-def listed(tags: str) -> list[str]:
-    """Tags parted by commas."""
-    return [tag.strip() for tag in tags.split(",") if tag.strip()]
 
 
 def known(path: Path, wanted: Wanted) -> str | None:
