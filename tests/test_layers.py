@@ -28,7 +28,7 @@ LAYERS = (  # a file imports from lower lines and from its own package, never si
     {"checkpoints"},
     {"nn"},
     {"assets"},
-    {"registry", "settings"},
+    {"registry", "settings", "allocator"},
     {"errors"},
 )
 RANK = {name: -depth for depth, names in enumerate(LAYERS) for name in names}

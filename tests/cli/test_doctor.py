@@ -80,7 +80,7 @@ def test_the_doctor_tells_device_memory_and_times(
     monkeypatch.setenv("FROMNOISE_LANG", language)
     monkeypatch.setattr(doctor, "measure", lambda placement: Speeds({"sd1": 0.1, "sdxl": 0.1}, decoder=0.1))
     monkeypatch.setattr(library, "builtin", lambda: checkpoint)
-    monkeypatch.setattr(doctor, "memory_of", lambda placement: 1_000_000_000)
+    monkeypatch.setattr(doctor, "total", lambda device: 1_000_000_000)
     ran = run("doctor", "--device", "cpu")
     assert ran.status == 0
     assert torch.__version__ in ran.out

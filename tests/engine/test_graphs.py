@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from fromnoise.engine import graphs as graphs_module
 from fromnoise.engine.generate import generate
 from fromnoise.engine.graphs import CudaRecorder, Graphs, graphs_for, may_be_recorded, of_unet
 from fromnoise.engine.library import Model
@@ -52,6 +53,15 @@ def layer() -> Linear:
     made.weight.data.normal_(generator=torch.Generator().manual_seed(0))
     made.bias.data.zero_()
     return made.requires_grad_(False)
+
+
+def test_places_for_weights_are_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, made = layer(), []
+    graphs, own = Graphs(net, Fake(net)), graphs_module.copied
+    monkeypatch.setattr(graphs_module, "copied", lambda layers: made.append(layers) or own(layers))
+    for name in ("a", "b", "a", "b"):
+        graphs((torch.ones(1, 4),), name, {net: {"weight": torch.ones(4, 4)}})
+    assert len(made) == 1
 
 
 def test_what_is_asked_for_again_is_recorded() -> None:

@@ -1,6 +1,7 @@
 """What stays in memory is planned from shapes, kept to, and tightened where it was too much; pictures do not change."""
 
 import gc
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from fromnoise import allocator
 from fromnoise.checkpoints.detect import ModelFacts
 from fromnoise.engine import library, memory
 from fromnoise.engine.footprint import demand, peak
@@ -59,6 +61,43 @@ def budget(room: int) -> int:
 def test_the_loosest_plan_that_fits_is_taken(room: int, plan: Plan) -> None:
     assert planned(WORK, budget(room), calls=2) == plan
     assert WORK.height(plan) <= room
+
+
+def test_what_waits_with_the_network_is_within_the_budget() -> None:
+    """Where the U-Net would fit but for a control network, some of its weights wait, so that the other's may."""
+    guided = replace(WORK, control=300)
+    for room in range(410, 1860):
+        plan = planned(guided, budget(room), calls=2)
+        assert plan.unet <= 1
+        assert guided.height(plan) <= room
+    assert planned(guided, budget(1300), calls=2).unet == memory.BELOW_ALL
+
+
+def test_what_torch_keeps_for_reuse_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Card:
+        mem_get_info = staticmethod(lambda device: (1000, 5000))
+        memory_reserved = staticmethod(lambda device: 700)
+        memory_allocated = staticmethod(lambda device: 300)
+
+    monkeypatch.setattr(torch, "get_device_module", lambda device: Card)
+    assert memory.free(torch.device("cuda")) == 1400
+
+
+def test_pictures_that_are_never_decoded_whole_are_not_planned_so(file: Path) -> None:
+    facts = loaded(file, None).facts
+    small, large = (demand(facts, CPU, side, side) for side in (64, 2048))
+    assert small.whole > small.strips
+    assert large.whole == large.strips
+    tiling = demand(facts, CPU, 64, 64, seamless=True)
+    assert tiling.whole == tiling.strips == small.whole, "those that tile are never cut"
+
+
+def test_embeddings_stay_on_devices() -> None:
+    here, card = (
+        demand(full_size("sd1"), Placement(torch.device(kind), torch.bfloat16), 256, 256) for kind in ("cpu", "cuda")
+    )
+    table = 2 * (CLIP_L.vocab_size + 77) * CLIP_L.dim
+    assert (card.base - here.base, here.text - card.text) == (table, table)
 
 
 def test_calls_are_split_last() -> None:
@@ -329,14 +368,25 @@ def test_models_that_nobody_uses_do_not_count(file: Path, monkeypatch: pytest.Mo
 
 def test_freed_memory_is_kept_again_as_the_environment_asks(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[tuple[int, int]] = []
-    monkeypatch.setattr(memory, "tell_glibc", lambda options, trim=False: told.extend(options))
-    monkeypatch.setattr(memory.sys, "platform", "linux")
+    monkeypatch.setattr(allocator, "tell_glibc", lambda options, trim=False: told.extend(options))
+    monkeypatch.setattr(allocator.sys, "platform", "linux")
     monkeypatch.setenv("MALLOC_MMAP_MAX_", "0")
     monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", str(32 << 30))
     monkeypatch.delenv("MALLOC_MMAP_THRESHOLD_", raising=False)
-    memory.give_back()
-    memory.keep_again()
-    assert told == [(-4, 1 << 16), (-3, 1 << 22), (-1, 1 << 22), (-4, 0), (-3, 1 << 17), (-1, (1 << 31) - 1)]
+    allocator.give_back()
+    allocator.keep_again()
+    assert told == [(-4, 1 << 16), (-3, 1 << 22), (-1, 1 << 22), (-4, 0), (-3, 1 << 25), (-1, -1)]
+
+
+def test_a_program_that_was_started_without_is_told_to_keep_freed_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[int, int]] = []
+    monkeypatch.setattr(allocator, "tell_glibc", lambda options, trim=False: told.extend(options))
+    monkeypatch.setattr(allocator.sys, "platform", "linux")
+    monkeypatch.delenv("MALLOC_MMAP_MAX_", raising=False)
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "1000")
+    allocator.keep_freed()
+    assert told == [(-4, 0), (-3, 1 << 25), (-1, 1000)], "and what the environment says stays"
+    assert os.environ["MALLOC_MMAP_MAX_"] == "0", "for processes that it starts, too"
 
 
 def test_a_control_group_is_asked(tmp_path: Path) -> None:
@@ -370,21 +420,24 @@ def test_groups_around_the_programs_own_are_asked_and_those_of_version_1(tmp_pat
     write("old/memory/docker/one", memory.VERSION_1, 900, 400, 50)
     write("old/memory", memory.VERSION_1, 9223372036854771712, 400, 50)
     assert group_free(old, own) == 550
+    assert memory.group_limit(old, own) == 900
 
 
 def test_windows_and_macs_are_asked() -> None:
     class Kernel:
         def GlobalMemoryStatusEx(self, given: Any) -> int:
             status = given._obj
-            status.free = 7 << 30
+            status.free, status.total = 7 << 30, 9 << 30
             return int(status.length == 64)
 
     class Deaf:
         def GlobalMemoryStatusEx(self, given: Any) -> int:
             return 0
 
-    assert memory.windows_free(Kernel()) == 7 << 30
-    assert memory.windows_free(Deaf()) is None
+    found = memory.windows_memory(Kernel())
+    assert found is not None
+    assert (found.free, found.total) == (7 << 30, 9 << 30)
+    assert memory.windows_memory(Deaf()) is None
     told = """Mach Virtual Memory Statistics: (page size of 16384 bytes)
 Pages free:                               10.
 Pages active:                          20000.

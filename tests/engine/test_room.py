@@ -13,11 +13,13 @@ from PIL import Image
 from fromnoise.engine import control_networks, library, memory, room
 from fromnoise.engine.footprint import demand
 from fromnoise.engine.generate import generate
+from fromnoise.engine.graphs import CudaRecorder, of_unet
 from fromnoise.engine.library import Model
-from fromnoise.engine.memory import Plan, place
+from fromnoise.engine.memory import Demand, Plan, place
 from fromnoise.engine.recipe import ImageRef, Recipe
 from fromnoise.engine.residence import Residence
 from fromnoise.engine.room import make_room, residuals, with_others
+from fromnoise.errors import UserError
 from fromnoise.nn.controlnet import ControlNet
 from fromnoise.nn.unet import UNet
 from tests.tiny_control import written
@@ -158,6 +160,89 @@ def test_after_memory_ran_out_the_next_picture_has_all_that_there_is(files: tupl
     assert residence(model).plan == Plan()
     assert residence(model).here == weights
     assert model.kept.copies.room
+
+
+def test_copies_of_weights_are_made_where_there_is_room_for_them(
+    files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = loaded(files[0])
+    monkeypatch.setattr(room, "PLENTY", 0)
+    most = demand(model.facts, CPU, 64, 64).height(Plan(2)) - room.BASE - residence(model).here
+    copies = sum(parameter.nbytes for parameter in model.unet.parameters())
+    patched = RECIPE.but(prompt="a red apple <lora:ink:1>")
+
+    def make(here: int, recipe: Recipe) -> bool:
+        monkeypatch.setattr(room, "free", lambda device: here)
+        make_room([recipe], model)
+        assert residence(model).plan == Plan()
+        return model.kept.copies.room
+
+    assert make(most, RECIPE)
+    assert not make(most + copies - 1, patched)
+    assert make(most + copies, patched)
+    monkeypatch.setattr(room, "free", lambda device: most + copies // 2 - 1)
+    with pytest.raises(UserError, match="int8 keeps the U-Net's weights a second time, and there is no room"):
+        make_room([RECIPE.but(int8=True)], model)
+
+
+def test_what_the_allocator_keeps_is_returned_before_a_plan_is_tightened(
+    files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, held = loaded(files[0]), [1 << 30]
+    needed = demand(model.facts, CPU, 64, 64).height(Plan(2)) - room.BASE - residence(model).here
+    monkeypatch.setattr(room, "PLENTY", 1 << 40)
+    monkeypatch.setattr(room, "trim", held.clear)
+    monkeypatch.setattr(room, "free", lambda device: max(0, needed - sum(held)))
+    make_room([RECIPE], model)
+    assert residence(model).plan == Plan()
+    assert not held
+
+
+def test_what_is_recorded_of_a_network_is_forgotten_when_its_weights_move(files: tuple[Path, Path]) -> None:
+    model = loaded(files[0])
+    model.kept.graphs = recorded = of_unet(model.unet, CudaRecorder(CPU.device))
+    model.settle(Plan())
+    assert model.kept.graphs is recorded
+    for plan, beside in ((Plan(2, alone=True), ()), (Plan(), (residence(loaded(files[1])),))):
+        model.kept.graphs = recorded
+        model.settle(plan, beside)
+        assert model.kept.graphs is None
+        assert not model.kept.copies.room
+
+
+def test_of_tiles_one_is_asked_about_at_once(files: tuple[Path, Path]) -> None:
+    model, size = loaded(files[0]), (256, 128)
+    plain, tile = demand(model.facts, CPU, *size), demand(model.facts, CPU, 128, 128)
+    recipe = RECIPE.but(width=256, height=128, tiles={"width": 16, "height": 32})
+    assert with_others(plain, model, [recipe], size).call == tile.call < plain.call
+    assert with_others(plain, model, [recipe, RECIPE], size).call == plain.call
+
+
+def test_a_control_lora_has_the_networks_own_weights_besides(files: tuple[Path, Path], tmp_path: Path) -> None:
+    model = loaded(files[0])
+    state, whole = tiny_control.control_lora(model.unet, tiny_control.controlnet(model.unet))
+    path = written(tmp_path / "lora.safetensors", state)
+    numbers, waits = room.sized(path, model.unet)
+    assert numbers > sum(
+        parameter.numel()
+        for part in (model.unet.input_blocks, model.unet.middle_block)
+        for parameter in part.parameters()
+    )
+    assert not waits
+    assert numbers == pytest.approx(sum(parameter.numel() for parameter in whole.parameters()), rel=0.3)
+
+
+def test_while_the_second_model_works_what_goes_with_the_first_stays(
+    files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = [loaded(file, 1 << 40) for file in files]
+    recipe, network = with_control(tmp_path, models[0])
+    asked: list[Demand] = []
+    monkeypatch.setattr(room, "usable", lambda budget: 0)
+    monkeypatch.setattr(room, "planned", lambda needed, *rest: asked.append(needed) or Plan(2))
+    make_room([recipe.but(refiner={"model": str(files[1])})], *models)
+    first, second = asked
+    assert second.base == first.base + 4 * sum(parameter.numel() for parameter in network.parameters())
 
 
 def test_weights_that_do_not_come_in_are_done_without(

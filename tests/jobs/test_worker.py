@@ -15,12 +15,13 @@ import tiny
 import torch
 from PIL import Image
 
+from fromnoise.engine import library
 from fromnoise.engine.generate import generate
-from fromnoise.engine.library import load
+from fromnoise.engine.library import Model, load
 from fromnoise.engine.memory import place
 from fromnoise.engine.metadata.own import recipe_in
 from fromnoise.engine.previews import Previewer
-from fromnoise.engine.recipe import Recipe
+from fromnoise.engine.recipe import ImageRef, Recipe
 from fromnoise.errors import FileError
 from fromnoise.jobs.database import Database
 from fromnoise.jobs.job import Job, Result, Work, members
@@ -313,6 +314,30 @@ def test_a_worker_that_is_stopped_writes_what_is_finished(
     assert same(station.outputs / "1.png", twin(checkpoint, 1, steps=1))
 
 
+def test_what_checks_pictures_obeys_the_limit_and_has_the_memory_for_itself(
+    station: Station, database: Database, queue: Queue, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As does a loopback: no models of others lie beside theirs."""
+    limited, asked_for = worker_at(replace(station, memory=1 << 30), database), []
+    asked(queue, checkpoint, 1)
+    finish_all(limited, queue)
+    (made,) = station.outputs.iterdir()
+    own = library.load
+
+    def load(*given: Any, **named: Any) -> Model:
+        asked_for.append((limited.easel.models, named["budget"]))
+        return own(*given, **named)
+
+    monkeypatch.setattr(library, "load", load)
+    recipes = [recipe(checkpoint, seed, init=ImageRef.of(made).model_dump()).model_dump(mode="json") for seed in (1, 2)]
+    works = Work("verify", {"picture": ImageRef.of(made).model_dump()}), Work("loopback", {"cells": recipes})
+    for work in works:
+        (job,) = queue.submit([work])
+        finish_all(limited, queue)
+        assert queue.get(job.id).error is None
+    assert asked_for == [(None, 1 << 30)] * len(works)
+
+
 def test_previews_are_pictures(station: Station, database: Database, queue: Queue, checkpoint: Path) -> None:
     worker = worker_at(station, database, preview_every=1e-9)
     (job,) = asked(queue, checkpoint, 1, width=128)
@@ -465,3 +490,21 @@ def test_previews_of_a_network_take_a_tenth_of_the_time(worker: Worker) -> None:
         easel._preview(drawing)
         now[0] += 1.0
     assert len(made) == 4
+
+
+def test_a_preview_for_which_memory_does_not_suffice_is_left_out(worker: Worker) -> None:
+    made = 0
+
+    class Large:
+        tiny = None
+
+        def jpeg(self, latents: torch.Tensor) -> bytes:
+            nonlocal made
+            made += 1
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    easel = worker.easel
+    easel.clock, easel.preview_every, easel.previewer = (lambda: 100.0), 0.5, cast(Previewer, Large())
+    drawing = cast(Drawing, SimpleNamespace(denoised=torch.zeros(1), previewed=0.0))
+    assert [easel._preview(drawing) for _ in range(2)] == [None, None]
+    assert made == 1, "another one is not tried"

@@ -123,6 +123,20 @@ def test_integers_are_kept_once() -> None:
 
 
 @torch.inference_mode()
+@pytest.mark.parametrize("count", [64, 65])
+def test_whether_a_product_is_rounded_does_not_depend_on_company(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    """Near the bound, for tokens of a linear layer and places of a convolution."""
+    generator = torch.Generator().manual_seed(0)
+    tokens, places = random(3, count, 64), random(3, 64, 8, 8)
+    network, image = filled(Linear(64, 64), generator), filled(Conv2d(64, 64, 3, padding=1), generator)
+    for layer, x, each in ((network, tokens, 64 * 64 * 65), (image, places, 64 * 64 * 9 * 64 * count // 64)):
+        monkeypatch.setattr(int8, "FEW", each)
+        with Int8().applied(nn.Sequential(layer)):
+            together, alone = layer(x), torch.cat([layer(one) for one in x.split(1)])
+        assert torch.equal(together, alone)
+
+
+@torch.inference_mode()
 def test_small_products_and_narrow_layers_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     layer, x = filled(Linear(64, 64), torch.Generator().manual_seed(0)), random(5, 64)
     exact = layer(x)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fromnoise import settings
+from fromnoise.allocator import keep_freed
 from fromnoise.cli.drafting import RANDOM_SEEDS, changed
 from fromnoise.cli.messages import say, translated
 from fromnoise.cli.options import Order
@@ -20,6 +21,7 @@ from fromnoise.engine.metadata.own import OURS, texts
 from fromnoise.engine.metadata.read import read_any
 from fromnoise.engine.recipe import Recipe
 from fromnoise.engine.recipe_files import Weights
+from fromnoise.engine.sizes import parsed
 from fromnoise.engine.verify import AGREES, Verification, again, verify
 
 
@@ -40,7 +42,7 @@ def make_again(file: Path, order: Order, prompt: str | None = None) -> None:
         tell_oddities([new], order.quiet)
         return new
 
-    load = loader(order.device, dtype_of(imported, order.dtype), order.allow_unmatched)
+    load = loader(order.device, dtype_of(imported, order.dtype), order.allow_unmatched, order.memory)
     made = again(file, load, change, settings.read(), album)
     with destination.claimed(destination.stem(made.recipe.prompt, made.recipe.seed, None)) as path:
         save_png(made.image, path, texts(made.recipe, place(order.device).device, made.company))
@@ -60,12 +62,16 @@ def check(file: Path, model: str | None, device: str | None) -> bool:
     return found.verdict in AGREES
 
 
-def loader(device: str | None, dtype: str | None, allow_unmatched: bool = False) -> Callable[[Recipe], library.Model]:
-    """Loads the model of a recipe, in its own dtype if none is given."""
+def loader(
+    device: str | None, dtype: str | None, allow_unmatched: bool = False, memory: str | None = None
+) -> Callable[[Recipe], library.Model]:
+    """Loads the model of a recipe, in its own dtype if none is given, to work within `memory` (such as 4GB)."""
+    budget = None if memory is None else parsed(memory)
 
     def load(recipe: Recipe) -> library.Model:
+        keep_freed()
         where, here = place(device, dtype or recipe.dtype), settings.read()
-        return library.load(Weights.of(recipe), where, settings=here, allow_unmatched=allow_unmatched)
+        return library.load(Weights.of(recipe), where, settings=here, allow_unmatched=allow_unmatched, budget=budget)
 
     return load
 

@@ -16,7 +16,7 @@ from fromnoise.engine import library
 from fromnoise.engine.fitting import fitted
 from fromnoise.engine.footprint import demand
 from fromnoise.engine.generate import generate
-from fromnoise.engine.memory import Placement, Plan, available_devices, place
+from fromnoise.engine.memory import Placement, Plan, available_devices, place, total
 from fromnoise.engine.recipe import BUILTIN, Recipe
 from fromnoise.nn import kernels
 
@@ -34,7 +34,7 @@ def examine(device: str | None) -> None:
     note(say("measuring ..."))
     if library.find(BUILTIN).is_file():
         print(say("Built-in model, measured: {time} per picture.", time=human(builtin_seconds(placement))), flush=True)
-    speeds, memory = measure(placement), memory_of(placement)
+    speeds, memory = measure(placement), total(placement.device)
     print(say("Other models, estimated for one picture of {steps} steps from timing parts of them:", steps=STEPS))
     for cost in COSTS:
         print(verdict(cost, speeds, placement, memory))
@@ -42,7 +42,7 @@ def examine(device: str | None) -> None:
 
 def facts(placement: Placement) -> list[str]:
     """What there is to compute with."""
-    device, total = placement.device, memory_of(placement)
+    device, memory = placement.device, total(placement.device)
     name = processor() if device.type == "cpu" else accelerator(device)
     lines = [
         f"fromnoise {__version__}, PyTorch {torch.__version__}, Python {platform.python_version()}, "
@@ -55,8 +55,8 @@ def facts(placement: Placement) -> list[str]:
     ]  # fmt: skip
     if device.type == "cpu" and placement.dtype == torch.bfloat16:
         lines.append(say("Attention by a kernel built here: {answer}", answer=translated(kernels.told())))
-    if total is not None:
-        lines.append(say("Memory for pictures: {size:.1f} GB", size=total / GIGA))
+    if memory is not None:
+        lines.append(say("Memory for pictures: {size:.1f} GB", size=memory / GIGA))
     if device.type == "cpu" and busy():
         lines.append(say("The processor is busy with other programs: without them the times below would be shorter."))
     return lines
@@ -128,31 +128,3 @@ def accelerator(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return str(torch.xpu.get_device_name(device)) if device.type == "xpu" else "Apple GPU"
-
-
-def memory_of(placement: Placement) -> int | None:
-    """Bytes that the device has in all; None where the system does not tell."""
-    device = placement.device
-    if device.type == "cuda":
-        return int(torch.cuda.get_device_properties(device).total_memory)
-    if device.type == "xpu":
-        return int(torch.xpu.get_device_properties(device).total_memory)
-    if device.type == "mps":
-        return int(torch.mps.recommended_max_memory())
-    limits = [size for size in (physical_memory(), container_limit()) if size is not None]
-    return min(limits, default=None)
-
-
-def physical_memory() -> int | None:
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):  # Windows
-        return None
-
-
-def container_limit() -> int | None:
-    """What a control group allows (Linux, version 2), if it does not allow all."""
-    try:
-        return int(Path("/sys/fs/cgroup/memory.max").read_text())
-    except (OSError, ValueError):  # none, or "max"
-        return None

@@ -2,21 +2,28 @@
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from fromnoise import settings
 from fromnoise.cli.messages import language, say
 from fromnoise.engine import shelves
 from fromnoise.preprocessors import PREPROCESSORS
-from fromnoise.sampling.samplers import SAMPLERS, SamplerSpec
-from fromnoise.sampling.schedules import SCHEDULES, Schedule
 from fromnoise.upscalers import LATENT_UPSCALERS, UPSCALERS, LatentUpscaler, UpscalerSpec
+
+if TYPE_CHECKING:
+    from fromnoise.sampling.samplers import SamplerSpec
+    from fromnoise.sampling.schedules import Schedule
 
 
 def print_samplers() -> None:
+    from fromnoise.sampling.samplers import SAMPLERS  # which needs torch
+
     print_things(say("sampler"), SAMPLERS.values())
 
 
 def print_schedules() -> None:
+    from fromnoise.sampling.schedules import SCHEDULES  # which needs torch
+
     print_things(say("schedule"), SCHEDULES.values())
 
 
@@ -38,7 +45,7 @@ def print_preprocessors() -> None:
     print_table((say("preprocessor"), say("needs"), say("good for")), rows)
 
 
-def print_things(kind: str, things: Iterable[SamplerSpec | Schedule]) -> None:
+def print_things(kind: str, things: "Iterable[SamplerSpec | Schedule]") -> None:
     rows = [(thing.name, thing.label, thing.good_for_zh if language() == "zh" else thing.good_for) for thing in things]
     print_table((kind, say("label"), say("good for")), rows)
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from fromnoise import settings
+from fromnoise.allocator import keep_freed
 from fromnoise.cli.messages import say
 from fromnoise.cli.options import Order
 from fromnoise.cli.progress import note
@@ -58,6 +59,7 @@ class Models:
     def load(self, wanted: Weights) -> Model:
         if wanted not in self.kept:
             note(say("loading {model} ...", model=wanted.model), self.quiet)
+            keep_freed()
             self.kept[wanted] = library.load(
                 wanted,
                 self.placement,

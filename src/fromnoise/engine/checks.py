@@ -12,6 +12,7 @@ from fromnoise.engine.recipe import Recipe
 from fromnoise.engine.recipe_files import Weights, named_files
 from fromnoise.engine.recipe_guidance import GuidanceOptions
 from fromnoise.engine.recipe_parts import Hires
+from fromnoise.engine.room import check_second_copies
 from fromnoise.engine.vae_family import SPACES
 from fromnoise.engine.vae_pairing import settled
 from fromnoise.errors import UserError
@@ -141,10 +142,8 @@ def check_faster(model: Model, recipe: Recipe) -> None:
         raise UserError("int8 needs a processor with products of 8-bit integers, and the work on it: leave int8 out")
     if recipe.fp8 and not fp8.is_there(device):
         raise UserError("fp8 needs a GPU with products of 8-bit floats, as NVIDIA's have since Ada: leave fp8 out")
-    if (recipe.int8 or recipe.fp8) and model.budget is not None:
-        raise UserError(
-            f"{wanted[0]} keeps the U-Net's weights a second time, and there is no room: leave it out, or the limit"
-        )
+    if model.budget is not None:
+        check_second_copies([recipe])
     if recipe.compile and model.budget is not None:
         raise UserError(
             "compile is for weights that stay in memory, and there is no room for all: leave it out, or the limit"

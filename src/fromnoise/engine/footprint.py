@@ -31,10 +31,12 @@ TOKENS = 77
 
 @lru_cache(maxsize=32)
 @torch.no_grad()
-def demand(facts: ModelFacts, placement: Placement, width: int, height: int, wide: bool = True) -> Demand:
+def demand(
+    facts: ModelFacts, placement: Placement, width: int, height: int, wide: bool = True, seamless: bool = False
+) -> Demand:
     """What a model takes for pictures of that size (pixels), in its numbers; takes about a second the first time.
 
-    `wide`: the autoencoder may overflow in float16.
+    `wide`: the autoencoder may overflow in float16. `seamless`: it is changed so that no strips can be cut.
     """
     size = placement.dtype.itemsize
     decoding = vae_dtype(placement.dtype).itemsize if wide else size
@@ -49,17 +51,26 @@ def demand(facts: ModelFacts, placement: Placement, width: int, height: int, wid
         told = facts.unet.vector_dim or (facts.unet.classes and 4 * facts.unet.model_channels)
         y = None if not told else torch.empty(1, told)
         sums = ops.by_onednn(placement.device, placement.dtype)
+        whole, strips = peak(lambda: vae.decode(latents)), peak(lambda: vae_strips.decode(vae, latents))
+        strips = whole if seamless else strips
+        whole = strips if width * height > vae_strips.MOST_AT_ONCE else whole
+        staying = 0 if placement.device.type == "cpu" else sum(map(tables, encoders))  # as `Residence.may_wait`
         return Demand(
             unet=(numbers(unet) + sums * summed(unet, x[0, 0].numel())) * size,
-            text=sum(numbers(encoder) for encoder in encoders) * size,
+            text=(sum(numbers(encoder) for encoder in encoders) - staying) * size,
             vae=(numbers(vae) + sums * summed(vae)) * decoding,
             largest=max(parameter.numel() for parameter in unet.parameters()) * size * (1 + on_device),
             call=(peak(lambda: unet(x, time, context, y)) + scores) * size,
-            whole=(peak(lambda: vae.decode(latents)) + scores) * decoding,
-            strips=(peak(lambda: vae_strips.decode(vae, latents)) + scores) * decoding,
-            base=BASE,
+            whole=(whole + scores) * decoding,
+            strips=(strips + scores) * decoding,
+            base=BASE + staying * size,
             two=placement.device.type != "cpu",
         )
+
+
+def tables(network: nn.Module) -> int:
+    """Numbers of the embeddings."""
+    return sum(numbers(module) for module in network.modules() if isinstance(module, ops.Embedding))
 
 
 def numbers(network: nn.Module) -> int:

@@ -97,7 +97,9 @@ class Graphs:
                 stack.enter_context(replacing_in(layers))
                 return self.network(*inputs)
             self._forget(bucket)
-            slots = self.slots.setdefault(places, Slots(copied(layers), name))
+            if places not in self.slots:
+                self.slots[places] = Slots(copied(layers), name)
+            slots = self.slots[places]
             slots.show(name, layers)
             if bucket not in self.graphs:
                 stack.enter_context(replacing_in(slots.layers))

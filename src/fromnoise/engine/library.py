@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from fromnoise.adapters.patched import Copies
+from fromnoise.allocator import keep_again, trim
 from fromnoise.checkpoints.detect import ModelFacts, Prediction
 from fromnoise.checkpoints.distilled import Distilled, distilled
 from fromnoise.checkpoints.fitting import WrongFamily, misfit
@@ -23,7 +24,7 @@ from fromnoise.engine import shelves
 from fromnoise.engine.blame import all_finite, blamed
 from fromnoise.engine.graphs import Graphs, graphs_for
 from fromnoise.engine.kept import Kept
-from fromnoise.engine.memory import WAITING, Placement, Plan, free, keep_again, release
+from fromnoise.engine.memory import WAITING, Placement, Plan, free, release
 from fromnoise.engine.network_files import NetworkFiles
 from fromnoise.engine.picture_files import PictureFiles
 from fromnoise.engine.recipe_files import Weights
@@ -49,7 +50,6 @@ LOG = logging.getLogger(__name__)
 DEFAULTS = Settings()
 ROOM = 1 << 31  # bytes: with as much beside the weights, nothing needs a plan
 UPSCALER_BETAS = (0.0001, 0.02)
-MOST_AT_ONCE = 1 << 21  # pixels that the autoencoder takes whole
 SCALINGS: dict[Prediction, Callable[[Tensor], Scalings]] = {"eps": eps_scalings, "v": v_scalings, "edm": edm_scalings}
 
 
@@ -213,15 +213,20 @@ class Model:
         if fault := self.vae_fault:
             LOG.warning("%s: %s", self.name, fault)
 
-    def settle(self, plan: Plan, beside: tuple[Residence, ...] = ()) -> None:
+    def settle(self, plan: Plan, beside: tuple[Residence, ...] = (), *, spare: bool = True) -> None:
         """Bring the weights where `plan` wants them; `beside` are the other models that make way while this one works.
 
-        Where memory does not suffice, a tighter plan does.
+        Where memory does not suffice, a tighter plan does. `spare`: there is memory for the U-Net's weights once more,
+        for copies that LoRAs change. What is recorded of the U-Net holds as long as its weights stay where they are.
         """
         residence = self.residence
         assert residence is not None
         residence.beside = beside
-        if plan == residence.plan:
+        spare = spare and plan == Plan() and not beside and self.budget is None
+        if not spare:
+            self.kept.copies.do_without()
+            self.kept.graphs = None
+        if plan == residence.plan and spare == self.kept.copies.room:
             return
         if plan.away and not residence.plan.away:
             LOG.warning("the picture is too large for the device's memory: the processor decodes it, more slowly")
@@ -230,7 +235,7 @@ class Model:
             residence.step_aside()
             return
         self.enduring(lambda: residence.bring(residence.plan))
-        if plan == Plan() and self.budget is None and not self.kept.copies.room:  # memory had run out
+        if spare and residence.plan == plan and not self.kept.copies.room:  # there was less memory before
             self.kept.copies.room, self.kept.graphs = True, graphs_of(self.unet, self.placement, self.settings)
             keep_again()
 
@@ -251,7 +256,7 @@ class Model:
     def _large(self, sides: Sequence[int]) -> bool:
         """Whether the autoencoder takes a picture of these sides in strips: the same pixels in less memory."""
         strips = self.residence is not None and self.residence.plan.strips
-        return (strips or math.prod(sides) > MOST_AT_ONCE) and vae_strips.may_be_cut(self.vae)
+        return (strips or math.prod(sides) > vae_strips.MOST_AT_ONCE) and vae_strips.may_be_cut(self.vae)
 
     @contextmanager
     def _autoencoder(self) -> Iterator[None]:
@@ -428,7 +433,9 @@ def scarce(residence: Residence) -> int | None:
     here = free(device)
     if here is not None and here <= wanted:  # perhaps a model that nobody uses any more is still there
         gc.collect()
-        if device.type != "cpu":
+        if device.type == "cpu":
+            trim()
+        else:
             release(device)
         here = free(device)
     return None if here is None or here > wanted else here

@@ -10,14 +10,16 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from fromnoise.allocator import give_back
 from fromnoise.errors import UserError
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -97,6 +99,7 @@ def vae_dtype(dtype: torch.dtype) -> torch.dtype:
 
 ANY = 1 << 16
 SLACK = 0.05  # of a budget: what lies between pieces of memory in use
+BELOW_ALL = 0.999  # of the U-Net: as much as stays where what goes with it waits in the files
 
 
 @dataclass(frozen=True)
@@ -176,7 +179,7 @@ def planned(demand: Demand, budget: int, calls: int) -> Plan:
             return plan
         tight = replace(plan, unet=0.0)
         if plan.alone and demand.height(tight) <= room:
-            return replace(tight, unet=(room - demand.drawing(tight)) / demand.unet)
+            return replace(tight, unet=min(BELOW_ALL, (room - demand.drawing(tight)) / demand.unet))
     raise UserError(
         f"this picture needs {demand.least / 1e9:.1f} GB of memory at least, and there are {budget / 1e9:.1f} GB: "
         "choose a smaller --size"
@@ -214,20 +217,40 @@ def tighter(plan: Plan, two: bool = False) -> Plan | None:
 
 
 def free(device: torch.device) -> int | None:
-    """Bytes that could be taken on a device now; None where the system does not tell."""
+    """Bytes that can be taken on a device now, with what torch keeps for reuse; None where the system does not tell."""
     if device.type in ("cuda", "xpu"):
-        return int(torch.get_device_module(device).mem_get_info(device)[0])
+        module = torch.get_device_module(device)
+        return int(module.mem_get_info(device)[0] + module.memory_reserved(device) - module.memory_allocated(device))
     if device.type == "mps":
         return int(torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory())
     limits = [size for size in (system_free(), group_free()) if size is not None]
     return min(limits, default=None)
 
 
+def total(device: torch.device) -> int | None:
+    """Bytes that a device has in all; None where the system does not tell."""
+    if device.type in ("cuda", "xpu"):
+        return int(torch.get_device_module(device).get_device_properties(device).total_memory)
+    if device.type == "mps":
+        return int(torch.mps.recommended_max_memory())
+    return min((size for size in (system_total(), group_limit()) if size is not None), default=None)
+
+
+def system_total() -> int | None:
+    with suppress(OSError, ValueError, AttributeError):
+        if sys.platform == "win32":
+            status = windows_memory(ctypes.windll.kernel32)
+            return None if status is None else int(status.total)
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return None
+
+
 def system_free() -> int | None:
     """What the system tells, with files in its cache, which can be dropped."""
     with suppress(OSError, subprocess.SubprocessError, AttributeError):
         if sys.platform == "win32":
-            return windows_free(ctypes.windll.kernel32)
+            status = windows_memory(ctypes.windll.kernel32)  # what can be had without writing others' out
+            return None if status is None else int(status.free)
         if sys.platform == "darwin":
             told = subprocess.run(["vm_stat"], capture_output=True, text=True, timeout=5, check=True)
             return free_pages(told.stdout)
@@ -247,10 +270,9 @@ class MemoryStatus(ctypes.Structure):
     )
 
 
-def windows_free(kernel: Any) -> int | None:
-    """Of memory that can be had without writing others' out."""
+def windows_memory(kernel: Any) -> MemoryStatus | None:
     status = MemoryStatus(length=ctypes.sizeof(MemoryStatus))
-    return int(status.free) if kernel.GlobalMemoryStatusEx(ctypes.byref(status)) else None
+    return status if kernel.GlobalMemoryStatusEx(ctypes.byref(status)) else None
 
 
 def free_pages(told: str) -> int | None:
@@ -266,68 +288,54 @@ NO_LIMIT = 1 << 60  # bytes: as much and more is version 1's way of allowing all
 
 
 def group_free(root: Path = GROUPS, own: Path = OWN_GROUP) -> int | None:
-    """What control groups leave: the program's own, as `own` names it, and those around it, of both versions."""
+    """What control groups leave."""
+    found = (left_by(group, names) for group, names in groups(root, own))
+    return min((size for size in found if size is not None), default=None)
+
+
+def group_limit(root: Path = GROUPS, own: Path = OWN_GROUP) -> int | None:
+    """What control groups allow in all."""
+    found = (allowed_by(group / names[0]) for group, names in groups(root, own))
+    return min((size for size in found if size is not None), default=None)
+
+
+def groups(root: Path, own: Path) -> Iterator[tuple[Path, tuple[str, str, str]]]:
+    """Control groups: the program's own, as `own` names it, and those around it; and files of both versions."""
     lines: list[str] = []
     with suppress(OSError):
         lines = own.read_text().splitlines()
-    groups = {root, root / "memory"}
+    found = {root, root / "memory"}
     for _, kinds, name in (line.split(":", 2) for line in lines if line.count(":") >= 2):
         top = root if not kinds else root / "memory"
         if not kinds or "memory" in kinds.split(","):
-            groups.update(top.joinpath(*Path(name).parts[1:depth]) for depth in range(1, len(Path(name).parts) + 1))
-    found = [size for group in groups for size in (left_by(group), left_by(group, VERSION_1)) if size is not None]
-    return min(found, default=None)
+            found.update(top.joinpath(*Path(name).parts[1:depth]) for depth in range(1, len(Path(name).parts) + 1))
+    yield from product(sorted(found), (VERSION_2, VERSION_1))
 
 
 VERSION_1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
 VERSION_2 = ("memory.max", "memory.current", "inactive_file")
 
 
-def left_by(group: Path, names: tuple[str, str, str] = VERSION_2) -> int | None:
-    """What one group leaves, if it does not allow all; files in its cache can be dropped."""
+def allowed_by(limit: Path) -> int | None:
+    """Bytes that a file of a control group names as its limit; None where it allows all."""
     try:
-        limit, used = (int((group / name).read_text()) for name in names[:2])
-        cached = re.search(rf"^{names[2]} (\d+)$", (group / "memory.stat").read_text(), re.MULTILINE)
+        size = int(limit.read_text())
     except (OSError, ValueError):  # none, or "max"
         return None
-    return None if limit >= NO_LIMIT else max(0, limit - used + (int(cached[1]) if cached else 0))
+    return size if size < NO_LIMIT else None
 
 
-OPTIONS = (-4, -3, -1)  # glibc's M_MMAP_MAX, M_MMAP_THRESHOLD, M_TRIM_THRESHOLD
-KEEPING = (  # what says so in the environment, and what is so otherwise
-    ("MALLOC_MMAP_MAX_", 1 << 16),
-    ("MALLOC_MMAP_THRESHOLD_", 1 << 17),
-    ("MALLOC_TRIM_THRESHOLD_", 1 << 17),
-)
-LARGEST = (1 << 31) - 1  # that it can be told while it runs
-RETURNED = 1 << 22  # bytes: pieces of this size go back to the system, smaller ones are used again
-
-
-def tell_glibc(options: Sequence[tuple[int, int]], trim: bool = False) -> None:
-    """Set options of its allocator; nothing with another library."""
-    with suppress(OSError, AttributeError):
-        libc = ctypes.CDLL(None)
-        for option, value in options:
-            libc.mallopt(option, value)
-        if trim:
-            libc.malloc_trim(0)
-
-
-def give_back() -> None:
-    """Let glibc return freed memory to the system at once, whatever the environment asked; no other library can.
-
-    What is kept for reuse, as `launch.py` asks, leaves gaps that come to a tenth and more of a small budget.
-    """
-    if sys.platform == "linux":
-        tell_glibc(list(zip(OPTIONS, (1 << 16, RETURNED, RETURNED), strict=True)), trim=True)
-
-
-def keep_again() -> None:
-    """Let glibc keep freed memory as before `give_back`: as the environment asked, or as it does by itself."""
-    if sys.platform == "linux":
-        asked = (os.environ.get(name, "") for name, _ in KEEPING)
-        values = [int(said) if said.isdecimal() else usual for said, (_, usual) in zip(asked, KEEPING, strict=True)]
-        tell_glibc([(option, min(value, LARGEST)) for option, value in zip(OPTIONS, values, strict=True)])
+def left_by(group: Path, names: tuple[str, str, str] = VERSION_2) -> int | None:
+    """What one group leaves, if it does not allow all; files in its cache can be dropped."""
+    limit = allowed_by(group / names[0])
+    if limit is None:
+        return None
+    try:
+        used = int((group / names[1]).read_text())
+        cached = re.search(rf"^{names[2]} (\d+)$", (group / "memory.stat").read_text(), re.MULTILINE)
+    except (OSError, ValueError):
+        return None
+    return max(0, limit - used + (int(cached[1]) if cached else 0))
 
 
 def release(device: torch.device) -> None:

@@ -7,15 +7,18 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from fromnoise.checkpoints.control import may_wait, table
+from fromnoise.allocator import trim
+from fromnoise.checkpoints.control import LORA_MARK, may_wait, table
 from fromnoise.checkpoints.files import read
 from fromnoise.engine import shelves
 from fromnoise.engine.footprint import BASE, demand
 from fromnoise.engine.library import Model
 from fromnoise.engine.memory import Demand, Plan, free, planned, usable
+from fromnoise.engine.profiles import PROFILES
 from fromnoise.engine.recipe import Recipe
-from fromnoise.errors import FileError
-from fromnoise.nn.unet import UNetConfig, skip_widths
+from fromnoise.engine.recipe_networks import named
+from fromnoise.errors import FileError, UserError
+from fromnoise.nn.unet import UNet, UNetConfig, skip_widths
 
 MOST_CALLS = 8  # side by side
 PLENTY = 1 << 13  # bytes for each pixel: with as much, nothing needs a plan
@@ -30,37 +33,65 @@ def make_room(recipes: Sequence[Recipe], model: Model, refiner: Model | None = N
     sizes = [size for recipe in recipes for size in sizes_of(recipe)]
     if not models or not sizes:
         return
-    size = max(sizes, key=math.prod)
-    budget = room_for(models, size)
-    if budget is None:
+    size, copies = max(sizes, key=math.prod), copied(recipes, models[0])
+    limits = [one.limit for one in models if one.limit is not None]
+    here = min(limits, default=free(models[0].placement.device))
+    if here is None:
+        return
+    whole = all(one.residence is not None and one.residence.plan == Plan() for one in models)
+    if not limits and whole and here > PLENTY * math.prod(size) + copies:
+        for one in models:
+            one.settle(Plan())
         return
     calls = min(MOST_CALLS, 2 * len(recipes))
-    needed = [demand(one.facts, one.placement, *size, wide=overflows(one)) for one in models]
+    seamless = any(recipe.seamless is not None for recipe in recipes)
+    needed = [demand(one.facts, one.placement, *size, wide=overflows(one), seamless=seamless) for one in models]
     if model in models:
-        needed[0] = with_others(needed[0], model, recipes, size)
-    told = any(one.limit is not None for one in models)
-    loosest = Plan(calls) if told or any(one.budget is not None for one in models) else Plan()
+        first = needed[0] = with_others(needed[0], model, recipes, size)
+        needed[1:] = [replace(one, base=first.base + first.control) for one in needed[1:]]  # they stay meanwhile
+    loosest = Plan(calls) if limits or any(one.budget is not None for one in models) else Plan()
     heights = [one.height(Plan(calls)) for one in needed]
     others = [sum(one.weights for one in needed) - one.weights for one in needed]
-    if max(map(sum, zip(heights, others, strict=True))) <= usable(budget):
+    most = max(map(sum, zip(heights, others, strict=True)))
+    budget = here if limits else measured(models, most + copies)
+    if most <= usable(budget):
+        spare = most + copies <= usable(budget)
+        if not spare:
+            check_second_copies(recipes)
         for one in models:
-            one.settle(loosest)
+            one.settle(loosest, spare=spare)
         return
+    check_second_copies(recipes)
     plans = [planned(one, budget, calls) for one in needed]
     residences = [one.residence for one in models if one.residence is not None]
     for one, plan in zip(models, plans, strict=True):
         one.settle(plan, tuple(other for other in residences if other is not one.residence))
 
 
-def room_for(models: Sequence[Model], size: tuple[int, int]) -> int | None:
-    """Bytes for all of the models at work; None where there is plenty, or where that is not known."""
-    limits = [one.limit for one in models if one.limit is not None]
-    if limits:
-        return min(limits)
-    here, residences = free(models[0].placement.device), [one.residence for one in models if one.residence is not None]
-    if here is None or (all(one.plan == Plan() for one in residences) and here > PLENTY * math.prod(size)):
-        return None
-    return here + BASE + sum(one.here for one in residences)
+def measured(models: Sequence[Model], wanted: int) -> int:
+    """Bytes that there are for all of the models at work; what the allocator keeps is returned if they seem too few."""
+    device = models[0].placement.device
+    taken = BASE + sum(one.residence.here + one.kept.copies.size for one in models if one.residence is not None)
+    if device.type == "cpu" and taken + (free(device) or 0) < wanted:
+        trim()
+    return taken + (free(device) or 0)
+
+
+def copied(recipes: Sequence[Recipe], model: Model) -> int:
+    """Bytes of weights that are kept a second time: LoRAs change a copy of the U-Net's, 8-bit products round one."""
+    size = sum(parameter.numel() for parameter in model.unet.parameters()) * model.placement.dtype.itemsize
+    if any(named(one.networks, one.prompt, PROFILES[one.profile].dialect, one.steps) for one in recipes):
+        return size
+    return size // 2 if any(one.int8 or one.fp8 for one in recipes) else 0
+
+
+def check_second_copies(recipes: Sequence[Recipe]) -> None:
+    """UserError where a recipe wants products of 8-bit numbers, whose weights are a second time in memory."""
+    for name in ("int8", "fp8"):
+        if any(getattr(recipe, name) for recipe in recipes):
+            raise UserError(
+                f"{name} keeps the U-Net's weights a second time, and there is no room: leave it out, or the limit"
+            )
 
 
 def overflows(model: Model) -> bool:
@@ -77,9 +108,17 @@ def sizes_of(recipe: Recipe) -> list[tuple[int, int]]:
 def with_others(needed: Demand, model: Model, recipes: Sequence[Recipe], size: tuple[int, int]) -> Demand:
     """The same with the networks besides the model's own that `recipes` name."""
     dtype = model.placement.dtype.itemsize
-    found = {path: model.kept.files.of_file(sized, path, partial(sized, path)) for path in files_of(model, recipes)}
+    found = {
+        path: model.kept.files.of_file(sized, path, partial(sized, path, model.unet))
+        for path in files_of(model, recipes)
+    }
     controls = max(len([control for control in recipe.controls if control.model]) for recipe in recipes)
     seeing = 0 if model.vision is None else sum(parameter.numel() for parameter in model.vision.parameters())
+    tiles = [recipe.tiles for recipe in recipes if recipe.tiles is not None]
+    if tiles and len(tiles) == len(recipes):  # more than a tile is never asked about at once
+        sides = [(8 * one.width, 8 * one.height) for one in tiles]
+        part = max(((min(w, size[0]), min(h, size[1])) for w, h in sides), key=math.prod)
+        needed = replace(needed, call=demand(model.facts, model.placement, *part, wide=overflows(model)).call)
     return replace(
         needed,
         base=needed.base + (seeing + sum(numbers for numbers, waits in found.values() if not waits)) * dtype,
@@ -105,11 +144,16 @@ def files_of(model: Model, recipes: Sequence[Recipe]) -> Iterator[Path]:
                 yield shelves.find(kind, name, model.settings)
 
 
-def sized(path: Path) -> tuple[int, bool]:
-    """Numbers of a network's file, and whether they may wait there until they are used."""
+def sized(path: Path, unet: UNet) -> tuple[int, bool]:
+    """Numbers of the network of a file, and whether they may wait there until they are used.
+
+    A Control-LoRA has the U-Net's own besides, of the way down, of which it makes copies where those wait.
+    """
     try:
         state = table(path)
-        return sum(tensor.numel() for tensor in state.values()), may_wait(state)
+        shared = (unet.input_blocks, unet.middle_block) if LORA_MARK in state else ()
+        numbers = sum(parameter.numel() for part in shared for parameter in part.parameters())
+        return numbers + sum(tensor.numel() for tensor in state.values()), may_wait(state)
     except FileError:
         pass
     with suppress(FileError):

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-GLIBC_KEEPS_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(32 << 30)}
+from fromnoise.allocator import GLIBC_KEEPS_MEMORY
+
 SECRETS = ("FROMNOISE_TOKEN", "FROMNOISE_DATABASE")  # of the environment: who may call, and a password perhaps
 
 

@@ -18,7 +18,7 @@ from fromnoise.nn.ops import Linear, Made, standing_in
 FLOAT8 = torch.float8_e4m3fn
 LARGEST = torch.finfo(FLOAT8).max
 NARROW = 512  # layers with fewer channels in or out stay as they are: rounding would take what the product saves
-FEW = 256  # tokens: with fewer a product stays as it is
+FEW = 128  # tokens of one picture: with fewer a product stays as it is
 MULTIPLE = 16  # of which the kernels want channels to be
 
 
@@ -40,7 +40,7 @@ def suits(layer: Linear) -> bool:
 
 def linear(layer: Linear, x: Tensor) -> Tensor:
     """x (... in) -> (... out)."""
-    if x.numel() < FEW * layer.in_features:
+    if x[0].numel() < FEW * layer.in_features:
         return type(layer).forward(layer, x)
     weight, bias = layer.fetch(x)
     rounded, factors = ROUNDED(weight, layer)
@@ -75,7 +75,7 @@ def is_there(device: torch.device) -> bool:
             layer = Linear(NARROW, NARROW, device=device, dtype=torch.bfloat16)
             nn.init.eye_(layer.weight)
             nn.init.zeros_(layer.bias)
-            x = torch.linspace(-1, 1, FEW * NARROW, device=device, dtype=torch.bfloat16).view(FEW, NARROW)
+            x = torch.linspace(-1, 1, FEW * NARROW, device=device, dtype=torch.bfloat16).view(1, FEW, NARROW)
             return bool((linear(layer, x) - x).abs().max() < 0.1)
     except (AttributeError, RuntimeError):
         return False

@@ -5,6 +5,7 @@ token of a linear layer and for each picture of a convolution, so that pictures 
 exact. The products are oneDNN's, through PyTorch (`torch.ops.onednn`).
 """
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from fromnoise.nn.ops import Conv2d, Linear, Made, standing_in, tokens_from
 
 NARROW = 64  # channels: layers with fewer in or out stay as they are, such as the first and the last
-FEW = 1 << 27  # multiplications: a product with fewer stays as it is
+FEW = 1 << 26  # multiplications for one picture: a product with fewer stays as it is
 SHAPES = 4  # for which a layer keeps its weights ready
 ZERO = 128  # of the unsigned numbers that inputs become
 
@@ -60,7 +61,7 @@ def products(network: nn.Module) -> Iterator[tuple[nn.Module, Callable[[Tensor],
 
 def linear(layer: Linear, x: Tensor) -> Tensor:
     """x (... in) -> (... out)."""
-    if x.numel() * layer.out_features < FEW:
+    if x[0].numel() * layer.out_features < FEW:
         return type(layer).forward(layer, x)
     weight, bias = layer.fetch(x)
     rounded = ROUNDED(weight, layer)
@@ -74,7 +75,8 @@ def linear(layer: Linear, x: Tensor) -> Tensor:
 
 def convolution(layer: Conv2d, x: Tensor) -> Tensor:
     """x (b in h w) -> (b out h' w')."""
-    if x.numel() * layer.weight[:, 0].numel() < FEW * layer.stride[0] ** 2 or isinstance(layer.padding, str):
+    weights = layer.out_channels * math.prod(layer.kernel_size) // layer.groups  # that each number of x meets
+    if x[0].numel() * weights < FEW * layer.stride[0] ** 2 or isinstance(layer.padding, str):
         return type(layer).forward(layer, x)
     weight, bias = layer.fetch(x)
     rounded = ROUNDED(weight, layer)

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from fromnoise.nn.ops import Conv2d, GroupNorm, attention, image_from, tokens_from
 from fromnoise.nn.vae import AttnBlock, AutoencoderKL, Downsample, Level, Middle, ResnetBlock, Upsample
 
+MOST_AT_ONCE = 1 << 21  # pixels of a picture that is taken whole
 STRIP = 1 << 15  # places in a strip, about
 FEWEST = 16  # rows of a strip
 SCORES = 1 << 26  # of attention that are alive at once

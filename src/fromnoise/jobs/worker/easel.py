@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from fromnoise.allocator import trim
 from fromnoise.engine import generate, library
 from fromnoise.engine.company import written
 from fromnoise.engine.executor import Executor
@@ -22,7 +23,7 @@ from fromnoise.engine.recipe import Recipe
 from fromnoise.engine.recipe_files import Weights
 from fromnoise.engine.room import make_room
 from fromnoise.engine.trace import Look, Tracer
-from fromnoise.errors import UserError
+from fromnoise.errors import UserError, is_out_of_memory
 from fromnoise.jobs.job import Job
 from fromnoise.jobs.leases import Update
 from fromnoise.jobs.traces import Part, TracedStep, Traces
@@ -135,7 +136,14 @@ class Easel:
         assert self.previewer is not None
         if self.previewer.tiny is not None and now - drawing.previewed < self.preview_cost * (SPARING - 1):
             return None
-        preview = self.previewer.jpeg(drawing.denoised)
+        try:
+            preview = self.previewer.jpeg(drawing.denoised)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            drawing.previewed = float("inf")  # the picture goes on without
+            self.tidy()
+            return None
         drawing.previewed = self.clock()
         self.preview_cost = drawing.previewed - now
         return preview
@@ -175,7 +183,9 @@ class Easel:
 
     def tidy(self) -> None:
         """Give back the device's memory that nothing uses."""
-        if self.placement.device.type != "cpu":
+        if self.placement.device.type == "cpu":
+            trim()
+        else:
             torch.get_device_module(self.placement.device).empty_cache()
 
 

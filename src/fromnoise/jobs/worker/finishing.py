@@ -21,6 +21,7 @@ from fromnoise.engine.memory import place
 from fromnoise.engine.metadata.read import read_any
 from fromnoise.engine.postprocess import carried, postprocessed
 from fromnoise.engine.recipe import ImageRef, Recipe, checked
+from fromnoise.engine.recipe_files import Weights
 from fromnoise.engine.recipe_upscale import Postprocess
 from fromnoise.engine.verify import Verification, verify
 from fromnoise.errors import FileError, UserError
@@ -113,13 +114,14 @@ def check(body: Mapping[str, Any], desk: Desk) -> Task:
 
     def load(recipe: Recipe) -> Model:
         where = place(str(desk.placement.device), recipe.dtype)
-        return library.load(recipe.model, where, settings=desk.settings)
+        return library.load(Weights.of(recipe), where, settings=desk.settings, budget=desk.memory)
 
     def run(tell: Progress) -> Verification:
         tell(0, 1)
         with with_texts(picture(body), body.get("texts") or {}) as path:
             return verify(path, load, desk.settings, known, losses=losses)
 
+    desk.make_room()
     found = yield from in_steps(run)
     told = {key: value for key, value in asdict(found).items() if key not in ("again", "imported", "missing")}
     told |= {

@@ -140,6 +140,7 @@ def looped(body: Mapping[str, Any], desk: Desk) -> Task:
         tell(0, 0)
         return in_turn(recipes, desk, tell)
 
+    desk.make_room()
     made = yield from with_pictures(in_steps(run), [turn_file(desk, number) for number in range(len(recipes))])
     images = [open_image(desk.outputs / str(one.path)) for one in made]
     drawn = draw_sheet(images, drawn_labels(body, "columns", len(made)), margin=int(body.get("margin") or 0))
@@ -173,9 +174,11 @@ def in_turn(recipes: Sequence[Recipe], desk: Desk, tell: Progress) -> list[Resul
     """Each picture from the one before it. Those that an earlier attempt has written are taken as they are."""
     made: list[Result] = []
     first = recipes[0]
-    model = library.load(Weights.of(first), desk.placement, settings=desk.settings)
-    others = (library.load(one, desk.placement, settings=desk.settings) for one in Weights.others(first))
-    refiner = next(others, None)
+    model, *others = (
+        library.load(one, desk.placement, settings=desk.settings, budget=desk.memory)
+        for one in (Weights.of(first), *Weights.others(first))
+    )
+    refiner = next(iter(others), None)
     previous: ImageRef | None = first.init
     for number, recipe in enumerate(recipes):
         file = turn_file(desk, number)

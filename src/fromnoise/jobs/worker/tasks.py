@@ -63,6 +63,7 @@ class Desk:
     thumbs: Path | None = None  # where small pictures are kept
     marks: Marks = field(default_factory=Marks)  # on pictures that it makes
     make_room: Callable[[], None] = nothing  # lets the models go that lie in the device's memory
+    memory: int | None = None  # bytes that a model may take of it; None: what is free
 
 
 TASKS: Registry[Callable[[Mapping[str, Any], Desk], Task]] = Registry("kind of job", entry_points="fromnoise.tasks")

@@ -126,7 +126,7 @@ class Worker:
         station, database = self.station, self.leases.database
         return Desk(
             job, self.easel.placement, station.settings, station.outputs, self.place_of(job), database, station.thumbs,
-            self.marks, self.easel.let_go,
+            self.marks, self.easel.let_go, station.memory,
         )  # fmt: skip
 
     @property
