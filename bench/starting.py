@@ -19,8 +19,8 @@ from pathlib import Path
 from statistics import median
 
 from bench.turns import ROOT
+from fromnoise.allocator import GLIBC_KEEPS_MEMORY
 from fromnoise.cli.doctor import processor
-from fromnoise.jobs.child import GLIBC_KEEPS_MEMORY
 
 MOST_HELP, MOST_PICTURE = 0.3, 6.0  # seconds
 STEPS = 20

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 
 from bench.work import Job
-from fromnoise.jobs.child import GLIBC_KEEPS_MEMORY
+from fromnoise.allocator import GLIBC_KEEPS_MEMORY
 
 Work = Callable[[], Mapping[str, float] | None]
 

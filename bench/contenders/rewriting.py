@@ -5,9 +5,9 @@ from pathlib import Path
 
 from bench.contenders import Work, ours
 from bench.work import SIZES, Job
+from fromnoise.allocator import give_back
 from fromnoise.checkpoints.convert import convert
 from fromnoise.checkpoints.merge import merge
-from fromnoise.engine.memory import give_back
 
 
 def fromnoise(job: Job) -> Work:

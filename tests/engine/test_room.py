@@ -166,7 +166,7 @@ def test_copies_of_weights_are_made_where_there_is_room_for_them(
     files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = loaded(files[0])
-    monkeypatch.setattr(room, "PLENTY", 0)
+    monkeypatch.setattr(room, "PLENTY", 1 << 40)
     most = demand(model.facts, CPU, 64, 64).height(Plan(2)) - room.BASE - residence(model).here
     copies = sum(parameter.nbytes for parameter in model.unet.parameters())
     patched = RECIPE.but(prompt="a red apple <lora:ink:1>")

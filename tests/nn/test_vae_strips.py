@@ -6,7 +6,6 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from fromnoise.engine import library
 from fromnoise.engine.footprint import peak
 from fromnoise.nn import vae_strips
 from fromnoise.nn.hooks import Seamless
@@ -124,7 +123,7 @@ def test_a_block_that_halves_the_channels_needs_no_other_room(layout: torch.memo
 
 def test_models_take_strips_for_large_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     model, calls = tiny_model(), []
-    monkeypatch.setattr(library, "MOST_AT_ONCE", 64 * 64)
+    monkeypatch.setattr(vae_strips, "MOST_AT_ONCE", 64 * 64)
     real = vae_strips.residual
     monkeypatch.setattr(vae_strips, "residual", lambda *arguments: calls.append(1) or real(*arguments))
     latents = torch.randn(1, 4, 8, 16)
@@ -140,7 +139,7 @@ def test_models_take_strips_for_large_pictures(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_changed_autoencoder_is_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny_model()
-    monkeypatch.setattr(library, "MOST_AT_ONCE", 0)
+    monkeypatch.setattr(vae_strips, "MOST_AT_ONCE", 0)
     latents = torch.randn(1, 4, 8, 8)
     with torch.inference_mode(), Seamless().applied(model.vae):
         assert not vae_strips.may_be_cut(model.vae)

@@ -4,13 +4,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fromnoise import settings
+from fromnoise.allocator import give_back
 from fromnoise.checkpoints.convert import Layout, Written
 from fromnoise.checkpoints.convert import convert as convert_model
 from fromnoise.checkpoints.convert import prune as prune_model
 from fromnoise.checkpoints.save import Report
 from fromnoise.cli.messages import say
 from fromnoise.cli.progress import note, transfer
-from fromnoise.engine.memory import give_back
 from fromnoise.engine.shelves import find
 
 SHOWN = 3  # names in a line

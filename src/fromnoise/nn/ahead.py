@@ -10,7 +10,6 @@ import hashlib
 import json
 import logging
 import math
-import os
 import platform
 import shutil
 import sys
@@ -133,7 +132,7 @@ def folder() -> Path:
     if _kept is None:
         return own_folder()
     _kept.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if is_safe(_kept):
+    if kernels.is_safe(_kept):
         return _kept
     tell_unsafe(_kept)
     return own_folder()
@@ -151,14 +150,6 @@ def tell_unsafe(path: Path) -> None:
     LOG.warning("%s belongs to others, or others may write to it: what is compiled is not kept", path)
 
 
-def is_safe(path: Path) -> bool:
-    """Whether it is ours, or the system's, and nobody else may change it; code from elsewhere is not run."""
-    if not hasattr(os, "getuid"):
-        return True
-    told = path.stat()
-    return told.st_uid in (os.getuid(), 0) and not told.st_mode & 0o022
-
-
 def library_of(kind: Kind, parent: Path) -> Library:
     """What is kept in `parent`, or is compiled and kept there. Raises what a compiler raises."""
     path = parent / kind.name
@@ -173,7 +164,7 @@ def library_of(kind: Kind, parent: Path) -> Library:
 
 def found(path: Path) -> Library:
     """The library in a folder. Raises Unsound, OSError, RuntimeError or ValueError where it is not what was kept."""
-    if not all(is_safe(one) for one in (path, *path.iterdir())):
+    if not all(kernels.is_safe(one) for one in (path, *path.iterdir())):
         raise Unsound(f"{path} belongs to others")
     if json.loads((path / CONTENTS).read_bytes()) != contents(path):
         raise Unsound(f"{path} is not whole")

@@ -34,6 +34,7 @@ FLAGS = (
 )
 TILES = ("-mamx-tile", "-mamx-bf16")
 PATIENCE = 120  # seconds for the compiler
+AGAIN = 7 * 24 * 3600  # seconds after which a kernel that was no faster, on a busy machine perhaps, is timed again
 FEWEST = 1 << 15  # scores: with fewer PyTorch's kernel is as fast
 CLOSE = 1e-2  # of the norm; both kernels round what they multiply to 8 bits
 SHAPES = ((1, 2, 130, 70, 40), (2, 1, 64, 300, 64))  # batch, heads, queries, keys, numbers: to check
@@ -165,9 +166,9 @@ def built(folder: Path) -> Kernel:
     name = hashlib.sha256(SOURCE.read_bytes() + repr((flags, torch.__version__)).encode()).hexdigest()[:16]
     path = folder / f"attention-{name}.so"
     slower = path.with_suffix(".slower")
-    if slower.exists():
+    if slower.exists() and time.time() - slower.stat().st_mtime < AGAIN:
         raise Unavailable("PyTorch's kernel is as fast here")
-    new = not path.exists()
+    new = not path.exists() or not is_safe(path)
     if new:
         compile_to(path, flags)
     try:
@@ -177,10 +178,20 @@ def built(folder: Path) -> Kernel:
     if not agrees(kernel):
         LOG.warning("the attention kernel %s disagrees with PyTorch's, which is used instead", path)
         raise Unavailable("the kernel disagrees with PyTorch's")
-    if new and not faster(kernel):
-        slower.touch()
-        raise Unavailable("PyTorch's kernel is as fast here")
+    if new or slower.exists():
+        if not faster(kernel):
+            slower.touch()
+            raise Unavailable("PyTorch's kernel is as fast here")
+        slower.unlink(missing_ok=True)
     return kernel
+
+
+def is_safe(path: Path) -> bool:
+    """Whether it is ours, or the system's, and nobody else may change it; code from elsewhere is not run."""
+    if not hasattr(os, "getuid"):
+        return True
+    told = path.stat()
+    return told.st_uid in (os.getuid(), 0) and not told.st_mode & 0o022
 
 
 def compile_to(path: Path, flags: tuple[str, ...]) -> None:
@@ -194,6 +205,7 @@ def compile_to(path: Path, flags: tuple[str, ...]) -> None:
         subprocess.run(
             [compiler, *flags, "-o", str(partial), str(SOURCE)], check=True, capture_output=True, timeout=PATIENCE
         )
+        partial.chmod(0o755)  # nobody else may change it, whatever the mask
         partial.replace(path)
     except subprocess.CalledProcessError as error:
         raise Unavailable(f"{compiler} failed: {error.stderr.decode(errors='replace')[:200]}") from error
