@@ -8,6 +8,8 @@ FROMNOISE_TEST_SEED=NUMBER draws other delays. What fails then has a race, in th
 import json
 import os
 import random
+import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +34,21 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Studio]":
 
     with studio(tmp_path_factory.mktemp("studio")) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def furnished(server: "Studio") -> None:
+    """Two pictures in the gallery, and the jobs that made them, so that lists have their entries and buttons."""
+    from studio.waiting import PATIENCE
+
+    body = json.dumps({"recipes": [{"prompt": "a small thing", "width": 64, "height": 64, "steps": 1}] * 2}).encode()
+    url, form = server.address + "/api/v1/jobs", {"Content-Type": "application/json"}
+    with urllib.request.urlopen(urllib.request.Request(url, body, form), timeout=PATIENCE) as answer:
+        wanted = {job["id"] for job in json.load(answer)}
+    end = time.monotonic() + 2 * PATIENCE
+    while wanted - {job["id"] for job in json.load(urllib.request.urlopen(url + "?state=done&limit=100"))["jobs"]}:
+        assert time.monotonic() < end
+        time.sleep(0.3)
 
 
 @pytest.fixture(scope="session")

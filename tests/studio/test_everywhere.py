@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
     [("en", "light", (1280, 800)), ("zh", "dark", (390, 844)), ("both", "light", (390, 844))],
 )
 def test_an_area_is_accessible_and_fits(
-    visit, axe, area: str, language: str, theme: str, size: tuple[int, int]
+    visit, axe, furnished: None, area: str, language: str, theme: str, size: tuple[int, int]
 ) -> None:
     page = visit(area, language=language, theme=theme, size=size)
     page.wait_for_selector("main h1, main h2")
@@ -90,6 +90,7 @@ READY = """
 """
 
 
+@pytest.mark.alone
 def test_the_page_is_ready_soon(visit) -> None:
     """Until there is something to type in and the page's thread is idle, by the browser's own clock.
 

@@ -126,6 +126,7 @@ def traced(page: "Page", session: "CDPSession", distance: int) -> list[float]:
     return frames(json.loads(browser.stop_tracing())["traceEvents"])
 
 
+@pytest.mark.alone
 def test_scrolling_leaves_time_for_sixty_frames_a_second(visit, full: str) -> None:
     page = visit("gallery", at=full, size=(1440, 900))
     page.locator(".picture").nth(20).wait_for()

@@ -1,17 +1,10 @@
 """On a phone: a bar with the main areas and More, and things that fingers hit."""
 
-import json
-import time
-import urllib.request
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from studio.test_everywhere import areas
-from studio.waiting import PATIENCE, equals, expect, place, settled
-
-if TYPE_CHECKING:
-    from tools.browser import Studio
+from studio.waiting import equals, expect, place, settled
 
 pytestmark = pytest.mark.studio
 
@@ -52,19 +45,6 @@ def test_the_bar_holds_the_main_areas_and_more_the_others(visit, axe, language: 
     dialog.get_by_role("button", name=words["look"]).tap()
     dialog.locator(".segments label").filter(has_text=words["dark"]).tap()
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
-
-
-@pytest.fixture(scope="module")
-def furnished(server: "Studio") -> None:
-    """A picture in the gallery and two jobs, so that lists have their buttons."""
-    body = json.dumps({"recipes": [{"prompt": "a small thing", "width": 64, "height": 64, "steps": 1}] * 2}).encode()
-    url, form = server.address + "/api/v1/jobs", {"Content-Type": "application/json"}
-    with urllib.request.urlopen(urllib.request.Request(url, body, form), timeout=60) as answer:
-        wanted = {job["id"] for job in json.load(answer)}
-    end = time.monotonic() + PATIENCE
-    while wanted - {job["id"] for job in json.load(urllib.request.urlopen(url + "?state=done&limit=100"))["jobs"]}:
-        assert time.monotonic() < end
-        time.sleep(0.3)
 
 
 @pytest.mark.parametrize("area", areas(Path(__file__).resolve().parents[2]))
