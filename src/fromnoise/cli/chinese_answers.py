@@ -33,6 +33,11 @@ ELSEWHERE = {
         "样式 {name} 不是在这里建立的；别的样式在它们自己的文件里"
     ),
     "there is no wildcard {name}": "没有通配符 {name}",
+    "there is no list of tags {name}": "没有标签列表 {name}",
+    '{name}: {count} of its lines are no tags and are left out; a line is name,category,count,"aliases"': (
+        '{name}：有 {count} 行不是标签，已略去；每行应为：名称,类别,数量,"别名"'
+    ),
+    "{name}: only its first {count} tags are used": "{name}：只使用前 {count} 个标签",
     "the terms are other ones by now: read them again": "条款已经更新：请重新阅读",
     "that job is no training": "这个任务不是训练",
     "a password has at least {count} characters": "密码至少要有 {count} 个字符",

@@ -19,6 +19,7 @@ from fromnoise.server.native import (
     sentences,
     settings,
     styles,
+    tags,
     terms,
     tokens,
     traces,
@@ -27,7 +28,7 @@ from fromnoise.server.native import (
 
 PARTS = (
     about, orders, errands, grids, jobs, traces, events, sending, gallery, gallery_changes, model_changes,
-    models, tokens, styles,
+    models, tokens, styles, tags,
     machine, settings, accounts, extensions, training, datasets, terms, sentences,
 )  # fmt: skip
 ROUTERS = [part.router for part in PARTS]

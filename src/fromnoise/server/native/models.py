@@ -39,6 +39,7 @@ class ModelCard(BaseModel):
     file: str = Field(description="Its path below the shelf.")
     size: int = Field(description="Bytes.")
     changed: float = Field(description="Seconds since 1970.")
+    created: float = Field(description="The same, when it came to be where it is.")
     was_read: bool = Field(description="If not, what follows is not known yet.")
     sha256: str | None
     short_hash: str | None = Field(description="As AUTOMATIC1111 shows it.")
@@ -150,7 +151,8 @@ def of(entry: Entry) -> ModelCard:
     return ModelCard(
         kind=kind,  # type: ignore[arg-type]  # its callers leave out the others
         name=stem(entry), file=entry.name, size=entry.stamp.size, changed=entry.stamp.changed / 1e9,
-        was_read=entry.was_read, sha256=digests.sha256 if digests else None,
+        created=created(entry.place, entry.stamp.changed / 1e9), was_read=entry.was_read,
+        sha256=digests.sha256 if digests else None,
         short_hash=digests.sha256[:SHORT] if digests else None,
         tensors_hash=digests.tensors[:TENSORS] if digests and digests.tensors else None,
         old_hash=digests.old if digests else None, family=facts.family, task=facts.task,
@@ -172,7 +174,8 @@ def builtin() -> ModelCard:
     place = place_of_builtin()
     status = place.stat()
     return ModelCard(
-        kind="checkpoints", name=BUILTIN, file=BUILTIN, size=status.st_size, changed=status.st_mtime, was_read=True,
+        kind="checkpoints", name=BUILTIN, file=BUILTIN, size=status.st_size, changed=status.st_mtime,
+        created=created(place, status.st_mtime), was_read=True,
         sha256=None, short_hash=None, tensors_hash=None, old_hash=None, family="sd1", task="text", prediction="v",
         holds="checkpoint", parameters=0, dtypes=[], title="Emoji", author="fromnoise", licence="Apache-2.0",
         licence_page="", licence_terms="", licence_terms_zh="", base="", trigger_words=[], negative="", weight=None,
@@ -180,6 +183,15 @@ def builtin() -> ModelCard:
         source="", remark="", blocks=BUILTIN_BLOCKS, fault=None,
         preview=preview_of("checkpoints", BUILTIN, companions(place)),
     )  # fmt: skip
+
+
+def created(place: Path, changed: float) -> float:
+    """When a file was born; where the system does not say, when it came to its place, as AUTOMATIC1111 takes it."""
+    try:
+        status = place.stat()
+    except OSError:  # it went away meanwhile
+        return changed
+    return float(getattr(status, "st_birthtime", status.st_ctime))
 
 
 def place_of_builtin() -> Path:
