@@ -7,7 +7,7 @@ from bench.builtin import LAB_DISTANCE
 from bench.features import background, lab
 from fromnoise.checkpoints.merge import blocks_of
 from fromnoise.engine import library
-from fromnoise.engine.generate import generate
+from fromnoise.engine.generate import Step, generate
 from fromnoise.engine.library import Model
 from fromnoise.engine.losses import psnr
 from fromnoise.engine.memory import place
@@ -57,3 +57,24 @@ def test_bfloat16_draws_the_picture_of_float32(model: Model) -> None:
     rough = library.load("builtin", place("cpu", "bfloat16"))
     for one, other in zip(generate(model, recipes), generate(rough, recipes), strict=True):
         assert psnr(*(np.asarray(made.image, np.float64) for made in (one, other))) >= 40
+
+
+def test_heun_has_a_schedule_that_does_not_overshoot(model: Model) -> None:
+    """After its first step latents are as noisy as they should be; under even timesteps more than twice as noisy."""
+    noise: dict[str | None, float] = {}
+
+    def look(index: int, step: Step) -> None:
+        if step.index == 2:
+            noise[schedules[index]] = float(step.x.std() / (1 + step.sigma**2).sqrt())
+
+    schedules = [None, "sgm_uniform"]
+    recipes = [
+        Recipe.make(
+            prompt="a red apple", seed=3, width=64, height=64, steps=12, sampler="heun", schedule=name, guidance_scale=2
+        )
+        for name in schedules
+    ]
+    list(generate(model, recipes, watch=look))
+    assert model.schedule("heun") == "karras"
+    assert noise[None] == pytest.approx(1, abs=0.1)
+    assert noise["sgm_uniform"] > 2

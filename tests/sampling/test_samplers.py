@@ -60,6 +60,16 @@ def test_order_of_convergence_on_the_exact_gaussian_solution(spec: SamplerSpec) 
     assert_falls_with_order(errors, spec.order)
 
 
+@pytest.mark.parametrize("spec", DETERMINISTIC, ids=by_name)
+def test_a_first_step_from_pure_noise_does_not_overshoot(spec: SamplerSpec) -> None:
+    """On a table that ends in pure noise, with the schedule that the sampler is given there."""
+    table = NoiseTable.ldm(zero_snr=True)
+    sigmas = sigmas_for(spec.even_schedule, table, 20, drop_penultimate=spec.drop_penultimate).double()
+    x = torch.linspace(-3, 3, 16, dtype=torch.float64).reshape(1, 1, 4, 4) * sigmas[0]
+    out = run(spec.start(x, sigmas), gaussian)
+    assert float((out - flow(x, sigmas[0], sigmas[-1])).abs().max()) < 0.2 * 3 * SPREAD
+
+
 @pytest.mark.parametrize("spec", STOCHASTIC, ids=by_name)
 def test_mean_and_variance_converge_to_the_exact_marginal_at_the_declared_order(spec: SamplerSpec) -> None:
     errors = []

@@ -133,7 +133,8 @@ class Model:
 
     def schedule(self, sampler: str) -> str:
         """Where none is asked for: the sampler's own, or one that suits a table that ends in pure noise."""
-        return "sgm_uniform" if self.facts.zero_snr else SAMPLERS[sampler].default_schedule
+        spec = SAMPLERS[sampler]
+        return spec.even_schedule if self.facts.zero_snr else spec.default_schedule
 
     def encode(self, image: Tensor, noise: Tensor | None = None) -> Tensor:
         """Latents (b c h w) float32 of pictures (b 3 8h 8w) in [-1, 1]; a draw of the posterior if `noise` is given."""

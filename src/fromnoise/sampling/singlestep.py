@@ -137,6 +137,7 @@ def dpmpp_2s_ancestral(
     label="Restart",
     order=2,
     evaluations=2,
+    by_slope=True,
     stochastic=True,
     default_schedule="karras",
     good_for="Heun that goes back to a noisier level and repeats it: repairs mistakes, from 20 steps on.",
