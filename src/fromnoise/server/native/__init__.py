@@ -7,6 +7,7 @@ from fromnoise.server.native import (
     errands,
     events,
     extensions,
+    folders,
     gallery,
     gallery_changes,
     grids,
@@ -27,7 +28,7 @@ from fromnoise.server.native import (
 )
 
 PARTS = (
-    about, orders, errands, grids, jobs, traces, events, sending, gallery, gallery_changes, model_changes,
+    about, orders, errands, grids, jobs, traces, events, sending, folders, gallery, gallery_changes, model_changes,
     models, tokens, styles, tags,
     machine, settings, accounts, extensions, training, datasets, terms, sentences,
 )  # fmt: skip

@@ -1,16 +1,15 @@
 """The gallery changed: marks, albums, the bin, and folders taken in."""
 
 import time
-from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from fromnoise.errors import UserError
 from fromnoise.jobs.job import Work
 from fromnoise.jobs.picture import MAX_TAG, UnknownPicture
 from fromnoise.server.access import Identity
 from fromnoise.server.context import Admin, Context, Here, Who
 from fromnoise.server.errors import ApiError
+from fromnoise.server.native.folders import Folder, opened
 from fromnoise.server.native.gallery import Card, Count, mine
 from fromnoise.server.native.orders import accepted
 from fromnoise.server.native.views import JobView
@@ -44,14 +43,6 @@ class Emptying(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     days: float = Field(default=0.0, ge=0, le=36_500, description="Only what has been in it for as long.")
-
-
-class Folder(BaseModel):
-    """A folder of pictures on the server's machine."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    folder: str = Field(min_length=1, max_length=4000)
 
 
 @router.post("/change")
@@ -98,10 +89,7 @@ def empty_bin(wanted: Emptying, here: Here, who: Who) -> Count:
 @router.post("/import", status_code=202)
 def import_pictures(wanted: Folder, here: Here, who: Admin) -> JobView:
     """Take in a folder of pictures where it is, in the background; again: what is new in it."""
-    folder = Path(wanted.folder).expanduser()
-    if "\0" in wanted.folder or not folder.is_dir():
-        raise UserError("there is no such folder on the server's machine")
-    return JobView.of(accepted(here.queue, [Work("import", {"folder": str(folder)}, owner=who.name)])[0])
+    return JobView.of(accepted(here.queue, [Work("import", {"folder": str(opened(wanted))}, owner=who.name)])[0])
 
 
 def check(these: These, here: Context, who: Identity) -> None:
