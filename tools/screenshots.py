@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from PIL import Image
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, FilePayload, Page
 from playwright.sync_api import Error as PlaywrightError
 
 from tools.browser import Studio, browser, studio
@@ -242,6 +242,28 @@ def start(page: Page, server: Studio) -> Iterator[None]:
 
 
 @contextmanager
+def batch(page: Page, server: Studio) -> Iterator[None]:
+    """Four pictures to begin from, and masks, one of which has another name."""
+    page.get_by_role("button", name=re.compile("^(Many pictures|批量处理)")).first.click()
+    colours = {"apple": "#c0392b", "lake": "#2b6ea6", "meadow": "#3f8f4f", "night": "#1d1b38"}
+    fields = page.locator(".start .many input[type=file][multiple]")
+    fields.nth(0).set_input_files([square(f"{name}.png", colour) for name, colour in colours.items()])
+    page.locator(".several img").nth(2).wait_for()
+    fields.nth(1).set_input_files([square(f"{name}.png", "white") for name in ("apple", "lake", "meadow", "moon")])
+    page.locator(".many .warning").nth(1).wait_for()
+    page.locator(".several").scroll_into_view_if_needed()
+    yield
+    page.get_by_role("button", name=re.compile("^(Remove|移除)$")).first.click()
+
+
+def square(name: str, colour: str) -> FilePayload:
+    """A file for a field of the page."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (96, 96), colour).save(buffer, "PNG")
+    return {"name": name, "mimeType": "image/png", "buffer": buffer.getvalue()}
+
+
+@contextmanager
 def several(page: Page, server: Studio) -> Iterator[None]:
     """Samplers side by side."""
     name = "localStorage.getItem('fromnoise.how.several')"
@@ -319,7 +341,8 @@ def said(*names: str) -> Scene:
 # An area's pictures: what is done before each of them, and undone after it.
 SCENES: dict[str, dict[str, Scene]] = {
     "create": {
-        "create": create, "create-lists": lists, "create-start": start, "create-sketch": opened("Sketch|涂鸦"),
+        "create": create, "create-lists": lists, "create-start": start, "create-batch": batch,
+        "create-sketch": opened("Sketch|涂鸦"),
         "create-library": opened("Prompt library|提示词库"), "create-styles": opened("Styles|预设样式"),
     },
     "how": {"how": nothing, "how-several": several},

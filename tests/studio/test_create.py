@@ -286,11 +286,17 @@ def test_texts_of_strangers_are_inert(visit, text: str, language: str) -> None:
 
 
 @LANGUAGES
-def test_several_start_pictures_become_a_job_each(visit, language: str) -> None:
+def test_several_start_pictures_become_a_job_each_under_masks_of_their_names(visit, language: str) -> None:
+    say = Words("create", language)
     page = visit("create", language=language)
-    files = [{"name": f"{i}.png", "mimeType": "image/png", "buffer": png(size)} for i, size in enumerate((128, 64))]
+    files = [{"name": f"{i}.png", "mimeType": "image/png", "buffer": png(64 << i)} for i in range(3)]
     page.locator("input[type=file]").set_input_files(files)
-    expect(page.locator(".several img")).to_have_count(1)
+    expect(page.locator(".several img")).to_have_count(2)
+    masks = page.get_by_role("group", name=say("batch.masks"), exact=True).locator("input[type=file]").first
+    masks.set_input_files([{**files[i], "name": name} for i, name in ((0, "2.png"), (1, "0.png"), (2, "other.png"))])
+    page.get_by_text(say("batch.matched", n=2, of=3), exact=True).wait_for()
+    page.get_by_text(say("batch.maskless", n=1, names="1.png"), exact=True).wait_for()
+    page.get_by_text(say("batch.lone", n=1, names="other.png"), exact=True).wait_for()
     prompt = f"two of them {language}"
     start(page, prompt, steps=1, language=language)
     made = page.locator(f".strip button[aria-label*='{prompt}']")
@@ -300,7 +306,11 @@ def test_several_start_pictures_become_a_job_each(visit, language: str) -> None:
     jobs = json.load(urllib.request.urlopen(f"{origin}/api/v1/jobs?limit=20"))["jobs"]
     jobs = [job for job in jobs if job["body"].get("prompt") == prompt]
     assert len(jobs) == 2
-    assert len({job["body"]["init"]["sha256"] for job in jobs}) == 2
+    assert (
+        len({job["body"]["init"]["sha256"] for job in jobs})
+        == len({job["body"]["mask"]["sha256"] for job in jobs})
+        == 2
+    )
     assert len({str(job["body"]["seed"]) for job in jobs}) == 1
 
 

@@ -1,8 +1,8 @@
-import { mount } from '@vue/test-utils'
+import { flushPromises, mount } from '@vue/test-utils'
 import { createPinia, setActivePinia } from 'pinia'
 import { afterEach, expect, test, vi } from 'vitest'
 
-import type { JobView } from '@/api/client'
+import { api, type JobView } from '@/api/client'
 import { useJobs } from '@/stores/jobs'
 
 import Stage from './Stage.vue'
@@ -13,7 +13,8 @@ afterEach(() => vi.restoreAllMocks())
 const job = (id: string, more: Partial<JobView> = {}) =>
   ({ id, kind: 'picture', state: 'running', group: 'g', step: 0, steps: 1000, progress: 0, body: { prompt: id }, ...more }) as unknown as JobView
 
-function shown(one: JobView) {
+function shown(one: JobView, place = { ahead: 0, wait: null as number | null }) {
+  vi.spyOn(api, 'GET').mockResolvedValue({ data: place, response: new Response() } as never)
   setActivePinia(createPinia())
   vi.spyOn(useJobs(), 'act').mockResolvedValue()
   useJobs().add([one, job('2', { state: 'queued' }), job('3', { group: 'h' })])
@@ -37,4 +38,20 @@ test('a long time is told in minutes', async () => {
   expect(page.text()).toContain('17 min left')
   await page.setProps({ job: job('1', { step: 950 }) })
   expect(page.text()).toMatch(/\d+ s left/)
+})
+
+test.each([
+  [{ ahead: 0, wait: null }, 'Waiting for its turn'],
+  [{ ahead: 1, wait: 41.7 }, 'Waiting for its turn|1 job before it|begins in about 42 s'],
+  [{ ahead: 12, wait: 600 }, 'Waiting for its turn|12 jobs before it|begins in about 10 min'],
+])('what waits says how many are before it, and how long that takes: %j', async (place, told) => {
+  const page = shown(job('1', { state: 'queued' }), place)
+  const ask = vi.mocked(api.GET)
+  await flushPromises()
+  expect(page.find('.progress .soft').text().replace(/\s+/g, ' ')).toBe(told.replaceAll('|', ''))
+  const before = ask.mock.calls.length
+  await page.setProps({ job: job('1', { step: 1 }) }) // it begins: nothing is asked any more
+  await flushPromises()
+  expect(ask).toHaveBeenCalledTimes(before)
+  expect(page.text()).not.toContain('Waiting')
 })

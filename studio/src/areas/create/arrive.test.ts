@@ -53,3 +53,15 @@ test('a trained control becomes a control, not the model', async () => {
   expect(draft.recipe.controls).toEqual([{ model: 'edges' }])
   expect(draft.recipe.model).toBe('builtin')
 })
+
+test('a network that was just trained is known before the prompt names it', async () => {
+  let known = () => undefined as void
+  vi.mocked(useCatalogue().loadModels).mockImplementation(() => new Promise((go) => (known = go)))
+  const { draft } = useDraft()
+  const told = arrive({ add: '<lora:ink:1>' })
+  await new Promise((go) => setTimeout(go))
+  expect(draft.recipe.prompt).toBe('')
+  known()
+  await told
+  expect(draft.recipe.prompt).toBe('<lora:ink:1>')
+})

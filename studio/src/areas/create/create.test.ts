@@ -6,20 +6,23 @@ import { defineComponent, h } from 'vue'
 import { api } from '@/api/client'
 import { areas } from '@/areas'
 import { useCatalogue } from '@/recipe/catalogue'
+import { useSources } from '@/prompt/sources'
 import { preferences } from '@/stores/preferences'
 import { notes } from '@/ui/notes'
 import Sheet from '@/ui/Sheet.vue'
 
 import en from './en.json'
 import FromPicture from './FromPicture.vue'
-import { useSources } from './sources'
 import StartPicture from './StartPicture.vue'
 import { useDraft } from './draft'
 import zh from './zh.json'
 
 const answer = (data: unknown) => Promise.resolve({ data, response: new Response() })
 
-beforeEach(() => setActivePinia(createPinia()))
+beforeEach(() => {
+  localStorage.clear()
+  setActivePinia(createPinia())
+})
 afterEach(() => {
   vi.restoreAllMocks()
   preferences.language = 'en'
@@ -68,4 +71,56 @@ test('what a completion is, is told in the language of the page', async () => {
 test('the area that a picture is sent to is called what the navigation calls it', () => {
   const { title } = areas.find((one) => one.name === 'extras')!
   expect([en['deed.extras'], zh['deed.extras']]).toEqual([title.en, title.zh])
+})
+
+/** The page's own field for files, given one. */
+async function choose(page: ReturnType<typeof mount>, name: string): Promise<void> {
+  const field = page.find('input[type=file]')
+  Object.defineProperty(field.element, 'files', { value: [new File(['x'], name, { type: 'image/png' })], configurable: true })
+  await field.trigger('change')
+  await flushPromises()
+}
+const press = (page: ReturnType<typeof mount>, label: string) => page.findAll('button').find((one) => one.text() === label)!.trigger('click')
+
+test.each(['en', 'zh'] as const)('a start picture that the server has no more is chosen again, and all that was set stays: %s', async (language) => {
+  preferences.language = language
+  const say = { en, zh }[language]
+  vi.spyOn(globalThis, 'fetch').mockImplementation(() => Promise.resolve(new Response('{"sha256":"new","width":64,"height":32}')))
+  const { draft } = useDraft()
+  Object.assign(draft, { start: { sha256: 'old', width: 64, height: 32 }, mask: { sha256: 'm', width: 64, height: 32 } })
+  Object.assign(draft.recipe, { width: 640, height: 320, strength: 0.3 })
+  const page = mount(StartPicture, { attachTo: document.body })
+  expect(page.find('[role=alert]').exists()).toBe(false)
+  await page.find('.thumb img').trigger('error')
+  expect(page.find('[role=alert]').text()).toContain(say['start.gone'])
+  await press(page, say['start.choose.again'])
+  await choose(page, 'fox.png')
+  expect(page.find('[role=alert]').exists()).toBe(false)
+  expect(draft).toMatchObject({ start: { sha256: 'new', name: 'fox.png' }, mask: { sha256: 'm' }, recipe: { width: 640, height: 320, strength: 0.3 } })
+  page.unmount()
+})
+
+test('what a recipe began with and is not here is asked for, or done without', async () => {
+  vi.spyOn(globalThis, 'fetch').mockImplementation(() => Promise.resolve(new Response('{"sha256":"new","width":64,"height":64}')))
+  const { draft } = useDraft()
+  draft.lost = [{ what: 'start', name: 'fox.png' }, { what: 'mask', name: '' }]
+  draft.recipe.width = 200
+  const page = mount(StartPicture, { attachTo: document.body })
+  expect(page.findAll('[role=alert]').map((one) => one.text())).toEqual([expect.stringContaining('(fox.png)'), expect.stringContaining(en['start.lost.mask'])])
+  await choose(page, 'my fox.png')
+  expect(draft).toMatchObject({ start: { sha256: 'new' }, lost: [{ what: 'mask' }], recipe: { width: 200 } })
+  await press(page, en['start.lost.without'])
+  expect(draft.lost).toEqual([])
+  page.unmount()
+})
+
+test('pictures of a batch that the server has no more are left out by one press', async () => {
+  const { draft } = useDraft()
+  const picture = (sha256: string) => ({ sha256, width: 64, height: 64 })
+  Object.assign(draft, { start: picture('a'), more: [picture('b'), picture('c')] })
+  const page = mount(StartPicture, { attachTo: document.body })
+  await page.findAll('.several img')[1]!.trigger('error')
+  await press(page, en['batch.gone.without'])
+  expect(draft.more.map((one) => one.sha256)).toEqual(['b'])
+  page.unmount()
 })

@@ -69,8 +69,26 @@ test('a recipe comes with its start picture and its mask', async () => {
   await store.takeRecipe(recipe)
   expect(store.draft).toMatchObject({ start: { sha256: 'start', width: 96, height: 64 }, mask: { sha256: 'mask' } })
   expect(store.recipes()[0]).toMatchObject({ strength: 0.4, width: 192, init: { sha256: 'start' }, mask: { sha256: 'mask' } })
-  await expect(store.takeRecipe({ ...recipe, init: { path: '', sha256: 'gone' } })).rejects.toThrow('it is gone')
-  expect(store.draft.start).toBeNull()
+  await store.takeRecipe({ ...recipe, init: { path: '/pictures/photo.jpg', sha256: 'gone' } })
+  expect(store.draft).toMatchObject({ start: null, mask: { sha256: 'mask' }, lost: [{ what: 'start', name: 'photo.jpg' }] })
+  store.found('start', { sha256: 'photo', width: 96, height: 64 })
+  expect(store.draft.lost).toEqual([])
+  expect(store.recipes()[0]).toMatchObject({ strength: 0.4, width: 192, init: { sha256: 'photo' }, mask: { sha256: 'mask' } })
+  await store.takeRecipe({ ...recipe, mask: { path: `${'0'.repeat(64)}.png`, sha256: 'gone' } })
+  expect(store.draft).toMatchObject({ start: { sha256: 'start' }, mask: null, lost: [{ what: 'mask', name: '' }] })
   expect(sizes).not.toHaveBeenCalled()
   vi.unstubAllGlobals()
+})
+
+test.each([
+  [{ init: { path: 'D:\\photos\\fox.png', sha256: null } }, [{ what: 'start', name: 'fox.png' }]],
+  [{ strength: 0.6 }, [{ what: 'start', name: '' }]], // as AUTOMATIC1111 writes it: the strength alone
+  [{ strength: 1 }, []],
+  [{ hires: { scale: 2, strength: 0.5 } }, []],
+])('a recipe whose start picture nobody can find does not silently become one of words alone: %j', async (more, lost) => {
+  const store = useDraft()
+  await store.takeRecipe({ prompt: 'a fox', width: 64, height: 64, ...more })
+  expect(store.draft.lost).toEqual(lost)
+  await store.begin({ sha256: 'a', width: 64, height: 64 })
+  expect(store.draft.lost).toEqual([])
 })

@@ -2,18 +2,21 @@
 import { defineStore } from 'pinia'
 import { computed, reactive, ref, shallowRef, toRaw, watch } from 'vue'
 
-import { api, call, type JobView, newKey, Problem, type Recipe, sizeAt } from '@/api/client'
+import { api, asProblem, call, type JobView, newKey, Problem, type Recipe, sizeAt } from '@/api/client'
 import { newest } from '@/api/newest'
 import { defaultsOf, useCatalogue } from '@/recipe/catalogue'
 import { fresh, type Schema, shape } from '@/recipe/schema'
 import { useJobs } from '@/stores/jobs'
 import { keep, kept } from '@/stores/kept'
 
+import { matched, patiently, type Said, saying, type Sizes } from './batch'
 import { sent } from './parts/entries'
+import { t } from './texts'
 
 export const BUILTIN = 'builtin'
 const MOST_PROMPTS = 200 // that are remembered
 const RANDOM_SEEDS = 2 ** 32
+const TOGETHER = 100 // recipes of one call
 
 export interface Margins {
   left: number
@@ -26,6 +29,14 @@ export interface SentPicture {
   sha256: string
   width: number
   height: number
+  name?: string // of its file
+  said?: Said // what is written in it
+}
+
+/** What a recipe began with and this server has not: by it a mask finds its file again, and a person the picture. */
+export interface Lost {
+  what: 'start' | 'mask'
+  name: string // of its file; empty where nobody knows
 }
 
 type Size = Pick<SentPicture, 'width' | 'height'>
@@ -46,6 +57,11 @@ export const NEW = {
   start: null as SentPicture | null,
   more: [] as SentPicture[], // further start pictures: each is an order of its own
   mask: null as SentPicture | null,
+  masks: [] as SentPicture[], // of several start pictures, matched by name; a single one is for all
+  sizes: 'pixels' as Sizes, // of further start pictures
+  said: [] as string[], // what each start picture says for itself
+  folder: '', // of the results of several
+  lost: [] as Lost[],
 }
 export type Draft = typeof NEW
 
@@ -80,13 +96,41 @@ export const useDraft = defineStore('draft', () => {
 
   const margins = (): Margins => ({ ...NONE, ...((draft.recipe.outpaint ?? {}) as Partial<Margins>) })
 
-  /** The recipes that the draft stands for, with seeds side by side. */
+  /** The pictures that are begun from, each with its mask: where masks are given by name, those that have one. */
+  const starts = computed(() => {
+    const all = draft.start ? [draft.start, ...draft.more] : []
+    if (!draft.masks.length) return all.map((picture, i) => ({ picture, mask: i ? null : draft.mask }))
+    const { of } = matched(all, draft.masks)
+    return all.flatMap((picture, i) => (of[i] ? [{ picture, mask: of[i] }] : []))
+  })
+
+  /** The recipes that the draft stands for, with seeds side by side. Throws a Problem where no start picture has a mask. */
   function recipes(): Recipe[] {
     const first = draft.seed === '' ? BigInt(Math.floor(Math.random() * RANDOM_SEEDS)) : BigInt(draft.seed)
     const recipe = asRecipe()
-    const others = draft.start ? draft.more.map((picture) => ({ ...recipe, init: named(picture), ...sizeOf(picture) })) : []
-    const seeds = Array.from({ length: draft.count }, (_, i) => written((first + BigInt(i)) % 2n ** 64n))
-    return [recipe, ...others].flatMap((one) => seeds.map((seed) => ({ ...one, seed }) as unknown as Recipe))
+    if (draft.start && !starts.value.length) throw new Problem('request', t('batch.unmatched'))
+    const seeds = Array.from({ length: draft.count }, (_, i) => BigInt(i))
+    const all = draft.start ? starts.value.map((one) => begun(recipe, one)) : [{ recipe, said: undefined }]
+    return all.flatMap((one) =>
+      seeds.map((further) => {
+        const seed = (from: bigint) => written((from + further) % 2n ** 64n)
+        return saying({ ...one.recipe, seed: seed(first) }, one.said, draft.said, (own) => seed(BigInt(own))) as unknown as Recipe
+      }),
+    )
+  }
+
+  /** The recipe for one of the start pictures. */
+  function begun(recipe: Record<string, unknown>, { picture, mask }: { picture: SentPicture; mask: SentPicture | null }): { recipe: Record<string, unknown>; said: Said | undefined } {
+    const size = picture === draft.start ? {} : sizeLike(picture)
+    return { recipe: { ...recipe, init: named(picture), ...(mask ? { mask: named(mask) } : {}), ...size }, said: draft.more.length ? picture.said : undefined }
+  }
+
+  /** The size of a further start picture. */
+  function sizeLike(picture: SentPicture): Size {
+    const { width, height } = draft.recipe
+    if (draft.sizes === 'same') return { width, height }
+    const by = draft.sizes === 'own' ? scale.value : Math.sqrt((width * height) / (picture.width * picture.height))
+    return { width: eights(picture.width * by), height: eights(picture.height * by) }
   }
 
   function asRecipe(): Record<string, unknown> {
@@ -112,9 +156,21 @@ export const useDraft = defineStore('draft', () => {
     const lacks = pictureless(draft.recipe.image_prompts)
     unfinished.value = lacks === null ? 0 : unfinished.value + 1
     if (lacks !== null) throw missing(`recipes.0.image_prompts.${lacks}.image`)
-    const body = { recipes: recipes(), key: newKey(), priority: 0, folder: '', styles: draft.styles, choices: true }
-    const made = await call(api.POST('/api/v1/jobs', { body }))
-    useJobs().add(made)
+    const all = recipes()
+    const key = newKey()
+    const body = { priority: 0, folder: draft.more.length ? draft.folder : '', styles: draft.styles, choices: true, group: key }
+    const made: JobView[] = []
+    for (let at = 0; at < all.length; at += TOGETHER) {
+      const part = { ...body, recipes: all.slice(at, at + TOGETHER), key: at ? `${key}-${at}` : key }
+      try {
+        made.push(...(await patiently(() => call(api.POST('/api/v1/jobs', { body: part })))))
+      } catch (error) {
+        if (!at) throw error
+        throw new Problem(asProblem(error).kind, `${t('batch.partly', { n: at, of: all.length })} ${asProblem(error).message}`)
+      } finally {
+        useJobs().add(made)
+      }
+    }
     remember()
     return made
   }
@@ -125,9 +181,17 @@ export const useDraft = defineStore('draft', () => {
     draft.start = picture
     draft.mask = null
     draft.more = []
+    draft.masks = []
+    draft.lost = []
     set('outpaint', undefined)
     if (!picture) return
     Object.assign(draft.recipe, sizeOf(picture))
+  }
+
+  /** A picture in the place of one that this server has not: all that was set stays as it is. */
+  function found(what: Lost['what'], picture: SentPicture): void {
+    draft[what] = picture
+    draft.lost = draft.lost.filter((one) => one.what !== what)
   }
 
   /** The proportions of a picture, at about the size that the model was made for, and as much more as there are margins. */
@@ -180,7 +244,7 @@ export const useDraft = defineStore('draft', () => {
     set(list, [...((draft.recipe[list] ?? []) as object[]), entry] as never)
   }
 
-  /** Take a recipe in place of the draft's, with its start picture and mask. Throws a Problem where the server has these no more. */
+  /** Take a recipe in place of the draft's, with its start picture and mask; those that this server has not are `lost`. */
   async function takeRecipe(recipe: Record<string, unknown>): Promise<void> {
     before.value = JSON.parse(JSON.stringify(toRaw(draft))) as Draft
     const { seed, ...rest } = recipe
@@ -189,15 +253,17 @@ export const useDraft = defineStore('draft', () => {
     draft.seed = seed === undefined || seed === null ? '' : String(seed)
     draft.styles = []
     draft.start = draft.mask = null
-    draft.more = []
-    await loadStart(digestOf(recipe.init), digestOf(recipe.mask))
+    draft.more = draft.masks = draft.lost = []
+    const start = wantedOf(recipe.init) ?? (Number(recipe.strength ?? 1) < 1 ? { path: '', sha256: null } : null) // else nothing has a strength
+    await loadStart(start, wantedOf(recipe.mask))
   }
 
   const loadStart = newest(
-    async (start: string | null, mask: string | null) => [start && (await known(start)), mask && (await known(mask))] as const,
-    ([start, mask]) => {
-      draft.start = start || null
-      draft.mask = mask || null
+    async (start: Reference | null, mask: Reference | null) => ({ start: start && (await known(start)), mask: mask && (await known(mask)) }),
+    (read: Record<Lost['what'], SentPicture | string | null>) => {
+      draft.lost = (['start', 'mask'] as const).flatMap((what) => (typeof read[what] === 'string' ? [{ what, name: read[what] }] : []))
+      draft.start = typeof read.start === 'string' ? null : read.start
+      draft.mask = typeof read.mask === 'string' ? null : read.mask
     },
   )
 
@@ -221,6 +287,7 @@ export const useDraft = defineStore('draft', () => {
       const { left, top, right, bottom } = margins()
       const { width = 0, height = 0 } = draft.start ?? {}
       if (draft.start) Object.assign(draft.recipe, { width: eights((width + left + right) * by), height: eights((height + top + bottom) * by) })
+      if (draft.more.length) draft.sizes = 'own' // so many times is said of all
     },
   })
 
@@ -229,7 +296,7 @@ export const useDraft = defineStore('draft', () => {
     Object.assign(draft, structuredClone(NEW))
   }
 
-  return { draft, model, scale, unfinished, before, wanted, past, restore, takeText, addPicture, addEntry, set, choose, recipes, submit, begin, alsoFrom, outpaint, takeRecipe, clear }
+  return { draft, model, scale, unfinished, before, wanted, past, restore, takeText, addPicture, addEntry, set, choose, recipes, submit, starts, begin, found, alsoFrom, outpaint, takeRecipe, clear }
 })
 
 const eights = (length: number) => Math.max(8, Math.round(length / 8) * 8)
@@ -241,11 +308,28 @@ export function shaped(ratio: number, side: number): Size {
   return { width: snap(side * Math.sqrt(ratio)), height: snap(side / Math.sqrt(ratio)) }
 }
 
-const digestOf = (picture: unknown) => (picture as { sha256?: string | null } | null | undefined)?.sha256 ?? null
+interface Reference {
+  path: string
+  sha256: string | null
+}
 
-/** A picture that was sent before. Throws a Problem where it is gone. */
-async function known(sha256: string): Promise<SentPicture> {
-  return { sha256, ...(await sizeAt(`/api/v1/images/${sha256}`)) }
+/** A picture that a recipe names, though it may name it by nothing that this server knows. */
+function wantedOf(picture: unknown): Reference | null {
+  if (picture === null || picture === undefined) return null
+  const { path = '', sha256 = null } = picture as Partial<Reference>
+  return { path, sha256 }
+}
+
+/** A picture that was sent before; the name of its file where it is not here. Throws a Problem. */
+async function known({ path, sha256 }: Reference): Promise<SentPicture | string> {
+  const name = path.replace(/^.*[\\/]/, '').replace(/^[0-9a-f]{64}\.png$/, '') // that by which a server keeps it says nothing
+  if (sha256 === null) return name
+  try {
+    return { sha256, ...(await sizeAt(`/api/v1/images/${sha256}`)) }
+  } catch (error) {
+    if (asProblem(error).status === 404) return name
+    throw error
+  }
 }
 
 function named(picture: SentPicture): { path: string; sha256: string } {

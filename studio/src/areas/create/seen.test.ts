@@ -8,7 +8,7 @@ import { useCatalogue } from '@/recipe/catalogue'
 import Create from './Create.vue'
 
 vi.mock('vue-router', () => ({ useRoute: () => ({ query: {}, path: '/create' }), useRouter: () => ({}) }))
-vi.mock('./sources', () => ({ useSources: () => ({ networks: [], words: [], wildcards: [] }) }))
+vi.mock('@/prompt/sources', () => ({ useSources: () => ({ networks: [], words: [], wildcards: [] }) }))
 afterEach(() => vi.unstubAllGlobals())
 
 test('the keyboard goes through the page as it is seen, on a phone as on a wide screen', async () => {

@@ -4,7 +4,11 @@ import { afterEach, expect, test, vi } from 'vitest'
 import { createMemoryHistory, createRouter } from 'vue-router'
 
 import { api } from '@/api/client'
+import PromptBox from '@/prompt/PromptBox.vue'
+import { suggestions } from '@/prompt/complete'
+import { useCatalogue } from '@/recipe/catalogue'
 
+import Base from './Base.vue'
 import Grids from './Grids.vue'
 import { useGrids } from './store'
 
@@ -21,4 +25,21 @@ test('the recipe of a picture is taken once: a reload keeps what was changed sin
   await flushPromises()
   expect(useGrids().draft.recipe.prompt).toBe('a fox')
   expect(router.currentRoute.value.fullPath).toBe('/grids')
+})
+
+test.each([
+  ['<lora:in', '<lora:ink:0.8> brush'],
+  ['<hypernet:an', '<hypernet:anime:1>'],
+  ['__ani', '__animals__'],
+  ['backl', 'backlighting'],
+  ['逆光', 'backlighting'],
+  ['eas', 'easy'],
+])('the prompts of a grid complete all that those of Create do: %s', async (typed, insert) => {
+  setActivePinia(createPinia())
+  vi.spyOn(api, 'GET').mockResolvedValue({ data: [{ name: 'animals' }], response: new Response() } as never)
+  const card = (kind: string, name: string, more: object = {}) => ({ kind, name, title: '', trigger_words: [], ...more })
+  useCatalogue().models = [card('loras', 'ink', { weight: 0.8, trigger_words: ['brush'] }), card('hypernetworks', 'anime'), card('embeddings', 'easy')] as never
+  const page = mount(Base, { global: { stubs: { PromptBox: true } } })
+  await flushPromises()
+  for (const box of page.findAllComponents(PromptBox)) expect(suggestions(typed, box.props('sources'))[0]?.insert).toBe(insert)
 })

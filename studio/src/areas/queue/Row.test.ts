@@ -11,3 +11,11 @@ test('an examination of the machine is called that', () => {
   const job = { id: 'a', kind: 'doctor', state: 'done', body: { language: 'en' }, owner: 'local', step: 0, steps: 0 } as unknown as JobView
   expect(mount(Row, { props: { job } }).text()).toContain('Examination of the machine')
 })
+
+test('a pointer that the browser takes away is no drop', async () => {
+  setActivePinia(createPinia())
+  const job = { id: 'a', kind: 'picture', state: 'queued', body: { prompt: 'a fox' }, owner: 'local', step: 0, steps: 0 } as unknown as JobView
+  const row = mount(Row, { props: { job } })
+  await row.find('.grip').trigger('pointercancel')
+  expect([row.emitted('drop'), row.emitted('cancel')]).toEqual([undefined, [[]]])
+})

@@ -2,11 +2,11 @@
 import { computed, ref, type ComputedRef } from 'vue'
 
 import { api, call } from '@/api/client'
-import type { Sources } from '@/prompt/complete'
 import { useCatalogue } from '@/recipe/catalogue'
+import { t } from '@/text/forms'
 
+import type { Sources } from './complete'
 import { themes } from './library/library'
-import { t } from './texts'
 
 export function useSources(): ComputedRef<Sources> {
   const catalogue = useCatalogue()
