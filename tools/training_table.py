@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fromnoise.cli.chinese import OURS
+from fromnoise.cli.chinese_settings import TITLES
 from fromnoise.cli.training import HELP
 from fromnoise.cli.training_table import ALWAYS, FLAGS, Flag
 
@@ -80,9 +81,9 @@ def schema() -> dict[str, Any]:
         for name, text in HELP.items()
     ]  # fmt: skip
     settings = [
-        {"name": flag.names[0], "names": flag.names, "text": flag.text, "text_zh": OURS[flag.text],
-         "panel": flag.panel, "panel_zh": OURS[flag.panel], "kind": kind_of(flag), "least": flag.least,
-         "most": flag.most, "methods": flag.methods, "choices": choices.get(flag.place, ())}
+        {"name": flag.names[0], "names": flag.names, "title_zh": TITLES[flag.names[0]], "text": flag.text,
+         "text_zh": OURS[flag.text], "panel": flag.panel, "panel_zh": OURS[flag.panel], "kind": kind_of(flag),
+         "least": flag.least, "most": flag.most, "methods": flag.methods, "choices": choices.get(flag.place, ())}
         for flag in FLAGS
         if flag.place not in NOT_OFFERED
     ]  # fmt: skip

@@ -2,6 +2,7 @@
 import { createRouter, createWebHashHistory } from 'vue-router'
 
 import { areas } from './areas'
+import { mayLeave } from './ui/leaving'
 
 export const router = createRouter({
   history: createWebHashHistory(),
@@ -16,6 +17,9 @@ export const router = createRouter({
     { path: '/:rest(.*)*', component: () => import('./Nowhere.vue') },
   ],
 })
+
+// addresses of one area are shown by one component, which loses nothing
+router.beforeEach((to, from) => to.name === from.name || mayLeave())
 
 // vue-router hears of other addresses only once the first area has come: one that is asked for before that is gone to then
 let asked: string | null = null

@@ -1,5 +1,6 @@
 """The doctor's figures: what they are computed from, and how they are told."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,22 @@ def test_the_doctor_tells_device_memory_and_times(
     too_much, minutes = ("too much here", "minutes") if language == "en" else ("这台机器不够", "分钟")
     assert [too_much in line for line in families] == [False, False, True]
     assert minutes in families[2]
+
+
+def test_as_json_each_line_is_told_in_both_languages(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured: list[Placement] = []
+    speeds = Speeds({"sd1": 1.0, "sdxl": 1.0}, decoder=1.0)
+    monkeypatch.setenv("FROMNOISE_LANG", "zh")
+    monkeypatch.setattr(doctor, "measure", lambda placement: measured.append(placement) or speeds)
+    monkeypatch.setattr(library, "builtin", lambda: folder / "none.safetensors")
+    lines = [json.loads(line) for line in run("doctor", "--json", "--device", "cpu").out.splitlines()]
+    assert len(measured) == 1
+    assert all(
+        cost.label in line["en"] and cost.label in line["zh"] for cost, line in zip(COSTS, lines[-3:], strict=True)
+    )
+    assert all("takes" in line["en"] and "占用内存" in line["zh"] for line in lines[-3:])
+    assert lines[1]["en"].startswith("Computes on: cpu")
+    assert lines[1]["zh"].startswith("计算设备：cpu")
 
 
 def test_without_the_built_in_model_the_rest_is_told(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,8 +5,11 @@ import socket
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
+from fromnoise.cli import elsewhere
+from fromnoise.jobs.job import Event
 from fromnoise.jobs.queue import Queue
 from fromnoise.jobs.station import SERVING
 
@@ -58,6 +61,16 @@ def test_without_a_server_nothing_is_asked_of_one(run: Run, queue: Queue, folder
     (folder / "data" / SERVING).write_text(json.dumps({"pid": 2**22 + 1, "host": socket.gethostname()}))
     assert run(*ASKED, "one.png").status == 0
     assert queue.jobs() == []
+
+
+def test_what_is_remarked_there_is_told_here(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    events = [
+        Event(1, "a", "local", 0.0, "remarked", {"remarks": ["it goes slowly"]}),
+        Event(2, "a", "local", 0.0, "done", {}),
+    ]
+    monkeypatch.setattr(elsewhere, "happenings", lambda *_: iter(events))
+    assert list(elsewhere.ended(None, {"a"}, 0, lambda steps: None)) == ["a"]  # type: ignore[arg-type]
+    assert caplog.messages == ["it goes slowly"]
 
 
 def test_why_a_job_failed_is_told(run: Run, queue: Queue) -> None:

@@ -210,12 +210,12 @@ def test_the_machine_is_examined_by_a_process_of_its_own(
     worker: Worker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = tmp_path / "python"
-    program.write_text('#!/bin/sh\necho "$FROMNOISE_LANG: $*"\necho\necho second\n')
+    program.write_text('#!/bin/sh\necho "{\\"en\\": \\"$*\\", \\"zh\\": \\"第一行\\"}"\n')
     program.chmod(0o755)
     monkeypatch.setattr("fromnoise.jobs.worker.examining.sys.executable", str(program))
-    job, (result,) = done(worker, "doctor", {"language": "zh"})
+    job, (result,) = done(worker, "doctor", {})
     assert (job.state, job.error) == ("done", None)
-    assert result.data["lines"] == ["zh: -m fromnoise doctor --device cpu", "second"]
+    assert result.data == {"lines": ["-m fromnoise doctor --json --device cpu"], "lines_zh": ["第一行"]}
     program.write_text("#!/bin/sh\nexit 3\n")
     job, _ = done(worker, "doctor", {})
     assert (job.state, "fromnoise doctor on the command line" in str(job.error)) == ("failed", True)

@@ -60,6 +60,16 @@ def test_events_tell_every_step_in_order(served: Served) -> None:
         assert kinds == [("queued", None), ("started", None), ("step", 1), ("step", 2), ("done", None)]
 
 
+def test_remarks_are_told_without_the_machines_folders(served: Served) -> None:
+    (job,) = order(served)
+    served.leases.claim("w", 1)
+    served.leases.remark("w", str(job["id"]), ["/srv/models/ink.pt: it goes slowly", "twice", "twice"])
+    served.leases.remark("w", str(job["id"]), ["twice"])
+    told = read(Stream(served.context, LOCAL), 3)[-1]
+    assert (told["event"], told["remarks"]) == ("remarked", ["ink.pt: it goes slowly", "twice"])
+    assert served.client.get(f"/api/v1/jobs/{job['id']}").json()["remarks"] == told["remarks"]
+
+
 def test_a_stream_goes_on_where_it_broke_off(served: Served) -> None:
     drawn(served)
     first = read(Stream(served.context, LOCAL), 10)

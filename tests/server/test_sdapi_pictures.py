@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import logging
 import threading
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from PIL import Image
 
 from fromnoise.engine.metadata.infotext_parse import parse
+from fromnoise.nn.unet import UNet
 from fromnoise.server.sdapi.scripts import AXES
 
 from .conftest import Served, png
@@ -66,6 +68,20 @@ def test_nothing_is_sent_where_nothing_is_wanted(real: Served) -> None:
     found = post(real, "txt2img", send_images=False)
     assert found["images"] == []
     assert json.loads(found["info"])["seed"] == 7
+
+
+def test_what_was_remarked_is_among_the_comments(real: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "comments" not in json.loads(post(real, "txt2img")["info"])
+    forward, log = UNet.forward, logging.getLogger("fromnoise.test")
+
+    def talkative(*given: Any, **named: Any) -> Any:
+        log.warning("it goes slowly")
+        return forward(*given, **named)
+
+    monkeypatch.setattr(UNet, "forward", talkative)
+    assert json.loads(post(real, "txt2img", batch_size=2)["info"])["comments"] == "it goes slowly\n"
+    (newest, *_) = real.client.get("/api/v1/jobs?kind=picture&limit=1").json()["jobs"]
+    assert newest["remarks"] == ["it goes slowly"]
 
 
 def test_saving_several_brings_a_grid(real: Served) -> None:

@@ -1,6 +1,7 @@
 """Training, merging and data sets through the server: who may, what is refused, and what a real worker makes of it."""
 
 import io
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -122,6 +123,10 @@ def test_what_can_be_set_is_told_in_both_languages(here: Served) -> None:
     (rank,) = (one for one in told["settings"] if one["name"] == "rank")
     assert (rank["kind"], rank["names"], rank["least"]) == ("whole", ["rank", "network_dim"], 1)
     assert all(one["text_zh"] and one["panel_zh"] for one in told["settings"])
+    assert [one["name"] for one in told["settings"] if not re.search("[\u4e00-\u9fff]", one["title_zh"])] == []
+    for method in told["methods"]:  # no two of a form are called the same
+        titles = [one["title_zh"] for one in told["settings"] if not one["methods"] or method["name"] in one["methods"]]
+        assert sorted(set(titles)) == sorted(titles)
 
 
 def finished(served: Served, job: str, seconds: float = PATIENCE) -> dict[str, Any]:

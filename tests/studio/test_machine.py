@@ -65,7 +65,7 @@ def test_it_is_examined_and_tells_how_long_pictures_take(visit: "Callable[..., P
     say = Words("machine", language)
     page = visit("machine", language=language)
     page.get_by_role("button", name=say("doctor.go"), exact=True).click()
-    lines = page.locator("pre")
+    lines = page.locator(".found")
     expect(lines).to_contain_text(re.compile(r"\d+(\.\d+)? ?(s|秒)"), timeout=EXAMINED)
     expect(lines).to_contain_text("SDXL", ignore_case=True)
     assert bool(CHINESE.search(lines.inner_text())) is (language == "zh")

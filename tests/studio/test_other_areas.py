@@ -1,5 +1,6 @@
 """Models, extras, settings and the machine, each from end to end."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,11 @@ def test_a_setting_is_found_changed_and_kept(visit, language: str) -> None:
     before = number.input_value()
     changed = str(int(float(before)) + 1)
     number.fill(changed)
+    shell = Words("shell", language)
+    page.locator("nav a[href='#/queue']").first.click()
+    page.get_by_role("dialog", name=shell("leaving")).get_by_role("button", name=shell("sheet.stay")).click()
+    expect(page).to_have_url(re.compile("#/settings$"))
+    expect(number).to_have_value(changed)
     save = page.get_by_role("button", name=say("save"), exact=True)
     save.click()
     page.get_by_text(say("saved"), exact=True).wait_for()

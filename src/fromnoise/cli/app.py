@@ -102,10 +102,11 @@ def doctor(
     device: Annotated[
         str | None, typer.Option(help=say("Which device to measure; by default the best there is."))
     ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help=say("Print JSON."))] = False,
 ) -> None:
     from fromnoise.cli.doctor import examine
 
-    examine(device)
+    examine(device, as_json=as_json)
 
 
 @app.command(rich_help_panel=COMMANDS, help=say("List the samplers and what each is good for."))

@@ -1,15 +1,17 @@
 """`fromnoise doctor`: what this machine is, and how long a picture takes on it."""
 
+import json
 import os
 import platform
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
 from fromnoise import __version__, settings
-from fromnoise.cli.messages import say, translated
+from fromnoise.cli.messages import Language, say, spoken, translated
 from fromnoise.cli.probes import CALLS, COSTS, STEPS, Cost, Speeds, measure
 from fromnoise.cli.progress import note
 from fromnoise.engine import library
@@ -25,19 +27,42 @@ WARM_UP_STEPS = 2
 BUSY = 0.7  # programs that want to run, as a part of the cores
 
 
-def examine(device: str | None) -> None:
-    """Print the findings, what is measured as soon as it is known."""
+def examine(device: str | None, *, as_json: bool = False) -> None:
+    """Print the findings, what is measured as soon as it is known; as JSON each line in both languages."""
+    tell = told_in_both if as_json else told
     placement = place(device)
     kernels.keep_in(settings.read().kernels)
-    for line in facts(placement):
-        print(line, flush=True)
+    tell(lambda: facts(placement))
     note(say("measuring ..."))
     if library.find(BUILTIN).is_file():
-        print(say("Built-in model, measured: {time} per picture.", time=human(builtin_seconds(placement))), flush=True)
+        seconds = builtin_seconds(placement)
+        tell(lambda: [say("Built-in model, measured: {time} per picture.", time=human(seconds))])
     speeds, memory = measure(placement), total(placement.device)
-    print(say("Other models, estimated for one picture of {steps} steps from timing parts of them:", steps=STEPS))
-    for cost in COSTS:
-        print(verdict(cost, speeds, placement, memory))
+    tell(
+        lambda: [
+            say("Other models, estimated for one picture of {steps} steps from timing parts of them:", steps=STEPS),
+            *(verdict(cost, speeds, placement, memory) for cost in COSTS),
+        ]
+    )
+
+
+Lines = Callable[[], list[str]]  # in the language of the moment
+
+
+def told(lines: Lines) -> None:
+    for line in lines():
+        print(line, flush=True)
+
+
+def told_in_both(lines: Lines) -> None:
+    """`{"en": "Devices here: cpu", "zh": "..."}` for each."""
+    for en, zh in zip(said(lines, "en"), said(lines, "zh"), strict=False):
+        print(json.dumps({"en": en, "zh": zh}, ensure_ascii=False), flush=True)
+
+
+def said(lines: Lines, language: Language) -> list[str]:
+    with spoken(language):
+        return lines()
 
 
 def facts(placement: Placement) -> list[str]:

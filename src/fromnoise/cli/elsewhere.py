@@ -4,6 +4,7 @@ The order is stored as a job of the queue's, its events are followed, and the pi
 line would have written it: the same picture, under the same name.
 """
 
+import logging
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,6 +32,7 @@ from fromnoise.errors import FileError, UserError
 from fromnoise.jobs.job import Job, NotNow, Result, Work, members, new_id
 from fromnoise.settings import Settings
 
+LOG = logging.getLogger(__name__)
 TOGETHER = 64  # jobs that wait at once
 OWN = ("device", "dtype", "memory")  # options that say how this process would work
 
@@ -130,6 +132,9 @@ def ended(
         elif event.kind in ("failed", "cancelled"):
             why = service.queue.get(event.job).error or "the job was cancelled"
             raise UserError(translated(why))
+        elif event.kind == "remarked":
+            for remark in event.data["remarks"]:
+                LOG.warning(remark)
         elif event.kind == "done":
             waiting.discard(event.job)
             yield event.job

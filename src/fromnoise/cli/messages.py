@@ -3,11 +3,14 @@
 import locale
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from typing import Literal
 
 Language = Literal["en", "zh"]
+SPOKEN: ContextVar[Language | None] = ContextVar("spoken", default=None)
 
 
 def say(message: str, **values: object) -> str:
@@ -31,9 +34,21 @@ def sentences() -> Mapping[str, str]:
 
 
 def language(environment: Mapping[str, str] = os.environ) -> Language:
-    """Chinese where the locale is; FROMNOISE_LANG overrides the locale."""
+    """Chinese where the locale is; FROMNOISE_LANG overrides the locale, and a `with spoken(...)` both."""
+    if (chosen := SPOKEN.get()) is not None:
+        return chosen
     wanted = environment.get("FROMNOISE_LANG") or locale_name(environment)
     return "zh" if wanted.lower().startswith(("zh", "chinese")) else "en"
+
+
+@contextmanager
+def spoken(wanted: Language) -> Iterator[None]:
+    """Inside, things are said in that language."""
+    before = SPOKEN.set(wanted)
+    try:
+        yield
+    finally:
+        SPOKEN.reset(before)
 
 
 def locale_name(environment: Mapping[str, str]) -> str:

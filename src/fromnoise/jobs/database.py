@@ -21,7 +21,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from fromnoise.errors import FileError, FromnoiseError, UserError
 from fromnoise.jobs.tables import VERSION
 
-HEAD = "0007"  # the newest migration
+HEAD = "0008"  # the newest migration
 TOGETHER = 20  # connections that are kept; a server reads with as many threads as are at calls
 BUSY = 30_000  # ms that a writer of SQLite waits for its turn
 PAGES = 512  # KB that each connection of SQLite remembers; the system remembers the rest for all of them

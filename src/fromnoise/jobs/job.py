@@ -27,8 +27,9 @@ Wish = Literal["cancel", "skip", "pause"]
 """What is asked of a running job: stop and keep nothing; finish now with what is there; stop and go on later."""
 
 EventKind = Literal[
-    "queued", "started", "step", "kept", "interrupted", "paused", "resumed", "done", "failed", "cancelled", "moved"
-]
+    "queued", "started", "step", "kept", "interrupted", "paused", "resumed", "done", "failed", "cancelled", "moved",
+    "remarked",
+]  # fmt: skip
 
 LOCAL = "local"  # the owner where nobody has an account
 PICTURE = "picture"
@@ -115,6 +116,7 @@ class Job:
     worker: str | None = None
     file: str | None = None  # the name that its result has or will have, below the folder of outputs
     error: str | None = None
+    remarks: tuple[str, ...] = ()  # what there was to say of how it was done, such as that memory ran out
 
     @property
     def progress(self) -> float:

@@ -31,6 +31,8 @@ from fromnoise.jobs.queue import job_of
 from fromnoise.jobs.tables import JOBS, LINE, PREVIEWS, RESULTS, TAKEN, WORKERS
 from fromnoise.jobs.turns import in_line, ready
 
+MOST_REMARKS = 20  # of a job
+
 
 @dataclass(frozen=True)
 class Update:
@@ -214,6 +216,16 @@ class Leases:
             found = mine(connection, worker, job)
             connection.execute(update(JOBS).where(JOBS.c.id == job).values(kept=step, deaths=0))
             note(connection, job, found.work.owner, self.clock(), "kept", {"step": step})
+
+    def remark(self, worker: str, job: str, remarks: Sequence[str]) -> None:
+        """What there was to say of how a job is done: each sentence is kept with it once. Buried."""
+        with self.database.writing() as connection:
+            found = mine(connection, worker, job)
+            known = (*found.remarks, *(one.replace("\0", "") for one in remarks))
+            all_, count = list(dict.fromkeys(known))[:MOST_REMARKS], len(found.remarks)
+            if len(all_) > count:
+                connection.execute(update(JOBS).where(JOBS.c.id == job).values(remarks=all_))
+                note(connection, job, found.work.owner, self.clock(), "remarked", {"remarks": all_[count:]})
 
     def name_file(self, worker: str, job: str, choose: Callable[[Callable[[str], bool]], str]) -> str:
         """The name of the file that a job makes: the one it was given before, or else a new one that no job has.

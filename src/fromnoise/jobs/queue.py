@@ -306,7 +306,7 @@ class Queue:
                 raise NotNow(f"the job is {found.state}: only failed and cancelled jobs are tried again")
             self._check_room(connection, [found.work])
             connection.execute(update(JOBS).where(JOBS.c.id == job).values(turn=Turns(connection).next(found.work)))
-            fresh: dict[str, Any] = {"deaths": 0, "error": None, "finished": None, "step": found.kept}
+            fresh: dict[str, Any] = {"deaths": 0, "error": None, "remarks": None, "finished": None, "step": found.kept}
             return self._turned(connection, found, "queued", queued=self.clock(), **fresh)
 
     def move(self, job: str, before: str | None, owner: str | None = None) -> None:
@@ -396,11 +396,13 @@ def job_of(row: Row[Any]) -> Job:
     columns = row._mapping
     work = Work(**{name: columns[name] for name in Work.__dataclass_fields__ if name != "member"})
     work = replace(work, member=Member(*columns["member"] or ()))
-    return Job(work=work, **{name: columns[name] for name in Job.__dataclass_fields__ if name != "work"})
+    told = {name: columns[name] for name in Job.__dataclass_fields__ if name not in ("work", "remarks")}
+    return Job(work=work, remarks=tuple(columns["remarks"] or ()), **told)
 
 
 def row_of(job: Job, turn: float) -> dict[str, Any]:
     """The columns of a new job."""
     work = {name: getattr(job.work, name) for name in Work.__dataclass_fields__}
     work["member"] = None if job.work.member == ALONE else list(job.work.member)
-    return {**work, **{name: getattr(job, name) for name in Job.__dataclass_fields__ if name != "work"}, "turn": turn}
+    told = {name: getattr(job, name) for name in Job.__dataclass_fields__ if name != "work"}
+    return {**work, **told, "remarks": list(job.remarks) or None, "turn": turn}

@@ -88,6 +88,7 @@ JOBS = Table(
     Column("worker", Text, ForeignKey(WORKERS.c.id), index=True),
     Column("file", Text, unique=True),
     Column("error", Text),
+    Column("remarks", JSON(none_as_null=True)),  # sentences, in their order
     UniqueConstraint("owner", "key"),
     Index("ix_jobs_line", "state", "priority", "turn", "id"),
     Index("ix_jobs_owner", "owner", "state", "id"),

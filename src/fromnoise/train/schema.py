@@ -28,6 +28,7 @@ class Setting(BaseModel):
 
     name: str = Field(description="Its own name.")
     names: tuple[str, ...] = Field(description="By which it is known, kohya's among them.")
+    title_zh: str = Field(description="What it is called in Chinese.")
     text: str
     text_zh: str
     panel: str = Field(description="The group that it belongs to.")

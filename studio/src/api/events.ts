@@ -6,7 +6,7 @@ export interface JobEvent {
   [more: string]: unknown
 }
 
-const KINDS = ['queued', 'started', 'step', 'kept', 'interrupted', 'paused', 'resumed', 'done', 'failed', 'cancelled', 'moved']
+const KINDS = ['queued', 'started', 'step', 'kept', 'interrupted', 'paused', 'resumed', 'done', 'failed', 'cancelled', 'moved', 'remarked']
 const AGAIN = 2000 // milliseconds until a refused stream is tried again
 
 /** Follow all events; `onLink` tells whether the server is there. Returns a function that stops. */

@@ -1,5 +1,6 @@
 """The machine examined as a job: `fromnoise doctor` on the worker's device, in a process of its own."""
 
+import json
 import os
 import subprocess
 import sys
@@ -17,10 +18,9 @@ LONGEST = 900.0
 
 @task("doctor")
 def doctor(body: Mapping[str, Any], desk: Desk) -> Task:
-    """`{"language": "zh"}`: what the machine is, and how long pictures take on it, as lines of text."""
-    language = "zh" if body.get("language") == "zh" else "en"
-    command = [sys.executable, "-m", "fromnoise", "doctor", "--device", str(desk.placement.device)]
-    environment = {**os.environ, "FROMNOISE_LANG": language, "PYTHONUTF8": "1"}
+    """`{}`: what the machine is, and how long pictures take on it, as lines of text in English and Chinese."""
+    command = [sys.executable, "-m", "fromnoise", "doctor", "--json", "--device", str(desk.placement.device)]
+    environment = {**os.environ, "PYTHONUTF8": "1"}
     desk.kept.mkdir(parents=True, exist_ok=True)
     said = desk.kept / "doctor.txt"
     with said.open("wb") as out:
@@ -38,5 +38,6 @@ def doctor(body: Mapping[str, Any], desk: Desk) -> Task:
             process.wait()
     if process.returncode:
         raise FromnoiseError("examining the machine failed: fromnoise doctor on the command line says why")
-    lines = said.read_text("utf-8").splitlines()
-    return [Result(media="application/json", data={"lines": [line.rstrip() for line in lines if line.strip()]})]
+    lines = [json.loads(line) for line in said.read_text("utf-8").splitlines() if line.startswith("{")]
+    data = {"lines": [line["en"] for line in lines], "lines_zh": [line["zh"] for line in lines]}
+    return [Result(media="application/json", data=data)]

@@ -9,6 +9,7 @@ with what it has learnt so far.
 
 import hashlib
 import json
+import logging
 import sys
 from collections.abc import Generator, Mapping
 from contextlib import suppress
@@ -29,9 +30,11 @@ from fromnoise.jobs.worker.tasks import Desk, Moment, Skipped, Task, task
 from fromnoise.train.data import sets
 from fromnoise.train.schema import TrainingMethod, TrainingSchema, as_toml
 
+LOG = logging.getLogger(__name__)
 TRAINING = "training"  # the folder below the outputs
 TRIES = 3  # processes that may be killed without a new state in between
 SHOWN = ("loss.png", "log.jsonl")
+REMARK = "fromnoise: "  # so begins what it remarks
 UNTOLD = ("step", "steps_per_second")
 
 
@@ -116,8 +119,8 @@ def taught(order: Ordered, desk: Desk) -> Generator[Moment, None, Moment]:
 
 
 def followed(child: Child, order: Ordered, moment: Moment) -> Generator[Moment, None, Moment]:
-    """What a process says, until it ends."""
-    known, kept = seen(order.shown), stamp(order.state)
+    """What a process says, until it ends; what it remarks is remarked here."""
+    known, kept, remark = seen(order.shown), stamp(order.state), ""
     yield moment
     for line in (line.text for line in child.lines()):
         step, steps, figures = moment.step, moment.steps, moment.figures
@@ -129,10 +132,15 @@ def followed(child: Child, order: Ordered, moment: Moment) -> Generator[Moment, 
             figures = {name: value for name, value in told.items() if name not in UNTOLD}
         elif line:
             figures = {"note": line}
+            if remark:
+                LOG.warning(remark)
+            remark = line.removeprefix(REMARK) if line.startswith(REMARK) else ""
         fresh = publish(order, known)
         saved, kept = stamp(order.state) != kept, stamp(order.state)
         moment = Moment(step, steps, figures, small_jpeg(fresh[-1]) if fresh else None, saved)
         yield moment
+    if remark and child.status == 0:  # else it is why it ended
+        LOG.warning(remark)
     publish(order, known)
     return Moment(moment.step, moment.steps, moment.figures)
 

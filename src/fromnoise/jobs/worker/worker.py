@@ -42,6 +42,7 @@ from fromnoise.jobs.worker import teaching as teaching
 from fromnoise.jobs.worker.easel import Drawing, Easel
 from fromnoise.jobs.worker.extensions import examine
 from fromnoise.jobs.worker.marking import Marks
+from fromnoise.jobs.worker.remarks import Remarks
 from fromnoise.jobs.worker.tasks import TASKS, Desk, Moment, Skipped, Task
 
 IDLE = 0.1  # seconds between looks at an empty queue
@@ -69,16 +70,18 @@ class Worker:
     stopping: float | None = None  # since when it is told to stop, by the monotonic clock
     wishes: dict[str, Wish] = field(default_factory=dict)
     files: Behind[None] = field(default_factory=Behind)  # writes finished pictures
+    remarks: Remarks = field(default_factory=Remarks)
 
     def run(self) -> None:
         """Work until `stop`; then end what can be ended in time, and leave the rest to others. Buried."""
-        while self.stopping is None or (self.busy and time.monotonic() - self.stopping < self.station.grace):
-            self.turn()
-        for drawing in list(self.easel.drawings.values()):
-            self.leave(drawing, "queued")
-        if self.errand is not None:
-            self.end_errand("queued")
-        self.settle(wait=True)
+        with self.remarks.heard():
+            while self.stopping is None or (self.busy and time.monotonic() - self.stopping < self.station.grace):
+                self.turn()
+            for drawing in list(self.easel.drawings.values()):
+                self.leave(drawing, "queued")
+            if self.errand is not None:
+                self.end_errand("queued")
+            self.settle(wait=True)
         self.leases.retire(self.id)
 
     @property
@@ -121,6 +124,7 @@ class Worker:
                 self.easel.start(job)
             else:
                 self.errand = Errand(job, TASKS[job.work.kind](job.work.body, self.desk(job)))
+            self.pass_on(job)
 
     def desk(self, job: Job) -> Desk:
         station, database = self.station, self.leases.database
@@ -137,7 +141,14 @@ class Worker:
     def told_of(self, job: Job) -> "Told":
         return Told(partial(self.fail, job), self.station.folders)
 
+    def pass_on(self, *jobs: Job) -> None:
+        """Keep what was remarked since the last time with those that were under way. Buried."""
+        if remarks := [without_folders(one, self.station.folders) for one in self.remarks.taken()]:
+            for job in jobs:
+                self.leases.remark(self.id, job.id, remarks)
+
     def fail(self, job: Job, why: str) -> None:
+        self.pass_on(job)
         self.leases.fail(self.id, job.id, why)
         log("worker", "failed", job=job.id, owner=job.work.owner, worker=self.id, why=why)
 
@@ -151,6 +162,7 @@ class Worker:
             self.give_up(error)
             return
         self.wishes |= self.leases.report(self.id, self.easel.updates())
+        self.pass_on(*(drawing.job for drawing in self.easel.drawings.values()))
         for job, latents in finished.items():
             self.finish(job, latents)
         for job, wish in list(self.wishes.items()):
@@ -169,6 +181,7 @@ class Worker:
                 raise error
             return
         traceback.print_exception(error)
+        self.pass_on(*(drawing.job for drawing in dropped))
         for drawing in dropped:
             self.leases.set_aside(self.id, drawing.job.id, explained(error, self.station.folders))
 
@@ -189,6 +202,7 @@ class Worker:
         if state != "cancelled" and drawing.step > drawing.kept:
             self.keep(drawing)
         self.easel.drop(drawing.job.id)
+        self.pass_on(drawing.job)
         self.leases.stop(self.id, drawing.job.id, state)
         if state == "cancelled":
             self.easel.kept.forget(drawing.job.id)
@@ -201,6 +215,7 @@ class Worker:
             image, replaced = examine(image, with_names_alone(drawing.maker.recipe))
             more: dict[str, Any] = {"partial": partial_at} if partial_at is not None else {}
             more |= {"replaced": replaced} if replaced else {}
+            self.pass_on(drawing.job)
             self.files.add(partial(self.store, drawing, image, more), aside=True)
             return
         self.easel.kept.forget(job)
@@ -281,6 +296,7 @@ class Worker:
             with self.told_of(errand.job):
                 raise error
             return
+        self.pass_on(errand.job)
         moment = told if isinstance(told, Moment) else Moment(*told)
         if moment.kept:
             self.leases.keep(self.id, job, moment.step)
@@ -300,6 +316,7 @@ class Worker:
 
     def finish_errand(self, errand: Errand, results: Sequence[Result]) -> None:
         self.errand, job = None, errand.job
+        self.pass_on(job)
         self.leases.finish(self.id, job.id, results, self.entries(job, results))
         log("worker", "done", job=job.id, owner=job.work.owner, worker=self.id)
         shutil.rmtree(self.place_of(job), ignore_errors=True)
@@ -312,6 +329,7 @@ class Worker:
         self.leave_errand(errand, state)
 
     def leave_errand(self, errand: Errand, state: State) -> None:
+        self.pass_on(errand.job)
         self.leases.stop(self.id, errand.job.id, state)
         if state == "cancelled":
             shutil.rmtree(self.place_of(errand.job), ignore_errors=True)

@@ -75,6 +75,8 @@ class Stream:
 
 def as_told(event: Event) -> Told:
     data: Told = {key: without_folders(value) if key in REASONS else value for key, value in event.data.items()}
+    if "remarks" in data:
+        data["remarks"] = [without_folders(remark) for remark in data["remarks"]]
     if "figures" in data:
         data["figures"] = {name: value for name, value in data["figures"].items() if name not in SPOKEN}
     return {"event": event.kind, "number": event.number, "job": event.job, "time": event.time, **data}

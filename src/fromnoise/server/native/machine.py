@@ -5,9 +5,9 @@ import platform
 import shutil
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from fromnoise import __version__
 from fromnoise.jobs.job import Work
@@ -73,18 +73,10 @@ def get_machine(here: Here, who: Admin) -> Machine:
     )  # fmt: skip
 
 
-class Examination(BaseModel):
-    """How the machine is examined."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    language: Literal["en", "zh"] = "en"
-
-
 @router.post("/machine/doctor", status_code=202)
-def examine_machine(wanted: Examination, here: Here, who: Admin) -> JobView:
-    """Measure how long pictures take here, as a job: its result's data are lines of text."""
-    return JobView.of(accepted(here.queue, [Work("doctor", wanted.model_dump(), owner=who.name)])[0])
+def examine_machine(here: Here, who: Admin) -> JobView:
+    """Measure how long pictures take here, as a job; its result's data are `lines` of text, in Chinese `lines_zh`."""
+    return JobView.of(accepted(here.queue, [Work("doctor", {}, owner=who.name)])[0])
 
 
 def worker(row: Any, jobs: int) -> WorkerView:

@@ -31,6 +31,9 @@ class JobView(BaseModel):
     steps: int = Field(description="0 where nobody knows yet.")
     progress: float = Field(ge=0, le=1)
     error: str | None
+    remarks: list[str] = Field(
+        description="What there is to say of how it is done: that memory ran out, and it goes on with less at once."
+    )
     trace: bool = Field(description="Whether it keeps how its picture comes about.")
     body: dict[str, Any] = Field(
         description="The recipe, for a picture; what is left to the model is not in it. "
@@ -44,7 +47,8 @@ class JobView(BaseModel):
             priority=job.work.priority, group=job.work.group, created=job.created, started=job.started,
             finished=job.finished, step=job.step, steps=job.steps, progress=job.progress,
             error=None if job.error is None else without_folders(job.error),
-            trace=job.work.trace, body=typed(job) if job.work.kind == COMMAND else shown(said(job.work.body)),
+            remarks=[without_folders(one) for one in job.remarks], trace=job.work.trace,
+            body=typed(job) if job.work.kind == COMMAND else shown(said(job.work.body)),
         )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from fromnoise.engine.recipe import Recipe
 from fromnoise.engine.references import ImageRef
-from fromnoise.errors import FromnoiseError
+from fromnoise.errors import FromnoiseError, without_folders
 from fromnoise.jobs.job import ALONE, Job, Member, Result, Work, members
 from fromnoise.server.access import Identity
 from fromnoise.server.context import Context
@@ -36,6 +36,7 @@ class Shown:
     data: bytes
     recipe: Recipe
     reference: ImageRef  # its file
+    remarks: Sequence[str] = ()
 
     @property
     def infotext(self) -> str:
@@ -76,7 +77,7 @@ class Maker:
         told = info(
             [picture.recipe for picture in pictures] or asked.recipes, texts, self.here.catalogue,
             first=len(sheets) if shown else 0, moment=f"{datetime.fromtimestamp(self.began):%Y%m%d%H%M%S}",
-            styles=body.styles or [],
+            styles=body.styles or [], comments=[remark for picture in pictures for remark in picture.remarks],
         )  # fmt: skip
         encoded = [base64.b64encode(image).decode() for image in images] if body.send_images else []
         return Answer(images=encoded, parameters=echo(body), info=json.dumps(told, ensure_ascii=False))
@@ -111,7 +112,8 @@ class Maker:
         data = await asyncio.to_thread(self.read, result)
         recipe = Recipe.from_table(result.data.get("recipe") or job.work.body)
         path = self.here.file(self.here.outputs, str(result.path))
-        return Shown(data, recipe, ImageRef(path=str(path), sha256=str(result.sha256)))
+        reference = ImageRef(path=str(path), sha256=str(result.sha256))
+        return Shown(data, recipe, reference, tuple(map(without_folders, job.remarks)))
 
     async def results(self, job: Job) -> list[Result]:
         """ApiError where a job has none."""

@@ -14,9 +14,12 @@ USUAL = ("Steps", "Sampler", "CFG scale", "Seed", "Size", "Model hash", "Model",
 
 def info(
     recipes: Sequence[Recipe], infotexts: Sequence[str], catalogue: Catalogue, *, first: int = 0, moment: str = "0",
-    styles: Sequence[str] = (),
+    styles: Sequence[str] = (), comments: Sequence[str] = (),
 ) -> dict[str, Any]:  # fmt: skip
-    """For pictures of these recipes as they were made; `first` of the pictures that are shown is the first of them."""
+    """For pictures of these recipes as they were made; `first` of the pictures that are shown is the first of them.
+
+    `comments`: what there was to say of how they were made; without any `info` is as AUTOMATIC1111's.
+    """
     one = recipes[0]
     variation = one.variation
     return {
@@ -52,6 +55,7 @@ def info(
         "clip_skip": one.clip_skip or 1,
         "is_using_inpainting_conditioning": False,
         "version": "fromnoise",
+        **({"comments": "".join(f"{one}\n" for one in dict.fromkeys(comments))} if comments else {}),
     }
 
 

@@ -28,6 +28,11 @@ test('an order of several is cancelled by one press', async () => {
   expect(shown(job('1', { group: null })).text()).not.toContain('Cancel all')
 })
 
+test('that memory ran out is told beside the picture', () => {
+  expect(shown(job('1', { state: 'done', remarks: ['out of memory'] })).find('.remark').text()).toBe('out of memory')
+  expect(shown(job('1')).find('.remark').exists()).toBe(false)
+})
+
 test('a long time is told in minutes', async () => {
   let now = 0
   vi.spyOn(performance, 'now').mockImplementation(() => now)

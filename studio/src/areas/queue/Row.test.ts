@@ -6,10 +6,12 @@ import type { JobView } from '@/api/client'
 
 import Row from './Row.vue'
 
-test('an examination of the machine is called that', () => {
+test('an examination of the machine is called that, and what was remarked of it is told', () => {
   setActivePinia(createPinia())
-  const job = { id: 'a', kind: 'doctor', state: 'done', body: { language: 'en' }, owner: 'local', step: 0, steps: 0 } as unknown as JobView
-  expect(mount(Row, { props: { job } }).text()).toContain('Examination of the machine')
+  const job = { id: 'a', kind: 'doctor', state: 'done', body: {}, owner: 'local', step: 0, steps: 0, remarks: ['it went slowly'] } as unknown as JobView
+  const row = mount(Row, { props: { job } })
+  expect(row.text()).toContain('Examination of the machine')
+  expect(row.find('.remark').text()).toBe('it went slowly')
 })
 
 test('a pointer that the browser takes away is no drop', async () => {

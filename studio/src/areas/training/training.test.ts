@@ -3,12 +3,14 @@ import { createPinia, setActivePinia } from 'pinia'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 
 import { api } from '@/api/client'
+import { preferences } from '@/stores/preferences'
 import Bar from '@/ui/Bar.vue'
 import Trouble from '@/ui/Trouble.vue'
 import Typed from '@/ui/Typed.vue'
 
 import DataSet from './DataSet.vue'
-import { useTraining } from './store'
+import SettingField from './SettingField.vue'
+import { useTraining, type Setting } from './store'
 import Training from './Training.vue'
 
 type Give = (data: unknown) => void
@@ -29,7 +31,10 @@ beforeEach(() => {
   vi.spyOn(api, 'POST').mockImplementation((() => held(sent)) as never)
   vi.spyOn(api, 'PUT').mockImplementation((() => held(said)) as never)
 })
-afterEach(() => vi.restoreAllMocks())
+afterEach(() => {
+  vi.restoreAllMocks()
+  preferences.language = 'en'
+})
 
 const files = (...names: string[]) => names.map((name) => new File(['x'], name, { type: 'image/png' }))
 
@@ -54,6 +59,36 @@ test('more pictures can be dropped while some are still sent', async () => {
   expect(sent).toHaveLength(3)
   expect(page.findComponent(Trouble).exists()).toBe(false)
   expect(page.findComponent(Bar).exists()).toBe(false)
+})
+
+test('sending can be stopped: what was sent stays, the rest is not sent, and later more can be', async () => {
+  const page = await opened()
+  const drop = (...names: string[]) => page.find('label.drop').trigger('drop', { dataTransfer: { files: files(...names) } })
+  await drop('a.png', 'b.png', 'c.png')
+  sent[0]!({})
+  await flushPromises()
+  expect(page.findComponent(Bar).props('label')).toContain('1 of 3')
+  await page.findAll('button').find((one) => one.text() === 'Cancel')!.trigger('click')
+  sent[1]!({}) // it was under way
+  await flushPromises()
+  expect(sent).toHaveLength(2)
+  expect(page.findComponent(Bar).exists()).toBe(false)
+  expect(page.findComponent(Trouble).exists()).toBe(false)
+  await drop('d.png')
+  sent[2]!({})
+  await flushPromises()
+  expect(sent).toHaveLength(3)
+})
+
+test('every setting is called in Chinese by its Chinese name, in both by both', async () => {
+  vi.mocked(api.GET).mockImplementation((() => answer([])) as never)
+  const setting: Setting = { name: 'min_snr_gamma', names: ['min_snr_gamma'], title_zh: '最小信噪比', text: 'x', text_zh: '按信噪比加权', panel: '', panel_zh: '', kind: 'number' }
+  const label = () => mount(SettingField, { props: { setting, modelValue: undefined } }).find('label').text()
+  expect(label()).toBe('Min snr gamma')
+  preferences.language = 'zh'
+  expect(label()).toBe('最小信噪比')
+  preferences.language = 'both'
+  expect(label()).toMatch(/Min snr gamma\s+最小信噪比/)
 })
 
 test('a page of pictures that is asked for twice comes once', async () => {
