@@ -36,6 +36,7 @@ Look: TypeAlias = tuple[str, tuple[int, int], str]  # language, width and height
 WIDE, PHONE, NARROW = (1440, 900), (390, 844), 500
 BETWEEN, GREY = 12, (128, 128, 128)  # pixels between the screens of a phone's page
 PATIENCE, LONGEST = 20, 300  # seconds for a picture, and for what is made to be shown
+GUARDED = "accounts"  # the area of which there is more to see on a server with accounts
 PROMPTS = ("a red apple", "一只橘猫", "a blue whale", "a slice of pizza", "一朵红色的玫瑰", "a rocket")
 LOOKS: list[Look] = [
     (language, size, theme)
@@ -53,22 +54,39 @@ def furnish(server: Studio) -> dict[str, str]:
     recipe = {"prompt": "a red apple", "width": 64, "height": 64, "seed": 3, "guidance_scale": 2}
     send(server, "POST", "/api/v1/grids", {"recipe": recipe, "script": {"kind": "xyz", "axes": axes}})
     recipes = [{"prompt": text, "seed": i, **small} for i, text in enumerate(PROMPTS)]
-    send(server, "POST", "/api/v1/jobs", {"recipes": recipes})
+    apple, *_ = send(server, "POST", "/api/v1/jobs", {"recipes": recipes})
     traced = send(server, "POST", "/api/v1/jobs", {"recipes": [recipes[0]], "trace": True})
     samplers = ("euler", "euler_ancestral", "dpmpp_2m", "dpmpp_2m_sde")
     several = send(
         server, "POST", "/api/v1/jobs", {"recipes": [{**recipes[0], "sampler": one} for one in samplers], "trace": True}
     )
+    await_all(server)
+    (first,) = send(server, "GET", f"/api/v1/jobs/{apple['id']}/results")
+    with urllib.request.urlopen(server.address + first["url"]) as answer:
+        sent = urllib.request.urlopen(f"{server.address}/api/v1/images", answer.read())
+    init = {"path": "", "sha256": json.load(sent)["sha256"]}
+    sent.close()
+    child = {**recipes[0], "prompt": "a green apple", "init": init, "strength": 0.6}
+    send(server, "POST", "/api/v1/jobs", {"recipes": [child, {**child, "prompt": "a yellow pear"}]})
+    await_all(server)
+    shown = {"how.runs": zip(traced, ("",), strict=True), "how.several": zip(several, samplers, strict=True)}
+    words = [{"prompt": text, "negative": "blurred" if i % 2 else ""} for i, text in enumerate(PROMPTS)]
+    presets: list[dict[str, Any]] = [
+        {"name": name, "recipe": {"steps": 30}, "count": 1, "styles": []} for name in ("Portraits", "水彩")
+    ]
+    return {"prompts": json.dumps({"all": words}), "presets": json.dumps({"all": presets})} | {
+        name: json.dumps({"runs": [{"job": job["id"], "label": label, "prompt": PROMPTS[0]} for job, label in runs]})
+        for name, runs in shown.items()
+    }
+
+
+def await_all(server: Studio) -> None:
+    """Until nothing waits or runs."""
     end = time.monotonic() + LONGEST
     while any(job["state"] in ("queued", "running") for job in send(server, "GET", "/api/v1/jobs?limit=50")["jobs"]):
         if time.monotonic() > end:
             raise RuntimeError("the pictures were not made in time")
         time.sleep(0.3)
-    shown = {"how.runs": zip(traced, ("",), strict=True), "how.several": zip(several, samplers, strict=True)}
-    return {
-        name: json.dumps({"runs": [{"job": job["id"], "label": label, "prompt": PROMPTS[0]} for job, label in runs]})
-        for name, runs in shown.items()
-    }
 
 
 def send(server: Studio, method: str, path: str, body: object = None) -> Any:
@@ -124,6 +142,39 @@ def take(started: Browser, server: Studio, wanted: list[str], folder: Path) -> l
                         failed.append(f"{path.name}: {str(error).splitlines()[0]}")
                     told = failed[-1] if failed and failed[-1].startswith(path.name) else path.name
                     print(f"{number}/{len(LOOKS)} {time.monotonic() - begun:.0f} s {told}", flush=True)
+    if not wanted or GUARDED in wanted:
+        failed += guarded(started, folder)
+    return failed
+
+
+def guarded(started: Browser, folder: Path) -> list[str]:
+    """A server with accounts: its form to sign in, and the people it knows; returns what could not be made, and why."""
+    failed = []
+    with tempfile.TemporaryDirectory() as place:
+        server = Studio(Path(place))
+        server.add_user("ann", "correct horse", "--admin")
+        server.add_user("bob", "battery staple")
+        server.start()
+        try:
+            for look in LOOKS:
+                language, (width, _), theme = look
+                tail = f"{language}-{'wide' if width > NARROW else 'phone'}-{theme}"
+                try:
+                    with visit(started, server, look, {}) as page:
+                        page.locator(".sign-in").wait_for()
+                        screens(page, scroll=False).save(folder / f"sign-in-{tail}.png")
+                        page.locator(".sign-in input[autocomplete=username]").fill("ann")
+                        page.locator(".sign-in input[type=password]").fill("correct horse")
+                        page.locator(".sign-in input[type=password]").press("Enter")
+                        page.locator(".sign-in").wait_for(state="detached")
+                        show(page, server, GUARDED)
+                        page.get_by_text("bob", exact=True).first.wait_for()
+                        screens(page, width < NARROW).save(folder / f"{GUARDED}-users-{tail}.png")
+                except PlaywrightError as error:
+                    failed.append(f"{GUARDED}-users-{tail}: {str(error).splitlines()[0]}")
+                print(failed[-1] if failed and tail in failed[-1] else f"{GUARDED}-users-{tail}", flush=True)
+        finally:
+            server.stop()
     return failed
 
 
@@ -264,6 +315,92 @@ def square(name: str, colour: str) -> FilePayload:
 
 
 @contextmanager
+def outpainted(page: Page, server: Studio) -> Iterator[None]:
+    """The frame around a picture, pulled outwards."""
+    with start(page, server):
+        page.get_by_role("button", name=re.compile("^(Outpaint|扩图)$")).click()
+        page.get_by_role("dialog").get_by_text("+25%").click()
+        yield
+        page.keyboard.press("Escape")
+
+
+@contextmanager
+def masked(page: Page, server: Studio) -> Iterator[None]:
+    """A mask that was painted, and the fields that belong to it."""
+    with start(page, server):
+        page.get_by_role("button", name=re.compile("^(Paint a mask|局部重绘)")).click()
+        canvas = page.locator("canvas.mask")
+        page.wait_for_timeout(300)
+        box = canvas.bounding_box()
+        assert box is not None
+        page.mouse.move(box["x"] + box["width"] * 0.3, box["y"] + box["height"] * 0.4)
+        page.mouse.down()
+        page.mouse.move(box["x"] + box["width"] * 0.7, box["y"] + box["height"] * 0.6, steps=6)
+        page.mouse.up()
+        page.get_by_role("dialog").locator("footer button.main").click()
+        page.locator(".start .thumb img.mask").wait_for()
+        page.locator(".start").scroll_into_view_if_needed()
+        yield
+
+
+@contextmanager
+def mistaken(page: Page, server: Studio) -> Iterator[None]:
+    """A mistake that is told, with its remedy."""
+    width = page.get_by_role("spinbutton", name=re.compile("^(Width|宽度)")).first
+    before = width.input_value()
+    width.fill("100")
+    page.locator("form.draft button.main").click()
+    page.get_by_role("alert").first.wait_for()
+    yield
+    width.fill(before)
+    width.press("Tab")
+
+
+@contextmanager
+def unlinked(page: Page, server: Studio) -> Iterator[None]:
+    """A server that does not answer."""
+    page.context.set_offline(True)
+    page.get_by_text(re.compile("The server does not answer|服务器没有应答")).first.wait_for()
+    yield
+    page.context.set_offline(False)
+
+
+@contextmanager
+def menu(page: Page, server: Studio) -> Iterator[None]:
+    """Where a picture can be sent."""
+    page.get_by_role("button", name=re.compile("^(Send it to|发送到)")).first.click()
+    page.get_by_role("menu").wait_for()
+    yield
+    page.keyboard.press("Escape")
+
+
+def selected(*names: str) -> Scene:
+    """Two pictures of the gallery, after these buttons of what can be done with them."""
+
+    @contextmanager
+    def scene(page: Page, server: Studio) -> Iterator[None]:
+        for i in range(2):
+            page.locator(f"li:has(.picture[data-index='{i}']) .tick").click()
+        bar = page.get_by_role("toolbar")
+        bar.wait_for()
+        for name in names:
+            bar.get_by_role("button", name=re.compile(f"^({name})")).first.click()
+            page.get_by_role("dialog").wait_for()
+        yield
+
+    return scene
+
+
+@contextmanager
+def family(page: Page, server: Studio) -> Iterator[None]:
+    """A picture that others were made from."""
+    found = send(server, "GET", "/api/v1/gallery?words=%22a%20yellow%20pear%22")["pictures"]
+    page.goto(f"{server.address}/#/gallery/{found[0]['id']}")
+    page.get_by_role("list", name=re.compile("^(Family|来源关系)")).scroll_into_view_if_needed()
+    yield
+
+
+@contextmanager
 def several(page: Page, server: Studio) -> Iterator[None]:
     """Samplers side by side."""
     name = "localStorage.getItem('fromnoise.how.several')"
@@ -343,10 +480,16 @@ SCENES: dict[str, dict[str, Scene]] = {
     "create": {
         "create": create, "create-lists": lists, "create-start": start, "create-batch": batch,
         "create-sketch": opened("Sketch|涂鸦"),
+        "create-outpaint": outpainted, "create-mask": masked, "create-mistake": mistaken, "create-unlinked": unlinked,
+        "create-menu": menu, "create-own": opened("Presets of your own|我的参数预设"),
+        "create-history": opened("Prompts of before|用过的提示词"),
         "create-library": opened("Prompt library|提示词库"), "create-styles": opened("Styles|预设样式"),
     },
     "how": {"how": nothing, "how-several": several},
-    "gallery": {"gallery": nothing, "gallery-picture": chosen("main button.picture")},
+    "gallery": {
+        "gallery": nothing, "gallery-picture": chosen("main button.picture"), "gallery-selection": selected(),
+        "gallery-compare": selected("Compare|对比"), "gallery-family": family,
+    },
     "queue": {"queue": queue},
     "models": {
         "models": nothing, "models-card": chosen(".card"), "models-merge": opened("Merge|合并"),

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -68,3 +69,29 @@ def test_both_doors_say_what_the_model_says(served: Served, tmp_path: Path) -> N
     assert [(tmp_path / f"{number}.txt").read_text().strip() for number in range(2)] == wanted
     sent = {"model": "clip", "image": base64.b64encode(png(pictures[0])).decode()}
     assert served.client.post("/sdapi/v1/interrogate", json=sent).json()["caption"] == wanted[0]
+
+
+def test_loopback_appends_what_is_seen_in_each_start_picture(served: Served) -> None:
+    start = png(picture(3))
+    sha256 = served.client.post("/api/v1/images", content=start).json()["sha256"]
+    recipe = {"prompt": "a cup", "width": 64, "height": 64, "steps": 2, "seed": 1, "model": "tiny",
+              "init": {"path": "", "sha256": sha256}}  # fmt: skip
+    script = {"kind": "loopback", "loops": 2, "describe_by": "blip"}
+    made = served.client.post("/api/v1/grids", json={"recipe": recipe, "script": script}).json()
+    job = made["sheet"]["id"]
+    deadline = time.monotonic() + 120
+    while (state := served.client.get(f"/api/v1/jobs/{job}").json()["state"]) not in ("done", "failed"):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert state == "done", served.client.get(f"/api/v1/jobs/{job}").text
+    _, first, second = served.client.get(f"/api/v1/jobs/{job}/results").json()
+    between = Image.open(io.BytesIO(served.client.get(first["url"]).content))
+    wanted = [f"a cup, {said(served, one)}" for one in (picture(3), between)]
+    assert [one["data"]["recipe"]["prompt"] for one in (first, second)] == wanted
+
+    body = {"init_images": [base64.b64encode(start).decode()], "prompt": "a cup", "width": 64, "height": 64, "steps": 2,
+            "override_settings": {"sd_model_checkpoint": "tiny"}, "script_name": "loopback",
+            "script_args": [2, 0.5, "Linear", "CLIP"]}  # fmt: skip
+    answer = served.client.post("/sdapi/v1/img2img", json=body)
+    assert answer.status_code == 200, answer.text
+    assert json.loads(answer.json()["info"])["infotexts"][0].splitlines()[0] == wanted[0]

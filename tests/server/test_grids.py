@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from fromnoise.engine.recipe import Recipe
+from fromnoise.engine.sheets.drawing import PADDING
 from fromnoise.engine.sheets.grids import xyz
 
 from .conftest import Served, png
@@ -90,6 +91,27 @@ def test_a_grid_is_made_and_its_sheet_drawn_last(real: Served) -> None:
     # the cells are those of the command line
     there = xyz(Recipe.make(**RECIPE), ("steps", "1-3 (+2)"), ("Sampler", "Euler a, LCM"))
     assert [recipe.sampler for recipe in there.cells] == [cell["body"]["sampler"] for cell in cells]  # type: ignore[index]
+
+
+def test_seeds_vary_along_sides_and_each_layer_has_a_sheet_of_its_own(real: Served) -> None:
+    axes = [{"name": "steps", "values": "1, 2"}, None, {"name": "guidance_scale", "values": "1, 2"}]
+    script = {"kind": "xyz", "axes": axes, "vary_seeds": "xz"}
+    made = real.client.post("/api/v1/grids", json={"recipe": RECIPE, "script": script, "sub_grids": True}).json()
+    assert [cell["body"]["seed"] for cell in made["cells"]] == [7, 8, 9, 10]
+    assert ended(real, made["sheet"]["id"])["state"] == "done"
+    whole, *layers = results(real, made["sheet"]["id"])
+    assert [one["data"]["layer"] for one in layers] == [0, 1]  # type: ignore[index]
+    drawn = [picture(real, one["url"]) for one in (whole, *layers)]
+    assert drawn[0].width == drawn[1].width + drawn[2].width + 4 * PADDING
+    assert drawn[1].tobytes() != drawn[2].tobytes()
+
+
+def test_each_picture_may_have_a_seed_that_nobody_chose(served: Served) -> None:
+    script = {**XYZ, "any_seeds": True}
+    made = served.client.post("/api/v1/grids", json={"recipe": RECIPE, "script": script}).json()
+    assert len({cell["body"]["seed"] for cell in made["cells"]}) == 4
+    wrong = served.client.post("/api/v1/grids/plan", json={"recipe": RECIPE, "script": {**XYZ, "vary_seeds": "zx"}})
+    assert wrong.status_code == 422
 
 
 def test_whoever_asks_may_have_other_labels_drawn(served: Served) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Response
 
     from tools.browser import Studio
 
@@ -25,6 +25,8 @@ QUIET = (
     "Failed to load resource",  # the browser's own words for an answer that is an error, which the page tells
     "The Cross-Origin-Opener-Policy header has been ignored",  # over http from another machine it means nothing
 )
+
+PASSING = "/preview"  # of a job, gone by the time that it is asked for
 
 
 @pytest.fixture(scope="session")
@@ -77,6 +79,14 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Studio]":
 
 Open = Callable[..., "Page"]
 
+
+def is_lost(answer: "Response", missing: str) -> bool:
+    """Whether it is a 404 of what the page shows; answers to its calls are for the page to tell."""
+    if answer.status != 404 or answer.request.resource_type in ("fetch", "xhr"):
+        return False
+    return PASSING not in answer.url and not (missing and missing in answer.url)
+
+
 DELAY = int(os.environ.get("FROMNOISE_TEST_DELAY", "0"))  # milliseconds at most
 SEED = os.environ.get("FROMNOISE_TEST_SEED", "0")
 SLOW_CALLS = """
@@ -109,7 +119,9 @@ def visit(request: pytest.FixtureRequest, chromium: "Browser") -> Iterator[Open]
     """visit("create", language="zh"): a page of that area for a new visitor; errors in its console fail the test.
 
     `at` is the address of another server than the one for all tests, which is not started then; with `touch` it is a
-    screen that fingers touch.
+    screen that fingers touch. `script` is run before the page's own. An answer that the server failed (5xx) fails the
+    test, too, and so does a picture or another part of the page that is not there (404), unless `missing` is a part of
+    its address.
     """
     from studio.waiting import PATIENCE
 
@@ -124,6 +136,8 @@ def visit(request: pytest.FixtureRequest, chromium: "Browser") -> Iterator[Open]
         size: tuple[int, int] = (1280, 800),
         touch: bool = False,
         at: str = "",
+        script: str = "",
+        missing: str = "",
     ) -> "Page":
         context = chromium.new_context(
             viewport={"width": size[0], "height": size[1]},
@@ -138,6 +152,16 @@ def visit(request: pytest.FixtureRequest, chromium: "Browser") -> Iterator[Open]
         context.add_init_script(
             "self === top && (localStorage.getItem('fromnoise.preferences') || "
             f"localStorage.setItem('fromnoise.preferences', {preferences!r}))"
+        )
+        if script:
+            context.add_init_script(script)
+        context.on(
+            "response",
+            lambda answer: (
+                errors.append(f"{answer.status} {answer.request.method} {answer.url}")
+                if answer.status >= 500 or is_lost(answer, missing)
+                else None
+            ),
         )
         page = context.new_page()
         if DELAY:

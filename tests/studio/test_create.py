@@ -5,6 +5,7 @@ import json
 import re
 import time
 import urllib.request
+from pathlib import Path
 
 import pytest
 from PIL import Image, ImageChops, ImageDraw, PngImagePlugin
@@ -13,8 +14,7 @@ from studio.words import Words, field
 
 pytestmark = pytest.mark.studio
 
-SOON = 10.0  # seconds, of the best of ...
-TRIES = 4
+SOON = 10.0  # seconds
 LANGUAGES = pytest.mark.parametrize("language", ["en", "zh"])
 WORDS = {"en": ("Prompt", "Generate", "Steps", "Seed"), "zh": ("提示词", "生成", "步数", "种子")}
 
@@ -57,18 +57,25 @@ def png(size: int = 128, parameters: str = "") -> bytes:
 
 
 @pytest.mark.alone
-@LANGUAGES
-def test_a_picture_is_made_within_ten_seconds_of_the_click(visit, language: str) -> None:
-    """The best of some counts: what else the machine does makes one longer, and none shorter."""
-    page = visit("create", language=language)
+def test_a_picture_is_made_within_ten_seconds_of_the_first_click(visit, tmp_path: Path) -> None:
+    """Of an empty install, as it stands before a newcomer: nothing is typed but a prompt, and no model was loaded.
+
+    The better of two installs counts: what else the machine does makes one longer, and none shorter.
+    """
+    from tools.browser import studio
+
     took: list[float] = []
-    while len(took) < TRIES and min(took, default=SOON) >= SOON:
-        words = f"{'a red apple' if language == 'en' else '一个红苹果'} {len(took)} {time.time_ns()}"
-        began = time.monotonic()
-        start(page, words, language=language)
-        picture = shown(page, words)
-        took.append(time.monotonic() - began)
-        assert width(picture) == 128
+    for language, words in (("en", "a red apple"), ("zh", "一个红苹果")):
+        (tmp_path / language).mkdir()
+        with studio(tmp_path / language) as install:
+            page = visit("create", language=language, at=install.address)
+            page.get_by_label(WORDS[language][0], exact=True).fill(words)
+            began = time.monotonic()
+            page.get_by_role("button", name=WORDS[language][1], exact=True).click()
+            picture = shown(page, words)
+            took.append(time.monotonic() - began)
+            assert width(picture) == 128
+            page.context.close()
     assert min(took) < SOON, took
 
 

@@ -29,7 +29,7 @@ def given(page, path: Path, before: str = "") -> str:
 
 
 @LANGUAGES
-def test_a_picture_is_enlarged_to_a_size_by_two_upscalers(visit, tmp_path: Path, language: str) -> None:
+def test_a_picture_is_enlarged_to_a_size_by_two_upscalers(visit, axe, tmp_path: Path, language: str) -> None:
     say = Words("extras", language)
     Image.linear_gradient("L").resize((40, 40)).convert("RGB").save(tmp_path / "grey.png")
     page = visit("extras", language=language)
@@ -40,8 +40,9 @@ def test_a_picture_is_enlarged_to_a_size_by_two_upscalers(visit, tmp_path: Path,
     page.get_by_label(say("upscaler"), exact=True).select_option("Lanczos")
     page.get_by_label(say("second"), exact=True).select_option("Nearest")
     page.get_by_role("spinbutton", name=say("second.visibility"), exact=True).fill("0.25")
-    page.get_by_role("button", name=say("go"), exact=True).click()
+    page.keyboard.press("Control+Enter")
     assert width(page.locator("img.result")) == 96
+    assert axe(page) == []
 
 
 @LANGUAGES

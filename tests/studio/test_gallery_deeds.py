@@ -59,6 +59,10 @@ def test_a_picture_is_sent_to_every_area(visit, made: Callable[..., str], langua
         page.get_by_role("menuitem", name=(send_words if key == "send.start" else say)(key), exact=True).click()
 
     look()
+    page.get_by_role("button", name=say("send.to"), exact=True).click()
+    page.keyboard.press("Escape")  # the menu's
+    expect(page.get_by_role("menu")).to_have_count(0)
+    expect(page.locator("h1.prompt")).to_have_text(prompt)
     page.get_by_role("button", name=say("send"), exact=True).click()
     expect(page.get_by_label(label, exact=True)).to_have_value(prompt)
     send("send.start")
@@ -106,7 +110,7 @@ def test_what_was_made_from_a_picture_is_its_family_and_is_verified(
 
 @LANGUAGES
 def test_many_are_tagged_put_into_an_album_saved_compared_and_deleted_for_good(
-    visit, made: Callable[..., str], server: "Studio", language: str
+    visit, axe, made: Callable[..., str], server: "Studio", language: str
 ) -> None:
     say, mark = Words("gallery", language), made(3)
     page = visit("gallery", language=language)
@@ -115,6 +119,7 @@ def test_many_are_tagged_put_into_an_album_saved_compared_and_deleted_for_good(
     nth(page, 2).click(modifiers=["Shift"])
     bar = page.get_by_role("toolbar")
     expect(bar.get_by_text(say("selected", n=3))).to_be_visible()
+    assert axe(page) == []
     for button, field, text in (("tag.add", "tag", f"tag {mark}"), ("album.put", "album.name", f"album {mark}")):
         bar.get_by_role("button", name=say(button), exact=True).click()
         page.get_by_role("dialog").get_by_label(say(field), exact=True).fill(text)

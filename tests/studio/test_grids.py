@@ -46,8 +46,14 @@ def test_an_x_y_z_plot_fills_and_ends_in_a_sheet(visit, language: str) -> None:
     y.get_by_label("Euler a", exact=True).check()
     y.get_by_label("LCM", exact=True).check()
     expect(y.get_by_label(say["values"], exact=True)).to_have_value("Euler a, LCM")
+    told = Words("grids", language)
+    page.locator("summary", has_text=told("seeds")).first.click()
+    page.get_by_role("switch", name=told("vary.y"), exact=True).check()
     page.get_by_text(re.compile(say["count"])).first.wait_for()
-    page.get_by_role("button", name=say["go"], exact=True).click()
+    with page.expect_response("**/api/v1/grids") as answer:
+        page.get_by_role("button", name=say["go"], exact=True).click()
+    assert [cell["body"]["seed"] for cell in answer.value.json()["cells"]] == [1, 1, 2, 2]
+    page.reload()  # in the middle of it
     expect(page.locator("button.cell")).to_have_count(4)
     expect(page.locator("thead th")).to_have_text([f"{say['steps']}2", f"{say['steps']}4"])
     expect(page.locator("tbody th")).to_have_text([f"{say['sampler']}Euler a", f"{say['sampler']}LCM"])
@@ -72,6 +78,10 @@ def test_mistakes_are_told_while_they_are_typed(visit, language: str) -> None:
     told = {"en": "'many' is neither a number nor a range", "zh": "'many' 既不是数字，也不是"}[language]
     expect(page.get_by_role("alert")).to_contain_text(told)
     expect(page.get_by_role("button", name=say["go"], exact=True)).to_be_disabled()
+    page.get_by_role("button", name="X / Y", exact=True).click()
+    y = page.get_by_role("group", name=say["y"], exact=True)
+    expect(y.get_by_label(say["values"], exact=True)).to_have_value("many")
+    expect(page.get_by_role("alert")).to_contain_text(told)
 
 
 @LANGUAGES
@@ -82,9 +92,14 @@ def test_a_prompt_matrix_is_made(visit, language: str) -> None:
     small(page, say, "a city|at night|in rain")
     page.get_by_role("spinbutton", name={"en": "Steps", "zh": "步数"}[language], exact=True).fill("2")
     page.get_by_text(re.compile(say["count"])).first.wait_for()
-    page.get_by_role("button", name=say["go"], exact=True).click()
+    page.keyboard.press("Control+Enter")
     page.locator("thead th", has_text="at night").wait_for()
     expect(page.locator("button.cell")).to_have_count(4)
+    page.get_by_role("spinbutton", name=Words("grids", language)("steps"), exact=True).fill("5000")
+    page.keyboard.press("Control+Enter")
+    page.locator(".cell .bar").first.wait_for()
+    page.keyboard.press("Escape")
+    expect(page.locator(".cell.cancelled")).to_have_count(4)
 
 
 @LANGUAGES

@@ -17,7 +17,7 @@ def ask(page, say: Words, prompt: str, steps: int) -> None:
 
 
 @LANGUAGES
-def test_steps_words_channels_and_the_curve_can_be_seen(visit, language: str) -> None:
+def test_steps_words_channels_and_the_curve_can_be_seen(visit, axe, language: str) -> None:
     say, steps = Words("how", language), 5
     page = visit("how", language=language)
 
@@ -28,6 +28,7 @@ def test_steps_words_channels_and_the_curve_can_be_seen(visit, language: str) ->
     expect(at(steps)).to_be_visible()
     shown = page.locator(".pictures .mat > img")
     assert width(shown) == 128
+    assert axe(page) == []
     last = shown.get_attribute("src")
     page.get_by_role("button", name=say("first"), exact=True).click()
     expect(at(1)).to_be_visible()
@@ -48,6 +49,15 @@ def test_steps_words_channels_and_the_curve_can_be_seen(visit, language: str) ->
     expect(shown).to_have_attribute("src", re.compile("/noise"))
     page.reload()
     expect(at(steps)).to_be_visible()
+    ask(page, say, "a long way", 200)
+    cancel = page.get_by_role("button", name=say("cancel"), exact=True)
+    expect(cancel).to_be_visible()
+    shown.wait_for()
+    page.reload()  # in the middle of it
+    shown.wait_for()
+    cancel.click()
+    expect(cancel).to_have_count(0)
+    expect(shown).to_be_visible()  # what there is stays
 
 
 @LANGUAGES

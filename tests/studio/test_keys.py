@@ -45,8 +45,10 @@ def test_keys_of_the_prompt(visit: "Callable[..., Page]", language: str) -> None
 
 
 @LANGUAGES
-def test_keys_of_what_runs(visit: "Callable[..., Page]", server: "Studio", language: str) -> None:
-    """Ctrl+Enter asks for a picture; Alt+Enter and Esc end it with what is there."""
+def test_keys_of_what_runs(
+    visit: "Callable[..., Page]", axe: "Callable[[Page], list[str]]", server: "Studio", language: str
+) -> None:
+    """Ctrl+Enter asks for a picture; Alt+Enter and Esc end it with what is there, but for an Esc that closes a menu."""
     say = Words("create", language)
     page = visit("create", language=language)
     prompt = boxes(page, language)
@@ -65,6 +67,16 @@ def test_keys_of_what_runs(visit: "Callable[..., Page]", server: "Studio", langu
         until(page, running)
         identity = jobs[0]["id"]
         expect(skip).to_be_visible()  # the page knows by now, too
+        if key == "Escape":
+            pictures, menu = page.locator(".strip button"), page.get_by_role("menu")
+            pictures.nth(1).click()
+            page.get_by_role("button", name=say("deed.send"), exact=True).click()
+            expect(menu).to_be_visible()
+            assert axe(page) == []
+            page.keyboard.press("Escape")
+            expect(menu).to_have_count(0)
+            pictures.nth(0).click()
+            expect(skip).to_be_visible()
         with page.expect_request(f"**/jobs/{identity}/skip"):
             prompt.press(key)
         equals(page, lambda: page.request.get(f"{server.address}/api/v1/jobs/{identity}").json()["state"], "done")  # noqa: B023

@@ -59,6 +59,16 @@ def test_it_looks_again_by_itself_and_sees_what_runs(
     expect(told(worker, say("jobs"))).to_have_text("0")
 
 
+@LANGUAGES
+def test_an_examination_is_seen_and_cancelled(visit: "Callable[..., Page]", language: str) -> None:
+    say, shell = Words("machine", language), Words("shell", language)
+    page = visit("machine", language=language)
+    page.get_by_role("button", name=say("doctor.go"), exact=True).click()
+    expect(page.get_by_role("progressbar", name=say("doctor"), exact=True)).to_be_visible()
+    page.get_by_role("button", name=shell("job.cancel"), exact=True).click()
+    expect(page.get_by_text(shell("job.cancelled"), exact=True)).to_be_visible()
+
+
 @pytest.mark.slow
 @LANGUAGES
 def test_it_is_examined_and_tells_how_long_pictures_take(visit: "Callable[..., Page]", language: str) -> None:

@@ -46,7 +46,7 @@ def test_a_model_is_downloaded(visit: "Callable[..., Page]", beside_a_hub: "Stud
     sheet = page.get_by_role("dialog")
     sheet.get_by_role("textbox", name=say("get.name"), exact=True).fill("somebody/ink")
     sheet.get_by_role("textbox", name=say("get.as"), exact=True).fill(f"ink-{language}")
-    sheet.get_by_role("button", name=say("get.go"), exact=True).click()
+    sheet.get_by_role("textbox", name=say("get.as"), exact=True).press("Enter")
     said = say("get.done", file="FILE").partition("FILE")
     expect(sheet.locator(".good")).to_contain_text(f"ink-{language}")
     expect(sheet.locator(".good")).to_contain_text(said[2].strip())

@@ -98,7 +98,7 @@ def test_what_waits_is_moved_paused_and_goes_on(visit, language: str, names: tup
 
 
 @LANGUAGES
-def test_what_waits_is_dragged_and_moved_by_the_keyboard_and_cancelled_at_once(visit, language: str) -> None:
+def test_what_waits_is_dragged_and_moved_by_the_keyboard_and_cancelled_at_once(visit, axe, language: str) -> None:
     say = Words("queue", language)
     waiting = say("waiting")
     page = visit("queue", language=language)
@@ -110,6 +110,7 @@ def test_what_waits_is_dragged_and_moved_by_the_keyboard_and_cancelled_at_once(v
     rows.filter(has_text=names[2]).wait_for()
     grip = rows.filter(has_text=names[2]).locator(".grip")
     told(page, waiting, names)
+    assert axe(page) == []
     start, end = place(page, grip), place(page, rows.filter(has_text=names[0]))
     page.mouse.move(start["x"] + 5, start["y"] + 20)
     page.mouse.down()
@@ -138,7 +139,8 @@ def mortal(tmp_path: Path) -> "Iterator[Studio]":
 
 
 def test_a_server_that_is_killed_in_the_middle_of_a_job_loses_nothing(visit, mortal: "Studio") -> None:
-    """Neither what runs nor what waits; two look on, each in another language, for a server is long in starting."""
+    """Neither what runs nor what waits, a grid besides; two look on, each in another language, for a server is long in
+    starting."""
     pages = {language: visit("create", at=mortal.address, language=language) for language in ("en", "zh")}
     for language, page in reversed(pages.items()):
         say = Words("create", language)
@@ -149,6 +151,9 @@ def test_a_server_that_is_killed_in_the_middle_of_a_job_loses_nothing(visit, mor
         generate.click()
         expect(generate).to_be_enabled()  # the server has it
     pages["en"].locator(".stage img.early").wait_for()
+    recipe = {"prompt": "a small tree", "width": 64, "height": 64, "seed": 1}
+    script = {"kind": "xyz", "axes": [{"name": "steps", "values": "1, 2"}]}
+    call(mortal, "POST", "/api/v1/grids", {"recipe": recipe, "script": script})
     mortal.stop(kill=True)
     for language, page in pages.items():
         page.get_by_text(Words("shell", language)("unlinked"), exact=True).wait_for()
@@ -158,6 +163,10 @@ def test_a_server_that_is_killed_in_the_middle_of_a_job_loses_nothing(visit, mor
         picture = page.locator(f".stage img:not(.early)[alt*='a tall tree {language}']")
         picture.wait_for()
         assert width(picture) == 128
+    for language, page in pages.items():
+        page.locator("nav a.link[href='#/grids']").click()
+        expect(page.locator("button.cell")).to_have_count(2)
+        assert width(page.get_by_role("img", name=Words("grids", language)("sheet.of", n=2), exact=True)) >= 2 * 64
 
 
 @LANGUAGES

@@ -1,12 +1,14 @@
 """Servers with accounts: the page asks who is there, says what was wrong, opens, and shows what this person may do."""
 
 import json
+import re
 import sqlite3
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from studio.conftest import TOKEN
-from studio.waiting import expect, until
+from studio.waiting import expect, until, width
 from studio.words import Words
 
 pytestmark = pytest.mark.studio
@@ -75,6 +77,85 @@ def test_a_user_is_not_offered_what_administrators_do(visit, guarded, language: 
     expect(page.get_by_role("button", name=queue("hold"), exact=True)).to_have_count(0)
     page.locator("nav .appearance").click()
     dialog.get_by_text(words["user"], exact=True).wait_for()
+
+
+@LANGUAGES
+def test_a_user_does_what_every_area_is_for(visit, guarded, tmp_path: Path, language: str) -> None:
+    """In all that are offered to one who is no administrator, and nothing there is refused."""
+    prompt = f"bob's own {language}"
+    page = visit("create", at=guarded.address, language=language)
+    signed_in(page, WORDS[language], "bob", "battery staple")
+    refused: list[str] = []
+    page.on("response", lambda answer: refused.append(answer.url) if answer.status == 403 else None)
+    areas = page.locator("nav a.link").evaluate_all("all => all.map(one => one.getAttribute('href').slice(2))")
+    deeds = {"create": draws, "how": watches, "gallery": looks, "queue": waits, "models": reads, "grids": plots,
+             "extras": enlarges, "accounts": titled, "extensions": titled}  # fmt: skip
+    assert set(areas) == set(deeds)
+    Image.new("RGB", (64, 64), "red").save(tmp_path / "red.png")
+    for area, deed in deeds.items():
+        page.locator(f"nav a.link[href='#/{area}']").click()
+        page.locator("main h1, main h2").first.wait_for()
+        deed(page, Words(area, language), prompt, tmp_path / "red.png")
+        expect(page.locator("main .trouble")).to_have_count(0)
+    assert refused == []
+
+
+def titled(page, say: Words, prompt: str, picture: Path) -> None:
+    page.get_by_role("heading", name=say("title"), exact=True).wait_for()
+
+
+def draws(page, say: Words, prompt: str, picture: Path) -> None:
+    page.get_by_label(say("prompt"), exact=True).fill(prompt)
+    page.get_by_role("spinbutton", name=say("steps"), exact=True).fill("1")
+    page.get_by_role("button", name=say("generate"), exact=True).click()
+    page.locator(f'.stage img:not(.early)[alt*="{prompt}"]').wait_for()
+
+
+def watches(page, say: Words, prompt: str, picture: Path) -> None:
+    page.get_by_label(say("prompt"), exact=True).fill(prompt)
+    page.get_by_role("spinbutton", name=say("steps"), exact=True).fill("2")
+    page.get_by_role("button", name=say("show"), exact=True).click()
+    page.get_by_text(say("step", step=2, steps=2), exact=True).first.wait_for()
+
+
+def looks(page, say: Words, prompt: str, picture: Path) -> None:
+    page.locator(".picture").first.click()
+    expect(page.locator("h1.prompt")).to_have_text(prompt)
+    page.get_by_role("button", name=say("favourite"), exact=True).click()
+    page.get_by_role("button", name=say("favourite.not"), exact=True).wait_for()
+
+
+def waits(page, say: Words, prompt: str, picture: Path) -> None:
+    rows = page.locator("li", has_text=prompt)
+    rows.first.wait_for()
+    count = rows.count()
+    rows.first.get_by_role("button", name=say("forget"), exact=True).click()
+    expect(rows).to_have_count(count - 1)
+
+
+def reads(page, say: Words, prompt: str, picture: Path) -> None:
+    page.locator(".card").first.click()
+    page.get_by_role("dialog").locator("dd").last.wait_for()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+def plots(page, say: Words, prompt: str, picture: Path) -> None:
+    page.get_by_role("textbox", name=say("prompt"), exact=True).fill(prompt)
+    values = page.get_by_label(say("values"), exact=True)
+    values.nth(0).fill("1, 2")
+    values.nth(1).fill("2")
+    page.get_by_text(re.compile(say("plan", n=2))).first.wait_for()
+    page.get_by_role("button", name=say("go"), exact=True).click()
+    expect(page.locator("button.cell")).to_have_count(2)
+    page.locator("figure img").wait_for()
+
+
+def enlarges(page, say: Words, prompt: str, picture: Path) -> None:
+    page.locator("input[type=file]").set_input_files(picture)
+    page.get_by_label(say("upscaler"), exact=True).select_option("Lanczos")
+    page.get_by_role("button", name=say("go"), exact=True).click()
+    assert width(page.locator("img.result")) == 128
 
 
 @LANGUAGES

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from PIL import Image, PngImagePlugin
+from studio.test_create import drop
 from studio.test_gallery import nth
 from studio.waiting import PATIENCE, expect, settled
 from studio.words import Words
@@ -53,6 +54,24 @@ def strange_picture(path: Path, colour: str) -> None:
     Image.new("RGB", (64, 64), colour).save(path, pnginfo=notes)
 
 
+def strange_photo(path: Path) -> None:
+    """A JPEG or WebP file with each of the texts that cameras and tools write."""
+    exif = Image.Exif()
+    for number in (
+        0x010E,
+        0x010F,
+        0x0110,
+        0x0131,
+        0x013B,
+        0x8298,
+    ):  # what it shows, maker, model, program, artist, rights
+        exif[number] = ALL
+    settings = "Steps: 2, Sampler: Euler, CFG scale: 1, Seed: 1, Size: 64x64"
+    comment = f"{ALL}\nNegative prompt: {ALL}\n{settings}, Model: {STRANGE[0]}"
+    exif.get_ifd(0x8769)[0x9286] = b"UNICODE\0" + comment.encode("utf-16-be")
+    Image.new("RGB", (64, 64), "green").save(path, exif=exif)
+
+
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Studio]":
     """A server of its own, with strange texts in everything that it shows."""
@@ -64,8 +83,10 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Studio]":
     folder = tmp_path_factory.mktemp("hostile")
     loras, embeddings = folder / "models" / "loras", folder / "models" / "embeddings"
     wildcards, dataset, pictures = folder / "models" / "wildcards", folder / "datasets" / "set", folder / "old"
-    for one in (loras, embeddings, wildcards, dataset, pictures):
+    checkpoints = folder / "models" / "checkpoints"
+    for one in (loras, embeddings, wildcards, dataset, pictures, checkpoints):
         one.mkdir(parents=True)
+    save_file({"weight": np.zeros(1, np.float32)}, str(checkpoints / f"{STRANGE[0]}.safetensors"))  # no model
     lora = {f"lora_unet_mid_block_attentions_0_proj_in.lora_{which}.weight": np.zeros(shape, np.float32)
             for which, shape in (("down", (2, 8)), ("up", (8, 2)))}  # fmt: skip
     about = {f"modelspec.{name}": ALL for name in ("title", "author", "license", "trigger_phrase", "description",
@@ -87,11 +108,12 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Studio]":
                  {"name": text, "prompt": ALL, "negative": ALL})  # fmt: skip
         jobs = [call(server, "POST", "/api/v1/gallery/import", {"folder": str(pictures)})]
         recipe = {"prompt": ALL, "negative": ALL, "width": 64, "height": 64, "steps": 1}
-        jobs += call(server, "POST", "/api/v1/jobs", {"recipes": [recipe]})
+        jobs += call(server, "POST", "/api/v1/jobs", {"recipes": [recipe, {**recipe, "model": STRANGE[0]}]})
         end = time.monotonic() + PATIENCE
         while any(call(server, "GET", f"/api/v1/jobs/{job['id']}")["state"] not in ("done", "failed") for job in jobs):
             assert time.monotonic() < end
             time.sleep(0.2)
+        assert STRANGE[0] in call(server, "GET", f"/api/v1/jobs/{jobs[-1]['id']}")["error"]
         cards = call(server, "GET", "/api/v1/gallery")["pictures"]
         assert len(cards) == len(STRANGE) + 1
         marks = {"pictures": [card["id"] for card in cards], "add_tags": STRANGE, "remove_tags": [], "album": ALL[:200]}
@@ -138,7 +160,7 @@ def test_in_models(visit, hostile: "Studio", language: str, cards: Sequence[int]
 
 
 @LANGUAGES
-def test_in_create(visit, hostile: "Studio", language: str) -> None:
+def test_in_create(visit, hostile: "Studio", tmp_path: Path, language: str) -> None:
     say = Words("create", language)
     page = visit("create", at=hostile.address, language=language)
     page.get_by_role("button", name=say("styles"), exact=True).click()
@@ -163,6 +185,18 @@ def test_in_create(visit, hostile: "Studio", language: str) -> None:
         inert(page)
     prompt.fill(ALL)
     inert(page)
+    page.locator(".strip button.failed").click()
+    expect(page.get_by_role("alert")).to_contain_text(STRANGE[0])
+    inert(page)
+    strange_picture(tmp_path / "strange.png", "red")
+    drop(page, page.locator(".stage"), (tmp_path / "strange.png").read_bytes())
+    dialog = page.get_by_role("dialog")
+    dialog.locator("summary").click()
+    expect(dialog.locator("pre").first).to_contain_text("<img src=x")
+    inert(page)
+    dialog.get_by_role("button", name=say("read.use"), exact=True).click()
+    expect(prompt).to_have_value(ALL)
+    inert(page)
 
 
 @LANGUAGES
@@ -176,18 +210,22 @@ def test_in_data_sets(visit, hostile: "Studio", language: str) -> None:
 
 @LANGUAGES
 def test_in_what_is_written_in_a_picture(visit, hostile: "Studio", tmp_path: Path, language: str) -> None:
-    path = tmp_path / f"{STRANGE[0]}.png"
-    strange_picture(path, "red")
+    paths = [tmp_path / f"{STRANGE[0]}.{ending}" for ending in ("png", "jpg", "webp")]
+    strange_picture(paths[0], "red")
+    for path in paths[1:]:
+        strange_photo(path)
     page = visit("extras", at=hostile.address, language=language)
-    page.locator("input[type=file]").set_input_files(path)
-    expect(page.get_by_text("<img src=x").first).to_be_visible()
-    inert(page)
+    page.locator("input[type=file]").set_input_files(paths)
+    for i in range(len(paths)):
+        page.locator(".pick").nth(i).click()
+        expect(page.locator(".info").get_by_text("<img src=x").first).to_be_visible()
+        inert(page)
 
 
 @LANGUAGES
 def test_elsewhere(visit, hostile: "Studio", language: str) -> None:
     page = visit("queue", at=hostile.address, language=language)
-    expect(page.get_by_text("<img src=x").first).to_be_visible()
+    expect(page.locator("li .error").first).to_contain_text(STRANGE[0])
     inert(page)
     for area in ("grids", "how", "machine", "settings"):
         page.goto(f"{hostile.address}/#/{area}")

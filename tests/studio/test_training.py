@@ -33,10 +33,9 @@ SAY = {
 }  # fmt: skip
 
 
-@pytest.mark.slow
-@LANGUAGES
-def test_from_pictures_to_a_lora_in_the_prompt(visit, tmp_path: Path, language: str) -> None:
-    say, name = SAY[language], f"dots {language} {uuid.uuid4().hex[:4]}"
+def made(visit, tmp_path: Path, language: str, name: str):
+    """A page with a new data set of three pictures, two of them alike."""
+    say = SAY[language]
     for stem, colour in (("red", "red"), ("blue", "blue"), ("red again", "red")):
         look = Image.radial_gradient("L") if colour == "red" else Image.linear_gradient("L")  # not alike in the least
         look.resize((64, 64)).convert("RGB").save(tmp_path / f"{stem}.png")
@@ -46,6 +45,14 @@ def test_from_pictures_to_a_lora_in_the_prompt(visit, tmp_path: Path, language: 
     page.get_by_role("button", name=say["make"]).click()
     page.locator("input[type=file]").set_input_files(sorted(tmp_path.iterdir()))
     expect(page.locator(".pictures li")).to_have_count(3)
+    return page
+
+
+@LANGUAGES
+def test_pictures_are_described_and_cleaned(visit, axe, tmp_path: Path, language: str) -> None:
+    say, name = SAY[language], f"dots {language} {uuid.uuid4().hex[:4]}"
+    page = made(visit, tmp_path, language, name)
+    assert axe(page) == []
     caption = page.get_by_label(say["caption"])
     expect(caption).to_have_value("dot, red")
     caption.fill(f"dot, red, {INERT}")
@@ -63,17 +70,29 @@ def test_from_pictures_to_a_lora_in_the_prompt(visit, tmp_path: Path, language: 
     page.get_by_text(say["twice"]).wait_for()
     page.get_by_role("button", name=say["aside"], exact=True).last.click()
     expect(page.locator(".pictures li")).to_have_count(2)
+    page.get_by_role("button", name=say["learn"]).click()
+    expect(page.get_by_role("button", name=say["start"])).to_be_disabled()  # it has no name yet
+    page.get_by_label(say["name"], exact=True).fill(name)
+    expect(page.get_by_role("button", name=say["start"])).to_be_enabled()
+    assert page.title() != "broken"
 
+
+def test_what_was_learnt_is_in_the_prompt(visit, tmp_path: Path) -> None:
+    """As little as can be learnt; in one language, for every step of it takes long."""
+    say, name = SAY["en"], f"dots {uuid.uuid4().hex[:4]}"
+    page = made(visit, tmp_path, "en", name)
     page.get_by_role("button", name=say["learn"]).click()
     page.get_by_label(say["name"], exact=True).fill(name)
     for field, value in (("steps", "1"), ("resolution", "64"), ("rank", "1")):
         page.get_by_role("spinbutton", name=say[field], exact=True).fill(value)
         page.get_by_role("spinbutton", name=say[field], exact=True).press("Tab")
-    page.get_by_role("button", name=say["start"]).click()
-    page.get_by_role("button", name=say["use"]).click(timeout=4000 * PATIENCE)
+    with page.expect_response("**/api/v1/errands"):
+        page.get_by_label(say["name"], exact=True).press("Enter")
+    page.reload()  # in the middle of it
+    page.get_by_text(Words("training", "en")("view.runs"), exact=True).first.click()
+    page.get_by_role("button", name=say["use"]).click(timeout=2000 * PATIENCE)
     prompt = page.get_by_role("textbox", name=say["prompt"], exact=True)
     expect(prompt).to_have_value(f"<lora:{name}:1>")
-    assert page.title() != "broken"
 
 
 @LANGUAGES

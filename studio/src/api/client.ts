@@ -52,9 +52,26 @@ function problemOf(response: Response, told: unknown): Problem {
   return new Problem(error ?? 'server', message ?? `${response.status} ${response.statusText}`, response.status, field ?? null, wait)
 }
 
-/** A name for an order: should the call be sent twice, it is one order. crypto.randomUUID is for https and loopback alone. */
+/** A name for an order: sent twice, it is one order; see `ordered`. crypto.randomUUID is for https and loopback alone. */
 export function newKey(): string {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('')
+}
+
+const unanswered = new Map<string, string>() // what was asked for, and its key
+
+/** Ask for something under a key. When nobody answers it may have been taken all the same: the same, asked for again, is the same order. */
+export async function ordered<T>(what: unknown, send: (key: string) => Promise<T>): Promise<T> {
+  const written = JSON.stringify(what)
+  const key = unanswered.get(written) ?? newKey()
+  try {
+    const taken = await send(key)
+    unanswered.delete(written)
+    return taken
+  } catch (error) {
+    if (asProblem(error).kind === 'offline') unanswered.set(written, key)
+    else unanswered.delete(written)
+    throw error
+  }
 }
 
 /** Send a picture or a mask; recipes name it by the SHA-256 of the answer. */

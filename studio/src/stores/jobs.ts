@@ -2,7 +2,7 @@
 import { defineStore } from 'pinia'
 import { computed, reactive, ref } from 'vue'
 
-import { api, asProblem, call, type JobView, type ResultView } from '@/api/client'
+import { api, asProblem, call, type JobView, ordered, type ResultView, type Schemas } from '@/api/client'
 import { follow, type JobEvent } from '@/api/events'
 
 export type Action = 'cancel' | 'skip' | 'pause' | 'resume' | 'retry'
@@ -81,6 +81,13 @@ export const useJobs = defineStore('jobs', () => {
     for (const job of jobs) if (!known.has(job.id)) take(job, 0)
   }
 
+  /** Ask for work other than pictures. Throws a Problem. */
+  async function errand(work: Schemas['ErrandOrder']['work']): Promise<JobView> {
+    const made = await ordered(work, (key) => call(api.POST('/api/v1/errands', { body: { work, key, priority: 0, folder: '' } })))
+    add([made])
+    return made
+  }
+
   /** Cancel, skip, pause, resume or retry. Throws a Problem. */
   async function act(id: string, action: Action): Promise<void> {
     const own = ++asked
@@ -95,5 +102,5 @@ export const useJobs = defineStore('jobs', () => {
     results.delete(id)
   }
 
-  return { known, results, previews, linked, loaded, newestFirst, waiting, open, close, load, loadResults, refresh, add, act, remove }
+  return { known, results, previews, linked, loaded, newestFirst, waiting, open, close, load, loadResults, refresh, add, errand, act, remove }
 })

@@ -1,7 +1,7 @@
 """Work on finished pictures: enlarged, described, made into hints, and checked against what is written in them."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from fromnoise.captioners import CAPTIONERS
+from fromnoise.captioners import CAPTIONERS, Captions
 from fromnoise.engine import library, shelves
 from fromnoise.engine.enlarge import check_upscaler, work
 from fromnoise.engine.images import open_image, save_png
@@ -83,15 +83,21 @@ def preprocess(body: Mapping[str, Any], desk: Desk) -> Task:
     return [result_of(image, file, desk, {"hint": spec.name})]
 
 
+def captioning(by: str, model: str | None, desk: Desk) -> Callable[[], Captions]:
+    """What loads a captioner from its shelf, where `model` is its own name by default. UserError: it has no files."""
+    captioner = CAPTIONERS[by]
+    found = shelves.find("captioners", str(model or by), desk.settings)
+    return lambda: captioner.load(found if found.is_dir() else found.parent)
+
+
 @task("caption")
 def caption(body: Mapping[str, Any], desk: Desk) -> Task:
     """`{"picture": reference, "by": "wd14", "model": NAME}`: what is on the picture, in words."""
-    captioner = CAPTIONERS[str(body["by"])]
-    found = shelves.find("captioners", str(body.get("model") or body["by"]), desk.settings)
+    load = captioning(str(body["by"]), body.get("model"), desk)
 
     def run(tell: Progress) -> dict[str, Any]:
         tell(0, 2)
-        say = captioner.load(found if found.is_dir() else found.parent)
+        say = load()
         tell(1, 2)
         (told,) = say([open_image(picture(body)).convert("RGB")])
         return {"text": told.text, "tags": told.tags, "rating": told.rating}

@@ -4,9 +4,10 @@
  "text": "the first picture's infotext", "fields": {"Script": "X/Y/Z plot"}}
 
 {"labels": {"Seed: 1": "种子：1"}} has what is drawn in place of labels: whoever asked may read another language.
+{"sub_grids": true} has a sheet of each layer drawn besides.
 With {"jobs": [...], "recipe": {...}} in place of images and text it draws what those jobs have made: it begins when no
 other job of its group is left to do. A job of the kind `loopback` makes {"cells": [recipe, ...]} one from the other,
-and their sheet.
+and their sheet; with {"describe_by": "wd14"} a captioner's words for what each starts from join its prompt.
 """
 
 import math
@@ -16,6 +17,7 @@ from typing import Any
 
 from PIL import Image
 
+from fromnoise.captioners import Captions
 from fromnoise.engine import library
 from fromnoise.engine.generate import Generated, Step, generate
 from fromnoise.engine.metadata.carrier import PARAMETERS_KEY
@@ -34,10 +36,10 @@ from fromnoise.jobs.job import SHEET, Result
 from fromnoise.jobs.queue import Queue
 from fromnoise.jobs.thumbnails import small_jpeg
 from fromnoise.jobs.worker.extensions import examine
-from fromnoise.jobs.worker.finishing import folder, picture, result_of
+from fromnoise.jobs.worker.finishing import captioning, folder, picture, result_of
 from fromnoise.jobs.worker.stepping import Progress, in_steps
 from fromnoise.jobs.worker.tasks import Desk, Moment, Task, task
-from fromnoise.text.prompt_styles import Style
+from fromnoise.text.prompt_styles import Style, add_styles
 
 GRIDS = "grids"  # a folder below the outputs
 MOST_CELLS = 500  # of one plan: what one owner may have waiting
@@ -80,7 +82,7 @@ def sheet(body: Mapping[str, Any], desk: Desk) -> Task:
     else:
         images, missing = made_by(pictures, desk)
     columns, rows, layers = (drawn_labels(body, name) for name in SIDES)
-    margin = int(body.get("margin") or 0)
+    margin, further = int(body.get("margin") or 0), list[Image.Image]()
     if not body.get("columns"):  # a plain grid, as near to a square as it can be
         down = round(math.sqrt(len(images)))
         across = math.ceil(len(images) / down)
@@ -90,7 +92,14 @@ def sheet(body: Mapping[str, Any], desk: Desk) -> Task:
         if len(images) != len(columns) * len(rows) * len(layers):
             raise UserError("a sheet has a picture for each of its places")
         drawn = draw_grid(Grid(columns, rows, layers, ()), images, margin=margin)
-    return [kept(drawn, body, desk, {"missing": missing} if missing else {})]
+        if body.get("sub_grids") and len(layers) > 1:
+            size = len(columns) * len(rows)
+            further = [
+                draw_grid(Grid(columns, rows, (layer,), ()), images[i * size : (i + 1) * size], margin=margin)
+                for i, layer in enumerate(layers)
+            ]
+    whole = kept(drawn, body, desk, {"missing": missing} if missing else {})
+    return [whole, *(kept(one, body, desk, {"layer": i}, f"-{i + 1}") for i, one in enumerate(further))]
 
 
 def made_by(jobs: Sequence[str], desk: Desk) -> tuple[list[Image.Image], int]:
@@ -109,12 +118,12 @@ def made_by(jobs: Sequence[str], desk: Desk) -> tuple[list[Image.Image], int]:
     return [blank if image is None else image for image in found], len(found) - len(there)
 
 
-def kept(drawn: Image.Image, body: Mapping[str, Any], desk: Desk, more: Mapping[str, Any]) -> Result:
+def kept(drawn: Image.Image, body: Mapping[str, Any], desk: Desk, more: Mapping[str, Any], ending: str = "") -> Result:
     """The sheet in its file, with what says how it was made, but no recipe: none makes it."""
     fields = {str(key): str(value) for key, value in dict(body.get("fields") or {}).items()}
     text = str(body.get("text") or (parameters(Recipe.make(**body["recipe"])) if body.get("recipe") else ""))
     text = ", ".join(part for part in (text, written_line(fields.items())) if part)
-    file = desk.outputs / folder(desk, GRIDS) / f"grid-{desk.job.id}.png"
+    file = desk.outputs / folder(desk, GRIDS) / f"grid-{desk.job.id}{ending}.png"
     drawn = desk.marks.on(drawn)
     save_png(drawn, file, {PARAMETERS_KEY: text} if text else {})
     desk.marks.sign(file)
@@ -135,10 +144,11 @@ def looped(body: Mapping[str, Any], desk: Desk) -> Task:
     recipes = [Recipe.make(**cell) for cell in body.get("cells") or ()]
     if not 1 <= len(recipes) <= MOST_CELLS:
         raise UserError(f"a sheet has 1 to {MOST_CELLS} pictures")
+    load = captioning(str(body["describe_by"]), None, desk) if body.get("describe_by") else None
 
     def run(tell: Progress) -> list[Result]:
         tell(0, 0)
-        return in_turn(recipes, desk, tell)
+        return in_turn(recipes, desk, tell, load() if load else None)
 
     desk.make_room()
     made = yield from with_pictures(in_steps(run), [turn_file(desk, number) for number in range(len(recipes))])
@@ -170,7 +180,7 @@ def with_pictures(
         steps.close()
 
 
-def in_turn(recipes: Sequence[Recipe], desk: Desk, tell: Progress) -> list[Result]:
+def in_turn(recipes: Sequence[Recipe], desk: Desk, tell: Progress, describe: Captions | None = None) -> list[Result]:
     """Each picture from the one before it. Those that an earlier attempt has written are taken as they are."""
     made: list[Result] = []
     first = recipes[0]
@@ -184,6 +194,10 @@ def in_turn(recipes: Sequence[Recipe], desk: Desk, tell: Progress) -> list[Resul
         file = turn_file(desk, number)
         wanted = recipe if not made else following(recipe, desk.outputs / str(made[-1].path))
         if not file.is_file():
+            if describe and wanted.init:
+                start = picture({"picture": wanted.init.model_dump(mode="json")})
+                (told,) = describe([open_image(start).convert("RGB")])
+                wanted = wanted.but(prompt=add_styles(wanted.prompt, [told.text]))
 
             def watch(_: int, step: Step, before: int = number) -> None:
                 tell(before * step.count + min(step.index, step.count - 1) + 1, len(recipes) * step.count)

@@ -50,6 +50,12 @@ class Xyz(Script):
 
     kind: Literal["xyz"]
     axes: list[AxisChoice | None] = Field(min_length=1, max_length=3)
+    vary_seeds: str = Field(
+        default="", pattern="^x?y?z?$", description="Sides, such as xz, along which each place has the next seed."
+    )
+    any_seeds: bool = Field(
+        default=False, description="Each picture has a seed that nobody chose, unless the seed is an axis."
+    )
 
 
 class Matrix(Script):
@@ -78,6 +84,9 @@ class Loopback(Script):
     loops: int = Field(default=4, ge=1, le=200)
     final_strength: float = Field(default=0.5, ge=0, le=1)
     curve: Literal["aggressive", "linear", "lazy"] = "aggressive"
+    describe_by: str | None = Field(
+        default=None, max_length=200, description="A captioner, whose words for each start picture join the prompt."
+    )
 
 
 class GridDraft(BaseModel):
@@ -108,6 +117,7 @@ class GridOrder(GridDraft):
     folder: str = Field(default="", max_length=200)
     margin: int = Field(default=0, ge=0, le=500, description="Pixels between the pictures of the sheet.")
     legend: bool = Field(default=True, description="Labels are drawn.")
+    sub_grids: bool = Field(default=False, description="Besides the sheet of all one of each layer.")
     labels: dict[Label, Label] = Field(
         default={}, max_length=1000, description="What is drawn in place of labels, such as 步数：2 for Steps: 2."
     )
@@ -144,13 +154,16 @@ def submit_grid(order: GridOrder, here: Here, who: Who) -> GridView:
     body = {**labels(found), "margin": order.margin, "fields": fields_of(order.script, here), "recipe": found["recipe"]}
     if order.labels:
         body["labels"] = order.labels
+    if order.sub_grids:
+        body["sub_grids"] = True
     if not order.legend:
         body |= {side: [""] * len(body[side]) for side in ("columns", "rows", "layers")}
     whole = Work(SHEET, body, who.name, order.priority, f"{group}/sheet", group, folder=safe_folder(order.folder))
     if isinstance(order.script, Loopback):
         turns = [cell.model_dump(mode="json", exclude_none=True) for cell in cells]
         cost = sum(Work.picture(cell).cost for cell in cells)
-        loop = replace(whole, kind=LOOPBACK, body={**body, "cells": turns}, cost=cost)
+        said = {"describe_by": order.script.describe_by} if order.script.describe_by else {}
+        loop = replace(whole, kind=LOOPBACK, body={**body, "cells": turns, **said}, cost=cost)
         return GridView(sheet=JobView.of(accepted(here.queue, [loop])[0]), cells=[])
     works = [
         Work.picture(cell, owner=who.name, priority=order.priority, key=f"{group}/{number}", group=group,
@@ -186,10 +199,10 @@ def planned(draft: GridDraft, here: Context, who: Identity) -> dict[str, Any]:
 
 def asked(script: Xyz | Matrix | PromptLines | Loopback, here: Context) -> dict[str, Any]:
     """A script as the planner takes it."""
-    given = script.model_dump(exclude={"kind"})
+    given = script.model_dump(exclude={"kind", "describe_by"})
     if isinstance(script, Xyz):
         axes = [None if axis is None else (axis.name, axis.values) for axis in script.axes]
-        given = {"axes": axes}
+        given |= {"axes": axes}
         if any(axis is not None and axis.name.lower() == STYLES for axis in script.axes):
             given["styles"] = [asdict(style) for style in known_styles(here)]
     return {"script": script.kind, "given": given}

@@ -27,6 +27,7 @@ from fromnoise.server.sdapi.told import info
 from fromnoise.server.sdapi.translate import Asked
 from fromnoise.server.sdapi.units import Hint
 from fromnoise.server.waiting import failure, finished
+from fromnoise.text.prompt_styles import add_styles
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Maker:
         else:
             grid = await self.planned(plan, asked.recipes[0])
             cells = [Recipe.from_table(cell) for cell in grid["cells"]]
-            pictures = await (self.in_turn(cells) if plan.in_turn else self.pictures(cells))
+            pictures = await (self.in_turn(cells, plan.describe_by) if plan.in_turn else self.pictures(cells))
         whole = grid is not None and len(pictures) == len(grid["cells"])
         sheets = await self.sheets(plan, grid, pictures) if plan and grid and plan.sheet and whole else []
         if plan is None and body.save_images and len(pictures) > 1 and self.here.options.get("return_grid", True):
@@ -96,11 +97,15 @@ class Maker:
         ended = [await finished(job, self.here) for job in jobs]
         return [await self.shown(job) for job in ended if job.state != "cancelled"]
 
-    async def in_turn(self, recipes: Sequence[Recipe]) -> list[Shown]:
-        """Each from the picture before it, until one is cancelled."""
+    async def in_turn(self, recipes: Sequence[Recipe], describe_by: str = "") -> list[Shown]:
+        """Each from the picture before it, until one is cancelled; by what a captioner says of that, too."""
         made: list[Shown] = []
         for recipe in recipes:
             following = recipe.but(init=made[-1].reference.model_dump()) if made else recipe
+            if describe_by and following.init:
+                start = {"picture": following.init.model_dump(), "by": describe_by}
+                [told] = await self.work("caption", start)
+                following = following.but(prompt=add_styles(following.prompt, [str(told.data["text"])]))
             new = await self.pictures([following])
             if not new:
                 break

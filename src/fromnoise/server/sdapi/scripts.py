@@ -28,6 +28,7 @@ LISTED = {  # their values are chosen in a list, unless csv_mode is on
     "sampler", "hires sampler", "checkpoint name", "schedule type", "hires upscaler", "vae", "styles", "face restore",
     "always discard next-to-last sigma", "sgm noise multiplier", "refiner checkpoint", "rng source", "fp8 mode",
 }  # fmt: skip
+CAPTIONERS = {"clip": "blip", "deepdanbooru": "wd14", "deepbooru": "wd14"}  # AUTOMATIC1111's, and ours
 VARIED = ("vary_seeds_x", "vary_seeds_y", "vary_seeds_z")
 
 
@@ -44,6 +45,7 @@ class Plan:
     sub_grids: bool = False
     margin: int = 0
     in_turn: bool = False  # each picture starts from the one before
+    describe_by: str = ""  # a captioner, whose words for each start picture join the prompt
     fields: Mapping[str, str] = field(default_factory=dict)  # of the sheet's infotext
 
 
@@ -182,15 +184,16 @@ def lines(given: Args, tab: Tab) -> Plan:
 
 def loopback(given: Args, tab: Tab) -> Plan:
     found = arguments("loopback", given)
-    if str(found["append_interrogation"]) not in ("None", ""):
-        raise UserError("Loopback: append_interrogation is not here: choose None")
+    by = str(found["append_interrogation"]).lower()
+    if by not in ("none", "", *CAPTIONERS):
+        raise UserError("Loopback: append_interrogation is None, CLIP or DeepBooru")
     curve, strength = str(found["denoising_curve"]).lower(), found["final_denoising_strength"]
     if curve not in ("aggressive", "linear", "lazy") or isinstance(strength, bool):
         raise UserError("Loopback: denoising_curve is Aggressive, Linear or Lazy")
     if not isinstance(strength, (int, float)) or not 0 <= strength <= 1:
         raise UserError("Loopback: final_denoising_strength goes from 0 to 1")
     asked = {"loops": whole(found["loops"], "loops"), "final_strength": strength, "curve": curve}
-    return Plan("loopback", asked, "Loopback", lone=True, in_turn=True, sheet=False)
+    return Plan("loopback", asked, "Loopback", lone=True, in_turn=True, sheet=False, describe_by=CAPTIONERS.get(by, ""))
 
 
 PLANS: Mapping[str, Callable[[Args, Tab], Plan]] = {

@@ -93,11 +93,16 @@ def read_caption(path: Path) -> str | None:
         return None
 
 
+def is_one_name(part: str) -> bool:
+    """Whether it leads nowhere else; files that others put there may have names that none is given here."""
+    return part != "" and Path(part).name == part and not part.startswith(".") and "\0" not in part
+
+
 def member(folder: Path, name: str) -> Path:
     """The file of a picture by its name. FileError where there is none."""
     parts = name.split("/")
     path = folder.joinpath(*parts)
-    if len(parts) > 2 or not all(map(is_plain, parts)) or path.suffix.lower() not in PICTURES or not path.is_file():
+    if len(parts) > 2 or not all(map(is_one_name, parts)) or path.suffix.lower() not in PICTURES or not path.is_file():
         raise FileError(f"the data set has no picture {name!r}")
     return path
 

@@ -26,4 +26,7 @@ test('what a captioner says becomes the prompt', async () => {
   expect(page.find('textarea').element.value).toBe('a red fox')
   await page.findAll('button').at(-1)!.trigger('click')
   expect(draft.recipe.prompt).toBe('a red fox')
+  draft.start = { sha256: 'b', width: 64, height: 64 }
+  await nextTick()
+  expect(page.find('textarea').exists()).toBe(false) // it was said of another picture
 })

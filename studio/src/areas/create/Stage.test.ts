@@ -1,4 +1,4 @@
-import { flushPromises, mount } from '@vue/test-utils'
+import { enableAutoUnmount, flushPromises, mount } from '@vue/test-utils'
 import { createPinia, setActivePinia } from 'pinia'
 import { afterEach, expect, test, vi } from 'vitest'
 
@@ -8,6 +8,7 @@ import { useJobs } from '@/stores/jobs'
 import Stage from './Stage.vue'
 
 vi.mock('vue-router', () => ({ useRouter: () => ({}) }))
+enableAutoUnmount(afterEach)
 afterEach(() => vi.restoreAllMocks())
 
 const job = (id: string, more: Partial<JobView> = {}) =>
@@ -43,6 +44,12 @@ test('a long time is told in minutes', async () => {
   expect(page.text()).toContain('17 min left')
   await page.setProps({ job: job('1', { step: 950 }) })
   expect(page.text()).toMatch(/\d+ s left/)
+  await page.setProps({ job: job('1', { step: 950, state: 'paused' }) })
+  now = 1_000_000
+  await page.setProps({ job: job('1', { step: 950 }) })
+  now += 1000
+  await page.setProps({ job: job('1', { step: 951 }) })
+  expect(page.text()).toContain('49 s left') // the pause does not count
 })
 
 test.each([

@@ -92,3 +92,22 @@ test.each([
   await store.begin({ sha256: 'a', width: 64, height: 64 })
   expect(store.draft.lost).toEqual([])
 })
+
+test('what was painted and what was written can be brought back', async () => {
+  const store = useDraft()
+  const picture = { sha256: 'a', width: 400, height: 200 }
+  await store.begin(picture)
+  expect(store.before).toBeNull() // nothing was lost
+  const mask = { sha256: 'm', width: 400, height: 200 }
+  for (const lose of [store.unmask, () => store.alsoFrom({ ...picture, sha256: 'b' }), () => store.begin(null)]) {
+    store.draft.mask = mask
+    await lose()
+    expect(store.draft.mask).toBeNull()
+    store.restore()
+    expect(store.draft).toMatchObject({ start: picture, mask, more: [] })
+  }
+  store.draft.recipe.prompt = 'a long prompt'
+  store.say({ prompt: 'another', negative: 'rain' })
+  store.restore()
+  expect(store.draft.recipe).toMatchObject({ prompt: 'a long prompt', negative: '' })
+})

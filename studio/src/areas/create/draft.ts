@@ -2,15 +2,15 @@
 import { defineStore } from 'pinia'
 import { computed, reactive, ref, shallowRef, toRaw, watch } from 'vue'
 
-import { api, asProblem, call, type JobView, newKey, Problem, type Recipe, sizeAt } from '@/api/client'
+import { api, asProblem, call, type JobView, ordered, Problem, type Recipe, sizeAt } from '@/api/client'
 import { newest } from '@/api/newest'
+import { asked } from '@/recipe/asked'
 import { defaultsOf, useCatalogue } from '@/recipe/catalogue'
 import { fresh, type Schema, shape } from '@/recipe/schema'
 import { useJobs } from '@/stores/jobs'
 import { keep, kept } from '@/stores/kept'
 
 import { matched, patiently, type Said, saying, type Sizes } from './batch'
-import { sent } from './parts/entries'
 import { t } from './texts'
 
 export const BUILTIN = 'builtin'
@@ -65,8 +65,6 @@ export const NEW = {
 }
 export type Draft = typeof NEW
 
-const OF_START = ['init', 'mask', 'inpaint', 'outpaint', 'inversion', 'strength', 'resize', 'init_upscaler', 'match_colours', 'exact_steps'] as const
-const LISTS = ['controls', 'image_prompts', 'networks', 'boxes'] as const // whose entries can be put aside
 const NONE: Margins = { left: 0, top: 0, right: 0, bottom: 0 }
 const NOT_OF_A_DRAFT = ['init', 'mask', 'model_hash', 'dtype']
 
@@ -135,29 +133,11 @@ export const useDraft = defineStore('draft', () => {
 
   function asRecipe(): Record<string, unknown> {
     const known = (catalogue.found?.recipe as Schema | undefined)?.properties
-    const fields = Object.entries(draft.recipe).filter(([name]) => !known || name in known)
-    const recipe: Record<string, unknown> = Object.fromEntries(fields)
-    for (const name of LISTS) if (recipe[name]) recipe[name] = sent(recipe[name])
-    if (!(recipe.boxes as unknown[] | undefined)?.length) delete recipe.gligen // it heeds nothing else
-    const regional = recipe.regional as { regions?: unknown } | undefined
-    if (regional) recipe.regional = { ...regional, regions: sent(regional.regions) }
-    if (!draft.start) for (const name of OF_START) delete recipe[name]
-    else {
-      recipe.init = named(draft.start)
-      recipe.strength ??= 0.75
-      delete recipe.hires // a second pass follows pictures made from noise
-      if (draft.mask) recipe.mask = named(draft.mask)
-    }
-    return recipe
+    return asked({ ...draft.recipe, ...pictures(draft) }, known)
   }
 
-  /** Ask for the pictures. Throws a Problem. */
-  async function submit(): Promise<JobView[]> {
-    const lacks = pictureless(draft.recipe.image_prompts)
-    unfinished.value = lacks === null ? 0 : unfinished.value + 1
-    if (lacks !== null) throw missing(`recipes.0.image_prompts.${lacks}.image`)
-    const all = recipes()
-    const key = newKey()
+  /** Send an order, so many recipes at a time. What was taken is known, though the rest is refused. Throws a Problem. */
+  async function send(all: readonly Recipe[], key: string): Promise<JobView[]> {
     const body = { priority: 0, folder: draft.more.length ? draft.folder : '', styles: draft.styles, choices: true, group: key }
     const made: JobView[] = []
     for (let at = 0; at < all.length; at += TOGETHER) {
@@ -171,6 +151,16 @@ export const useDraft = defineStore('draft', () => {
         useJobs().add(made)
       }
     }
+    return made
+  }
+
+  /** Ask for the pictures. Throws a Problem. */
+  async function submit(): Promise<JobView[]> {
+    const lacks = pictureless(draft.recipe.image_prompts)
+    unfinished.value = lacks === null ? 0 : unfinished.value + 1
+    if (lacks !== null) throw missing(`recipes.0.image_prompts.${lacks}.image`)
+    const all = recipes()
+    const made = await ordered([asRecipe(), draft], (key) => send(all, key))
     remember()
     return made
   }
@@ -178,6 +168,7 @@ export const useDraft = defineStore('draft', () => {
   /** Begin from a picture, in its proportions and at about the size that the model was made for. */
   async function begin(picture: SentPicture | null): Promise<void> {
     if (picture) await catalogue.load().catch(() => undefined) // which model that is; without it the size is a guess
+    holdPictures()
     draft.start = picture
     draft.mask = null
     draft.more = []
@@ -204,6 +195,7 @@ export const useDraft = defineStore('draft', () => {
   /** Another start picture besides the first; masks and margins are of one picture alone. */
   async function alsoFrom(picture: SentPicture): Promise<void> {
     if (!draft.start) return begin(picture)
+    holdPictures()
     draft.more.push(picture)
     draft.mask = null
     outpaint(NONE)
@@ -215,6 +207,28 @@ export const useDraft = defineStore('draft', () => {
   const before = shallowRef<Draft | null>(null)
   const wanted = ref<'mask' | 'sketch' | 'outpaint' | null>(null)
   const past = reactive<{ all: Words[] }>(kept('prompts', { all: [] as Words[] }))
+
+  /** Keep the draft as it is, to go back to. */
+  function hold(): void {
+    before.value = JSON.parse(JSON.stringify(toRaw(draft))) as Draft
+  }
+
+  /** The same where something was made of the start picture that is about to go: a mask, margins, more pictures. */
+  function holdPictures(): void {
+    if (draft.mask || draft.masks.length || draft.more.length || draft.recipe.outpaint) hold()
+  }
+
+  function unmask(): void {
+    holdPictures()
+    draft.mask = null
+  }
+
+  /** Other prompts in place of those that are there. */
+  function say(words: Partial<Words>): void {
+    const { prompt, negative } = draft.recipe
+    if (prompt?.trim() || negative?.trim()) hold()
+    Object.assign(draft.recipe, words)
+  }
 
   function restore(): void {
     if (before.value) Object.assign(draft, before.value)
@@ -246,7 +260,7 @@ export const useDraft = defineStore('draft', () => {
 
   /** Take a recipe in place of the draft's, with its start picture and mask; those that this server has not are `lost`. */
   async function takeRecipe(recipe: Record<string, unknown>): Promise<void> {
-    before.value = JSON.parse(JSON.stringify(toRaw(draft))) as Draft
+    hold()
     const { seed, ...rest } = recipe
     const said = Object.entries(rest).filter(([name, value]) => value !== null && value !== undefined && !NOT_OF_A_DRAFT.includes(name))
     draft.recipe = { ...structuredClone(NEW.recipe), ...Object.fromEntries(said) } as Wanted
@@ -292,11 +306,11 @@ export const useDraft = defineStore('draft', () => {
   })
 
   function clear(): void {
-    before.value = JSON.parse(JSON.stringify(toRaw(draft))) as Draft
+    hold()
     Object.assign(draft, structuredClone(NEW))
   }
 
-  return { draft, model, scale, unfinished, before, wanted, past, restore, takeText, addPicture, addEntry, set, choose, recipes, submit, starts, begin, found, alsoFrom, outpaint, takeRecipe, clear }
+  return { draft, model, scale, unfinished, before, wanted, past, unmask, say, restore, takeText, addPicture, addEntry, set, choose, recipes, submit, starts, begin, found, alsoFrom, outpaint, takeRecipe, clear }
 })
 
 const eights = (length: number) => Math.max(8, Math.round(length / 8) * 8)
@@ -330,6 +344,11 @@ async function known({ path, sha256 }: Reference): Promise<SentPicture | string>
     if (asProblem(error).status === 404) return name
     throw error
   }
+}
+
+/** The start picture and the mask, where there are any. */
+function pictures({ start, mask }: Pick<Draft, 'start' | 'mask'>): Record<string, unknown> {
+  return start ? { init: named(start), ...(mask ? { mask: named(mask) } : {}) } : {}
 }
 
 function named(picture: SentPicture): { path: string; sha256: string } {

@@ -2,7 +2,7 @@ import { createPinia, setActivePinia } from 'pinia'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { reactive } from 'vue'
 
-import { api } from '@/api/client'
+import { api, Problem } from '@/api/client'
 
 import { useDraft } from './draft'
 import { entriesOf, type Entry } from './parts/entries'
@@ -22,6 +22,21 @@ test('pictures are asked for where browsers have no randomUUID: over http from a
   const keys = (post.mock.calls as unknown as [string, { body: { key: string } }][]).map(([, sent]) => sent.body.key)
   expect(keys[0]).toMatch(/^[0-9a-f]{32}$/)
   expect(keys[1]).not.toBe(keys[0])
+})
+
+test('an order that nobody answered is the same order when it is pressed again', async () => {
+  const post = vi.spyOn(api, 'POST').mockImplementation((() => Promise.resolve({ data: [], response: new Response() })) as never)
+  post.mockRejectedValueOnce(new Problem('offline', 'the server does not answer'))
+  const { draft, submit } = useDraft()
+  await expect(submit()).rejects.toThrow('does not answer')
+  await submit()
+  post.mockRejectedValueOnce(new Problem('offline', 'the server does not answer'))
+  await expect(submit()).rejects.toThrow()
+  draft.recipe.prompt = 'something else'
+  await submit()
+  const keys = (post.mock.calls as unknown as [string, { body: { key: string } }][]).map(([, sent]) => sent.body.key)
+  expect(keys[1]).toBe(keys[0])
+  expect(new Set(keys).size).toBe(3)
 })
 
 test('an entry with a picture is copied, and the copy is its own', () => {

@@ -32,6 +32,7 @@ test('keys end neither a training nor the picture of somebody else', () => {
   expect([orders.interrupt(), acts]).toEqual([true, ['skip 3', 'cancel 4']])
   orders.chosen = '5'
   expect([orders.skip(), acts.slice(2)]).toEqual([true, ['skip 5']])
+  expect(orders.pictures.map((one) => one.id)).toEqual(['5', '4', '3']) // what Create shows
 })
 
 test('a whole order is cancelled, and no other', async () => {

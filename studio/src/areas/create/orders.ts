@@ -15,6 +15,7 @@ const isOwn = (job: JobView) => job.kind === 'picture' && (!session.value?.accou
 export const useOrders = defineStore('orders', () => {
   const store = useDraft()
   const jobs = useJobs()
+  const pictures = computed(() => jobs.newestFirst.filter(isOwn)) // that were asked for, the newest first
   const chosen = ref<string | null>(null) // the job that is looked at
   const sending = ref(false)
   const problem = ref<unknown>(null)
@@ -52,7 +53,7 @@ export const useOrders = defineStore('orders', () => {
 
   /** One's own picture that is drawn now, before all the one that is looked at. */
   function running(): JobView | undefined {
-    const own = jobs.waiting.filter((job) => job.state === 'running' && isOwn(job))
+    const own = pictures.value.filter((job) => job.state === 'running').reverse()
     return own.find((job) => job.id === chosen.value) ?? own[0]
   }
 
@@ -80,5 +81,5 @@ export const useOrders = defineStore('orders', () => {
     await Promise.all(together(job).map((one) => jobs.act(one.id, 'cancel')))
   }
 
-  return { chosen, sending, problem, forever, generate, skip, interrupt, together, cancel }
+  return { pictures, chosen, sending, problem, forever, generate, skip, interrupt, together, cancel }
 })

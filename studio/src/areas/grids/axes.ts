@@ -6,6 +6,7 @@ export interface Axis {
 }
 
 export const NO_AXIS = 'nothing'
+export const SIDES = ['x', 'y', 'z'] as const
 
 /** Words as one list: `a, "b, c"`. */
 export function joined(words: readonly string[]): string {

@@ -2,10 +2,12 @@
 import { defineStore } from 'pinia'
 import { computed, reactive, ref, watch } from 'vue'
 
-import { api, call, newKey, Problem, type Recipe, type Schemas } from '@/api/client'
+import { api, call, ordered, Problem, type Recipe, type Schemas } from '@/api/client'
 import { defaultsOf, useCatalogue } from '@/recipe/catalogue'
 import { FINISHED, useJobs } from '@/stores/jobs'
 import { keep, kept } from '@/stores/kept'
+import { isAdmin } from '@/stores/who'
+import { complain } from '@/ui/notes'
 
 import { variants, type Axis, type Variant, type Wanted } from './axes'
 import { t } from './texts'
@@ -24,18 +26,19 @@ const SHOWN = ['prompt', 'seed', 'steps', 'guidance_scale', 'sampler', 'model'] 
 
 export const useRuns = defineStore('how', () => {
   const wanted = reactive(kept('how', { ...NEW })) as Wanted & { axis: Axis }
-  const base = ref<Base>(kept('how.base', {})) // what else a picture's recipe says; nothing where it was begun here
+  const base = ref<Base>(kept('how.base', { recipe: {} as Base }).recipe) // what else a picture's recipe says; nothing where it was begun here
   const remembered = kept('how.runs', { runs: [] as { job: string; label: string; prompt: string }[] })
   const runs = ref<Run[]>(remembered.runs.map((run) => ({ ...run, steps: [] })))
   const jobs = useJobs()
-  const working = computed(() => runs.value.some((run) => !FINISHED.includes(jobs.known.get(run.job)?.state ?? 'done')))
+  const unfinished = (all: readonly Run[]) => all.filter((run) => !FINISHED.includes(jobs.known.get(run.job)?.state ?? 'done'))
+  const working = computed(() => unfinished(runs.value).length > 0)
   const longest = computed(() => Math.max(0, ...runs.value.map((run) => run.steps.length)))
 
   watch(wanted, () => keep('how', wanted))
-  watch(base, () => keep('how.base', base.value))
+  watch(base, () => keep('how.base', { recipe: base.value }))
   watch(
     () => runs.value.map((run) => [run.job, jobs.known.get(run.job)?.step, jobs.known.get(run.job)?.state].join()),
-    (now, before) => now.forEach((state, i) => state !== before[i] && runs.value[i] && load(runs.value[i]).catch(() => undefined)), // it was removed meanwhile
+    (now, before) => now.forEach((state, i) => state !== before[i] && runs.value[i] && jobs.known.has(runs.value[i].job) && load(runs.value[i]).catch(() => undefined)), // it was removed meanwhile
   )
 
   async function load(run: Run): Promise<void> {
@@ -69,14 +72,21 @@ export const useRuns = defineStore('how', () => {
   }
 
   async function ask(all: readonly (readonly [string, Recipe])[]): Promise<void> {
-    const body = { recipes: all.map(([, recipe]) => recipe), key: newKey(), priority: 1, folder: '', trace: true }
-    const made = await call(api.POST('/api/v1/jobs', { body }))
+    const body = { recipes: all.map(([, recipe]) => recipe), priority: isAdmin.value ? 1 : 0, folder: '', trace: true }
+    const made = await ordered(body, (key) => call(api.POST('/api/v1/jobs', { body: { ...body, key } })))
+    const before = runs.value
     jobs.add(made)
     runs.value = made.map((job, i) => ({ job: job.id, label: all[i]?.[0] ?? '', prompt: String(job.body.prompt ?? ''), steps: [] }))
     keep('how.runs', { runs: runs.value.map(({ job, label, prompt }) => ({ job, label, prompt })) })
+    await cancel(before.filter(({ job }) => !made.some(({ id }) => id === job))).catch(complain) // nobody looks at them any more
   }
 
-  return { wanted, base, runs, working, longest, start, retrace, reload }
+  /** No more is made of these pictures; what there is of them stays. Throws a Problem. */
+  async function cancel(which: readonly Run[] = runs.value): Promise<void> {
+    await Promise.all(unfinished(which).map((run) => jobs.act(run.job, 'cancel')))
+  }
+
+  return { wanted, base, runs, working, longest, start, retrace, reload, cancel }
 })
 
 /** A variant of the recipe of a picture; of nothing: in the size that the model was made for. */

@@ -2,7 +2,7 @@
 import { defineStore } from 'pinia'
 import { computed, reactive, ref, shallowRef, watch } from 'vue'
 
-import { api, call, type JobView, newKey, type Schemas } from '@/api/client'
+import { api, call, type JobView, type Schemas } from '@/api/client'
 import { useJobs } from '@/stores/jobs'
 import { keep, kept } from '@/stores/kept'
 
@@ -60,13 +60,6 @@ export const useTraining = defineStore('training', () => {
     sets.value = await call(api.GET('/api/v1/datasets'))
   }
 
-  /** Ask for work on models or data sets. Throws a Problem. */
-  async function ask(work: Schemas['ErrandOrder']['work']): Promise<JobView> {
-    const job = await call(api.POST('/api/v1/errands', { body: { work, key: newKey(), priority: 0, folder: '' } }))
-    jobs.add([job])
-    return job
-  }
-
   /** Begin a training. Throws a Problem. */
   async function start(more: Readonly<Record<string, Value>>): Promise<void> {
     const known = new Set(settings.value.map((one) => one.name))
@@ -76,11 +69,11 @@ export const useTraining = defineStore('training', () => {
       kind: 'train', method: wanted.method, dataset: wanted.dataset, name: wanted.name.trim(), model: wanted.model, replace: wanted.replace,
       settings: { ...Object.fromEntries(given), ...(samples.length ? { sample: samples } : {}) },
     } as unknown as Schemas['Train']
-    const job = await ask(work)
+    const job = await jobs.errand(work)
     runs.value = [job.id, ...runs.value]
     chosen.value = job.id
     view.value = 'runs'
   }
 
-  return { schema, sets, runs, run, chosen, view, wanted, method, settings, load, loadSets, ask, start }
+  return { schema, sets, runs, run, chosen, view, wanted, method, settings, load, loadSets, ask: jobs.errand, start }
 })

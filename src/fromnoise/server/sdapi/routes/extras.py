@@ -17,9 +17,9 @@ from fromnoise.server.sdapi.bodies import Body
 from fromnoise.server.sdapi.infotext import taken_apart
 from fromnoise.server.sdapi.making import Maker
 from fromnoise.server.sdapi.routes.common import new_router, taken
+from fromnoise.server.sdapi.scripts import CAPTIONERS
 
 INFOTEXTS = ("parameters", "UserComment", "comment", "Description")
-CAPTIONERS = {"clip": "blip", "deepdanbooru": "wd14", "deepbooru": "wd14"}
 
 router = new_router()
 

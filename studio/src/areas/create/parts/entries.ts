@@ -1,4 +1,4 @@
-// Lists of a draft whose entries can be put aside: `off` is the page's own, and is not sent.
+// Lists of a draft whose entries can be put aside: `off` is the page's own, and recipe/asked.ts sends it not.
 import { computed, type ComputedRef } from 'vue'
 
 import { useCatalogue } from '@/recipe/catalogue'
@@ -41,10 +41,4 @@ export function entriesOf(path: string, get: () => unknown, put: (all: readonly 
         }),
       ),
   }
-}
-
-/** The list as it is sent. */
-export function sent(all: unknown): unknown {
-  if (!Array.isArray(all)) return all
-  return (all as Entry[]).filter((one) => !one.off).map((one) => less(one, 'off'))
 }
