@@ -4,10 +4,16 @@ import json
 import sys
 from functools import partial
 
+import torch
+
 from bench.contenders import CONTENDERS
+from bench.devices import Device
 from bench.turns import serve
 from bench.work import Job
 
 if __name__ == "__main__":
-    name, job = sys.argv[1:]
-    serve(partial(CONTENDERS[name].prepare, Job(**json.loads(job))))
+    name, told = sys.argv[1:]
+    job = Job(**json.loads(told))
+    if job.threads:
+        torch.set_num_threads(job.threads)
+    serve(partial(CONTENDERS[name].prepare, job), Device(job.device))

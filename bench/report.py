@@ -2,10 +2,10 @@
 
 import json
 import math
-import platform
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -14,9 +14,12 @@ from bench.contenders import CONTENDERS
 from bench.turns import Entry
 from bench.work import Job
 
-KNOWN = {"name", "median", "seconds", "ratio", "of_peak", "peak", "private", "prepared"}
+KNOWN = {"name", "median", "seconds", "ratio", "of_peak", "peak", "private", "there", "prepared"}
+GOALS = {("step", "sd15"): 0.006, ("step", "sdxl"): 0.030, ("decode", "sdxl"): 0.030}  # seconds, on one H100
+GOAL_OF_PEAK = 0.6  # of the matrix peak in bfloat16, SDXL's step
 LINES = Path(__file__).with_name("results.jsonl")
 PAGE = Path(__file__).with_name("RESULTS.md")
+ALSO = {"start": "starting", "doctor": "foretelling"}  # benches with tables of their own, and where they are
 GIGA = 1e9
 STEPS = Job("picture").steps  # of a picture, where the command does not say
 HEADING = """# Results
@@ -43,6 +46,7 @@ def record(job: Job, entries: Sequence[Entry], peak: float, machine: str) -> dic
                 "of_peak": job.flops / entry.median / peak if math.isfinite(job.flops) else None,
                 "peak": entry.peak,
                 "private": entry.private,
+                **({"there": entry.there} if entry.there else {}),
                 "prepared": entry.prepared,
                 **{name: median(values) for name, values in sorted(entry.notes.items())},
             }
@@ -53,18 +57,21 @@ def record(job: Job, entries: Sequence[Entry], peak: float, machine: str) -> dic
 
 def table(line: dict[str, Any]) -> str:
     """The entries of one record, as Markdown that can be read as it is."""
-    rows = [
-        "| who | median | times the first | of the matrix peak | resident | private | to prepare |",
-        "|---|---:|---:|---:|---:|---:|---:|",
-    ]
+    there = any(entry.get("there") for entry in line["entries"])
+    columns = ["who", "median", "times the first", "of the matrix peak", "resident", "private"]
+    columns += ["on the GPU"] * there + ["to prepare"]
+    rows = [f"| {' | '.join(columns)} |", f"|---{'|---:' * (len(columns) - 1)}|"]
     for entry in line["entries"]:
         share = "" if entry["of_peak"] is None else f"{entry['of_peak']:.0%}"
         what = CONTENDERS[entry["name"]].what
         rows.append(
             f"| {entry['name']}: {what} | {seconds(entry['median'])} | {entry['ratio']:.2f} | "
-            f"{share} | {entry['peak'] / GIGA:.2f} GB | {entry['private'] / GIGA:.2f} GB | {entry['prepared']:.1f} s |"
+            f"{share} | {entry['peak'] / GIGA:.2f} GB | {entry['private'] / GIGA:.2f} GB | "
+            + (f"{entry.get('there', 0) / GIGA:.2f} GB | " if there else "")
+            + f"{entry['prepared']:.1f} s |"
         )
-    told = [
+    told = goals(line)
+    told += [
         f"{entry['name']}: " + ", ".join(f"{name} {value:,.4g}" for name, value in entry.items() if name not in KNOWN)
         for entry in line["entries"]
         if entry.keys() - KNOWN
@@ -72,10 +79,21 @@ def table(line: dict[str, Any]) -> str:
     return "\n".join([*rows, *(["", *told] if told else [])])
 
 
+def goals(line: dict[str, Any]) -> list[str]:
+    """What a GPU's figures are compared with, where there is such."""
+    job = line["job"]
+    goal = GOALS.get((job["task"], job["size"])) if job["batch"] == 1 else None
+    if goal is None or not job.get("device", "cpu").startswith("cuda"):
+        return []
+    share = f", {GOAL_OF_PEAK:.0%} of the matrix peak" if (job["task"], job["size"]) == ("step", "sdxl") else ""
+    return [f"wanted on one H100: {seconds(goal)}{share}"]
+
+
 def title(line: dict[str, Any]) -> str:
     job = line["job"]
     extra = f", {job['batch']} pictures" if job["batch"] > 1 else ""
     extra += f", {job['steps']} steps" if job["task"] == "picture" else ""
+    extra += f", on {job['device']}" if job.get("device", "cpu") != "cpu" else ""
     return f"{job['task']}: {job['size']}{extra}"
 
 
@@ -86,21 +104,31 @@ def seconds(value: float) -> str:
 def keep(line: dict[str, Any]) -> None:
     """Add a record to the file of all records, in place of an older one of the same job, and make the page anew."""
     lines = [json.loads(text) for text in LINES.read_text("utf-8").splitlines()] if LINES.exists() else []
-    lines = [old for old in lines if (old["job"], old["machine"]) != (line["job"], line["machine"])] + [line]
+    lines = [old for old in lines if about(old) != about(line)] + [line]
     write(LINES, "".join(json.dumps(one) + "\n" for one in lines))
     write(PAGE, page(lines))
 
 
+def about(line: dict[str, Any]) -> object:
+    """Equal for records of the same work on the same machine, the older of which may say less of it."""
+    if line["bench"] in ALSO:
+        return line["bench"], line["job"], line["machine"]
+    return Job(**line["job"]), line["machine"]
+
+
 def page(lines: Sequence[dict[str, Any]]) -> str:
     """`RESULTS.md`."""
-    parts = [HEADING]
-    for line in lines:
-        parts.append(
-            f"## {title(line)}\n\n{line['machine']}, {line['date']}; "
-            f"matrix peak {line['matrix_peak'] / 1e12:.2f} TFLOPS in {line['job']['dtype']}; "
-            f"`python -m bench {command(line)}`\n\n{table(line)}\n"
-        )
-    return "\n".join(parts)
+    return "\n".join([HEADING, *(section(line) for line in lines)])
+
+
+def section(line: dict[str, Any]) -> str:
+    if line["bench"] in ALSO:  # they know their tables
+        module = import_module(f"bench.{ALSO[line['bench']]}")
+        name, peak, words, rows = module.TITLE, "", module.command(line), module.table(line)
+    else:
+        name, words, rows = title(line), command(line), table(line)
+        peak = f" matrix peak {line['matrix_peak'] / 1e12:.2f} TFLOPS in {line['job']['dtype']};"
+    return f"## {name}\n\n{line['machine']}, {line['date']};{peak} `python -m bench {words}`\n\n{rows}\n"
 
 
 def command(line: dict[str, Any]) -> str:
@@ -120,6 +148,8 @@ def command(line: dict[str, Any]) -> str:
     words += ["--steps", str(job["steps"])] if job["task"] in ("picture", "memory") and job["steps"] != STEPS else []
     words += ["--dtype", job["dtype"]] if job["dtype"] != "bfloat16" else []
     words += ["--memory", f"{job['memory'] / 1e9:g}GB"] if job["memory"] else []
+    words += ["--device", job["device"]] if job.get("device", "cpu") != "cpu" else []
+    words += ["--threads", str(job["threads"])] if job.get("threads") else []
     return " ".join(words)
 
 
@@ -127,15 +157,3 @@ def write(path: Path, text: str) -> None:
     partial = path.with_suffix(".part")
     partial.write_text(text, "utf-8")
     partial.replace(path)
-
-
-def machine() -> str:
-    """Processor, cores in use, torch."""
-    import torch
-
-    from fromnoise.cli.doctor import cpu_features, processor
-
-    features = ", ".join(cpu_features())
-    return (
-        f"{processor()}, {torch.get_num_threads()} threads, {features}, {platform.system()}, torch {torch.__version__}"
-    )

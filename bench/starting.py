@@ -13,17 +13,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
+from bench import report
+from bench.devices import Device
 from bench.turns import ROOT
 from fromnoise.allocator import GLIBC_KEEPS_MEMORY
-from fromnoise.cli.doctor import processor
 
-MOST_HELP, MOST_PICTURE = 0.3, 6.0  # seconds
+BOUNDS = {"help": 0.3, "picture": 6.0}  # seconds
 STEPS = 20
+TITLE = "start: from nothing"
 
 
 @dataclass(frozen=True)
@@ -80,15 +83,36 @@ def main(words: Sequence[str]) -> int:
     )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=STEPS, help="of the picture; the bound is for 20")
+    parser.add_argument("--keep", action="store_true", help="write the record into bench/results.jsonl and RESULTS.md")
     options = parser.parse_args(words)
     took = measured(options.rounds, options.steps)
-    bounds = {"help": MOST_HELP, "picture": MOST_PICTURE}
-    medians = {name: median(one.seconds for one in runs) for name, runs in took.items()}
-    print("| from nothing to the end | median | of processors | bound |\n|---|---:|---:|---:|")
+    line: dict[str, Any] = {
+        "bench": "start",
+        "job": {"rounds": options.rounds, "steps": options.steps},
+        "machine": Device().machine,
+        "date": time.strftime("%Y-%m-%d"),
+        **{name: median(one.seconds for one in runs) for name, runs in took.items()},
+        "busy": {name: median(one.busy for one in runs) for name, runs in took.items()},
+    }
+    print(table(line))
+    print(json.dumps(line))
+    if options.keep:
+        report.keep(line)
+    return int(any(line[name] > bound for name, bound in BOUNDS.items()))
+
+
+def table(line: Mapping[str, Any]) -> str:
+    """A record as Markdown."""
+    rows = ["| from nothing to the end | median | of processors | bound |", "|---|---:|---:|---:|"]
     for name, what in (
-        ("help", "fromnoise --help"), ("picture", f"the built-in model, {options.steps} steps, to the saved PNG"),
-    ):  # fmt: skip
-        busy = median(one.busy for one in took[name])
-        print(f"| {what} | {medians[name]:.2f} s | {busy:.2f} s | {bounds[name]:.1f} s |")
-    print(json.dumps({"bench": "start", "machine": processor(), "steps": options.steps, **medians}))
-    return int(any(medians[name] > bound for name, bound in bounds.items()))
+        ("help", "fromnoise --help"),
+        ("picture", f"the built-in model, {line['job']['steps']} steps, to the saved PNG"),
+    ):
+        rows.append(f"| {what} | {line[name]:.2f} s | {line['busy'][name]:.2f} s | {BOUNDS[name]:.1f} s |")
+    return "\n".join(rows)
+
+
+def command(line: Mapping[str, Any]) -> str:
+    """What makes such a record, after `python -m bench`."""
+    job = line["job"]
+    return f"start --rounds {job['rounds']}" + (f" --steps {job['steps']}" if job["steps"] != STEPS else "")

@@ -16,6 +16,7 @@ from pathlib import Path
 from statistics import median
 from typing import IO
 
+from bench.devices import Device
 from bench.work import Job
 
 ROOT = Path(__file__).parents[1]
@@ -35,6 +36,7 @@ class Entry:
     seconds: list[float] = field(default_factory=list)
     peak: int = 0  # bytes resident at most, mapped files included
     private: int = 0  # bytes of private memory at most
+    there: int = 0  # bytes of a GPU's memory at most
     notes: dict[str, list[float]] = field(default_factory=dict)  # whatever else it says
 
     @property
@@ -58,9 +60,10 @@ def compete(job: Job, names: Sequence[str], rounds: int, say: Callable[[str], No
             for process, entry in zip(processes, entries, strict=True):
                 got = ask(process, entry.name)
                 entry.peak, entry.private = max(entry.peak, int(got["peak"])), max(entry.private, int(got["private"]))
+                entry.there = max(entry.there, int(got["there"]))
                 if turn:
                     entry.seconds.append(got["seconds"])
-                    for name in got.keys() - {"peak", "private", "seconds"}:
+                    for name in got.keys() - {"peak", "private", "there", "seconds"}:
                         entry.notes.setdefault(name, []).append(got[name])
                 say(f"{entry.name}: round {turn} of {rounds}: {got['seconds']:.3f} s" + ("" if turn else " (warm-up)"))
     finally:
@@ -110,17 +113,32 @@ def answer(process: subprocess.Popen[str], name: str) -> dict[str, float]:
     raise Failed(f"{name} stopped with status {process.wait()}; its own words are above")
 
 
-def serve(prepare: Callable[[], Callable[[], Mapping[str, float] | None]]) -> None:
-    """The contender's side: prepare, then work once for every line that comes."""
+Work = Callable[[], Mapping[str, float] | None]
+
+
+def serve(prepare: Callable[[], Work], device: Device) -> None:
+    """The contender's side: prepare, then work for every line that comes: once, or on a GPU some times."""
     with watched() as before:
         work = prepare()
     reply({"private": before.private})
-    for _ in sys.stdin:
-        with watched() as memory:
-            began = time.perf_counter()
-            notes = work() or {}
-            seconds = time.perf_counter() - began
-        reply({"seconds": seconds, "peak": memory.peak, "private": memory.private, **notes})
+    times = 1
+    for turn, _ in enumerate(sys.stdin):
+        for _ in range(0 if turn else device.warm_ups):
+            work()
+        with watched() as memory, device.watched() as taken:
+            seconds, notes = timed(work, device, times)
+        times = times if turn else device.repeats(seconds)
+        reply({"seconds": seconds, "peak": memory.peak, "private": memory.private, "there": taken.most, **notes})
+
+
+def timed(work: Work, device: Device, times: int) -> tuple[float, Mapping[str, float]]:
+    """Seconds that one work takes, until the device has done it, and what it says."""
+    device.synchronise()
+    began = time.perf_counter()
+    for _ in range(times):
+        notes = work() or {}
+    device.synchronise()
+    return (time.perf_counter() - began) / times, notes
 
 
 def reply(figures: Mapping[str, float]) -> None:

@@ -7,12 +7,14 @@ from typing import Literal, get_args
 import torch
 from torch import nn
 
+from fromnoise.engine.memory import DTYPES, Placement
 from fromnoise.nn import clip, unet, vae
 
 Task = Literal["step", "attention", "decode", "text", "load", "picture", "batch", "memory", "train",
                "lora_switch", "merge", "convert", "prune"]  # fmt: skip
 TASKS: tuple[Task, ...] = get_args(Task)
 ALONE = ("memory", "merge", "convert", "prune")  # that fromnoise alone has a contender for
+ON_DEVICES = ("step", "attention", "decode", "text", "load", "picture", "batch", "memory", "lora_switch")  # GPUs, too
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,12 @@ class Job:
     steps: int = 20  # of a whole picture
     batch: int = 1  # pictures side by side
     memory: float = 0.0  # bytes that the contender may take; 0: no limit
+    device: str = "cpu"
+    threads: int = 0  # of torch; 0: its own choice
+
+    @property
+    def placement(self) -> Placement:
+        return Placement(torch.device(self.device), DTYPES[self.dtype])
 
     @property
     def attention(self) -> tuple[int, int, int, int]:

@@ -53,6 +53,18 @@ CONTENDERS = {
             "fromnoise-compiled", "blocks compiled (step, and picture with its PSNR)", "ours:prepare",
             {"lossy": {"compile": True}}, GLIBC_KEEPS_MEMORY,
         ),
+        Contender(
+            "fromnoise-graphs", "recorded graphs, and pictures decoded aside (GPUs)", "ours:prepare",
+            {"trials": True}, GLIBC_KEEPS_MEMORY,
+        ),
+        Contender(
+            "fromnoise-graphs-compiled", "recorded graphs of compiled blocks (GPUs)", "ours:prepare",
+            {"trials": True, "lossy": {"compile": True}}, GLIBC_KEEPS_MEMORY,
+        ),
+        Contender(
+            "fromnoise-graphs-fp8", "recorded graphs with products of 8-bit floats (GPUs)", "ours:prepare",
+            {"trials": True, "lossy": {"fp8": True}}, GLIBC_KEEPS_MEMORY,
+        ),
         Contender("fromnoise-float32", "the same in float32", "ours:prepare", {"dtype": "float32"}, GLIBC_KEEPS_MEMORY),
         Contender("fromnoise-strips", "decode strip by strip", "ours:prepare", {"strips": True}, GLIBC_KEEPS_MEMORY),
         Contender(
@@ -68,6 +80,14 @@ CONTENDERS = {
         Contender(
             "diffusers-compiled", "bfloat16, channels-last, inductor with freezing", "peer_diffusers:prepare",
             {"channels_last": True, "compiled": True}, {**GLIBC_KEEPS_MEMORY, "TORCHINDUCTOR_FREEZING": "1"},
+        ),
+        Contender(
+            "diffusers-tuned", "the same by inductor's longest search (max-autotune; GPUs)", "peer_diffusers:prepare",
+            {"channels_last": True, "compiled": "max-autotune"},
+        ),
+        Contender(
+            "diffusers-graphs", "the same by inductor with graphs (reduce-overhead; GPUs)", "peer_diffusers:prepare",
+            {"channels_last": True, "compiled": "reduce-overhead"},
         ),
         Contender("openvino", "diffusers' networks converted (step, batch, decode)", "peer_openvino:prepare"),
     )

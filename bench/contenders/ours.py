@@ -22,6 +22,7 @@ from fromnoise.checkpoints.save import save_checkpoint
 from fromnoise.engine import library
 from fromnoise.engine.executor import Executor
 from fromnoise.engine.generate import generate
+from fromnoise.engine.kept import Kept
 from fromnoise.engine.library import Model
 from fromnoise.engine.memory import DTYPES, Placement, Plan, vae_dtype
 from fromnoise.engine.recipe import Recipe
@@ -40,10 +41,13 @@ from fromnoise.train.autoencoder import psnr
 
 
 def prepare(
-    job: Job, *, dtype: str | None = None, strips: bool = False, summed: bool = True,
+    job: Job, *, dtype: str | None = None, strips: bool = False, summed: bool = True, trials: bool = False,
     lossy: Mapping[str, object] | None = None,
 ) -> Work:  # fmt: skip
-    """The job with networks in `dtype`, by default the job's; decoding in strips, or recipes with what `lossy` says."""
+    """The job with networks in `dtype`, by default the job's; decoding in strips, or recipes with what `lossy` says.
+
+    `trials`: on a GPU what `FROMNOISE_GPU_TRIALS` switches on.
+    """
     from bench.contenders import rewriting, switching
 
     job = replace(job, dtype=dtype or job.dtype)
@@ -58,21 +62,25 @@ def prepare(
     folder = settings.read().kernels or Path(tempfile.gettempdir()) / "kernels"
     kernels.keep_in(folder)
     compiled.keep_in(folder)
-    if lossy is not None:
+    if trials and job.task not in ("step", "batch", "picture"):
+        raise ValueError(f"{job.task} is not changed by graphs")
+    if lossy is not None or trials:
         if job.task == "picture":
-            return picture(job, lossy)
+            return picture(job, lossy, trials=trials)
+        lossy = lossy or {}
         changes: dict[str, NetworkVariant] = {"int8": Int8(), "fp8": Fp8(), "compile": Compiled()}
         if job.task not in ("step", "batch") or not lossy.keys() <= changes.keys():
             raise ValueError(f"{job.task} is not changed by {', '.join(lossy)}")
-        return step(job, *(changes[name] for name in lossy))
+        return step(job, *(changes[name] for name in lossy), trials=trials)
     return {
         "step": step, "batch": step, "attention": attention, "decode": decode, "picture": picture, "text": text,
         "load": load, "memory": memory, "train": train,
     }[job.task](job)  # fmt: skip
 
 
-def random_model(size: Size, dtype: torch.dtype) -> Model:
-    """A model of the full size with random weights, made as a loaded one is."""
+def random_model(size: Size, placement: Placement, *, trials: bool = False) -> Model:
+    """A model of the full size with random weights, made as a loaded one is; `trials` as `prepare` has them."""
+    dtype = placement.dtype
     with torch.device("meta"):
         unet, vae = UNet(size.unet), AutoencoderKL(size.vae)
         encoders = tuple(CLIPText(config) for config in size.text)
@@ -84,22 +92,27 @@ def random_model(size: Size, dtype: torch.dtype) -> Model:
     randomise(vae, vae_dtype(dtype), channels_last=True)
     for encoder in encoders:
         randomise(encoder, dtype)
+    for network in (unet, vae, *encoders):
+        network.to(placement.device)
+    told = settings.Settings(gpu_trials=trials)
     return Model(
         name=size.name, path=Path(size.name), sha256="0" * 64, facts=facts, unet=unet, vae=vae, text=encoders,
-        table=NoiseTable.ldm(), scalings=eps_scalings, placement=Placement(torch.device("cpu"), dtype),
+        table=NoiseTable.ldm(), scalings=eps_scalings, placement=placement, settings=told,
+        kept=Kept(graphs=library.graphs_of(unet, placement, told)),
     )  # fmt: skip
 
 
-def step(job: Job, *variants: NetworkVariant) -> Work:
-    size = SIZES[job.size]
-    executor = Executor[int](random_model(size, DTYPES[job.dtype]), max_batch=2 * job.batch)
-    x = torch.randn(1, size.vae.latent_channels, size.latent, size.latent)
-    y = None if size.unet.vector_dim is None else torch.randn(1, size.unet.vector_dim)
-    conds = [Cond(torch.randn(1, 77, size.unet.context_dim), y) for _ in range(2)]
+def step(job: Job, *variants: NetworkVariant, trials: bool = False) -> Work:
+    """What a sampler is sent back, as in the loop: on a GPU nobody waits for it."""
+    size, bring = SIZES[job.size], job.placement.bring
+    executor = Executor[int](random_model(size, job.placement, trials=trials), max_batch=2 * job.batch)
+    x = bring(torch.randn(1, size.vae.latent_channels, size.latent, size.latent))
+    y = None if size.unet.vector_dim is None else bring(torch.randn(1, size.unet.vector_dim))
+    conds = [Cond(bring(torch.randn(1, 77, size.unet.context_dim)), y) for _ in range(2)]
     calls = [NetworkCall(x, torch.tensor(5.0), cond, variants) for _ in range(job.batch) for cond in conds]
 
     def work() -> None:
-        executor.answer(calls)
+        executor.answered(calls)
 
     return work
 
@@ -107,7 +120,7 @@ def step(job: Job, *variants: NetworkVariant) -> Work:
 def attention(job: Job) -> Work:
     """The largest self-attention of a guided step, from queries, keys and values to what they gather."""
     batch, tokens, heads, numbers = job.attention
-    q, k, v = (torch.randn(batch, tokens, heads * numbers).to(DTYPES[job.dtype]) for _ in range(3))
+    q, k, v = (job.placement.bring(torch.randn(batch, tokens, heads * numbers), DTYPES[job.dtype]) for _ in range(3))
 
     def work() -> None:
         with torch.inference_mode():
@@ -119,7 +132,7 @@ def attention(job: Job) -> Work:
 def decode(job: Job, *, strips: bool = False) -> Work:
     """`strips`: computed strip by strip, whatever its size. Says what the picture sums up to."""
     size = SIZES[job.size]
-    model = random_model(replace(size, unet=SIZES["tiny"].unet, text=SIZES["tiny"].text), DTYPES[job.dtype])
+    model = random_model(replace(size, unet=SIZES["tiny"].unet, text=SIZES["tiny"].text), job.placement)
     if strips:
         residence = Residence(model.unet, model.text, model.vae, model.placement, Plan(strips=True))
         model = replace(model, residence=residence)
@@ -138,8 +151,8 @@ def text(job: Job) -> Work:
     with torch.device("meta"):
         encoders = [CLIPText(config) for config in size.text]
     for encoder in encoders:
-        randomise(encoder, DTYPES[job.dtype])
-    tokens = torch.randint(0, 49_000, (2, 77))
+        randomise(encoder, DTYPES[job.dtype]).to(job.device)
+    tokens = torch.randint(0, 49_000, (2, 77)).to(job.device)
 
     def work() -> None:
         with torch.inference_mode():
@@ -149,10 +162,10 @@ def text(job: Job) -> Work:
     return work
 
 
-def picture(job: Job, lossy: Mapping[str, object] | None = None) -> Work:
+def picture(job: Job, lossy: Mapping[str, object] | None = None, *, trials: bool = False) -> Work:
     """With `lossy` changes of the recipe each also tells how near it is to the one without, in decibels."""
     size = SIZES[job.size]
-    model = random_model(size, DTYPES[job.dtype])
+    model = random_model(size, job.placement, trials=trials)
     recipe = Recipe.make(
         prompt="a red apple on a table", negative="blurry", width=size.side, height=size.side, steps=job.steps,
         sampler="euler",
@@ -177,7 +190,7 @@ def pixels(model: Model, recipes: Sequence[Recipe]) -> Tensor:
 def memory(job: Job) -> Work:
     """A picture from a float16 file, with no more memory than the job allows."""
     size = SIZES[job.size]
-    path, placement = random_file(size), Placement(torch.device("cpu"), DTYPES[job.dtype])
+    path, placement = random_file(size), job.placement
     recipe = Recipe.make(prompt="a red apple", width=size.side, height=size.side, steps=job.steps, sampler="euler")
 
     def work() -> Mapping[str, float]:
@@ -197,11 +210,17 @@ def train(job: Job) -> Work:
 
 
 def load(job: Job) -> Work:
-    """From a float16 file in the page cache to networks whose weights can be used."""
+    """From a float16 file in the page cache to networks whose weights can be used.
+
+    On a processor they are used out of the memory map; on a GPU they have to be there.
+    """
     path = random_file(SIZES[job.size])
 
     def work() -> None:
-        load_checkpoint(path)
+        checkpoint = load_checkpoint(path)
+        if job.device != "cpu":
+            assert checkpoint.vae is not None
+            Residence(checkpoint.unet, checkpoint.text, checkpoint.vae, job.placement).settle(Plan())
 
     return work
 
@@ -215,7 +234,7 @@ def random_file(size: Size) -> Path:
 
 
 def write_random(size: Size, path: Path) -> None:
-    model = random_model(size, torch.float16)
+    model = random_model(size, Placement(torch.device("cpu"), torch.float16))
     save_checkpoint(path, Checkpoint(path, model.facts, model.unet, model.vae, model.text, {}))
 
 

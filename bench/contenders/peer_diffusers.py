@@ -11,22 +11,11 @@ from bench.work import SIZES, Job, Size, randomise
 from fromnoise.engine.memory import DTYPES
 
 
-def prepare(job: Job, *, dtype: str | None = None, channels_last: bool = False, compiled: bool = False) -> Work:
-    from bench.contenders import switching
-
-    job = replace(job, dtype=dtype or job.dtype)
-    prepared = {
-        "step": step,
-        "batch": step,
-        "attention": attention,
-        "decode": decode,
-        "picture": picture,
-        "text": text,
-        "load": load,
-        "train": train,
-        "lora_switch": switching.diffusers,
-    }
-    return prepared[job.task](job, channels_last, compiled)
+def prepare(job: Job, *, dtype: str | None = None, channels_last: bool = False, compiled: bool | str = False) -> Work:
+    """`compiled`: by torch.compile, perhaps in a mode of it that is for GPUs."""
+    if isinstance(compiled, str) and job.device == "cpu":
+        raise ValueError(f"torch.compile's mode {compiled} is for GPUs")
+    return PREPARED[job.task](replace(job, dtype=dtype or job.dtype), channels_last, compiled)
 
 
 def of(name: str) -> Any:
@@ -34,7 +23,7 @@ def of(name: str) -> Any:
     return getattr(import_module("diffusers"), name)
 
 
-def random_unet(size: Size, dtype: torch.dtype, channels_last: bool, compiled: bool) -> Any:
+def random_unet(size: Size, dtype: torch.dtype, channels_last: bool, compiled: bool | str) -> Any:
     levels = len(size.unet.channel_mult)
     depths = [size.unet.depths[level * size.unet.res_blocks] for level in range(levels)]
     sdxl = size.unet.vector_dim is not None
@@ -52,10 +41,14 @@ def random_unet(size: Size, dtype: torch.dtype, channels_last: bool, compiled: b
                 "projection_class_embeddings_input_dim": size.unet.vector_dim} if sdxl else {}),
         )  # fmt: skip
     unet = randomise(unet, dtype, channels_last=channels_last)
-    return torch.compile(unet) if compiled else unet
+    return by_inductor(unet, compiled) if compiled else unet
 
 
-def random_vae(size: Size, dtype: torch.dtype, channels_last: bool, compiled: bool) -> Any:
+def by_inductor(function: Any, how: bool | str) -> Any:
+    return torch.compile(function, mode=how if isinstance(how, str) else None)
+
+
+def random_vae(size: Size, dtype: torch.dtype, channels_last: bool, compiled: bool | str) -> Any:
     widths = tuple(size.vae.channels * m for m in size.vae.channel_mult)
     with torch.device("meta"):
         vae: Any = of("AutoencoderKL")(
@@ -65,31 +58,35 @@ def random_vae(size: Size, dtype: torch.dtype, channels_last: bool, compiled: bo
         )  # fmt: skip
     vae = randomise(vae, dtype, channels_last=channels_last)
     if compiled:
-        vae.decode = torch.compile(vae.decode)
+        vae.decode = by_inductor(vae.decode, compiled)
     return vae
 
 
-def step(job: Job, channels_last: bool, compiled: bool) -> Work:
+def step(job: Job, channels_last: bool, compiled: bool | str) -> Work:
     size, dtype = SIZES[job.size], DTYPES[job.dtype]
-    unet = random_unet(size, dtype, channels_last, compiled)
+    unet = random_unet(size, dtype, channels_last, compiled).to(job.device)
     layout = torch.channels_last if channels_last else torch.contiguous_format
-    x = torch.randn(2 * job.batch, 4, size.latent, size.latent).to(dtype, memory_format=layout)
-    context = torch.randn(2 * job.batch, 77, size.unet.context_dim).to(dtype)
+    bring = job.placement.bring
+    x = bring(torch.randn(2 * job.batch, 4, size.latent, size.latent), dtype).contiguous(memory_format=layout)
+    context = bring(torch.randn(2 * job.batch, 77, size.unet.context_dim), dtype)
+    time = 500 if job.device == "cpu" else torch.tensor(500, device=job.device)
     added = None
     if size.unet.vector_dim is not None:
-        added = {"text_embeds": torch.randn(2 * job.batch, 1280).to(dtype), "time_ids": torch.ones(2 * job.batch, 6)}
+        pooled = bring(torch.randn(2 * job.batch, 1280), dtype)
+        added = {"text_embeds": pooled, "time_ids": bring(torch.ones(2 * job.batch, 6))}
 
     def work() -> None:
         with torch.inference_mode():
-            unet(x, 500, context, added_cond_kwargs=added)
+            unet(x, time, context, added_cond_kwargs=added)
 
     return work
 
 
-def attention(job: Job, channels_last: bool, compiled: bool) -> Work:
+def attention(job: Job, channels_last: bool, compiled: bool | str) -> Work:
     """As its AttnProcessor2_0 computes it."""
     batch, tokens, heads, numbers = job.attention
-    q, k, v = (torch.randn(batch, tokens, heads, numbers).to(DTYPES[job.dtype]).transpose(1, 2) for _ in range(3))
+    drawn = (torch.randn(batch, tokens, heads, numbers) for _ in range(3))
+    q, k, v = (job.placement.bring(one, DTYPES[job.dtype]).transpose(1, 2) for one in drawn)
 
     def work() -> None:
         with torch.inference_mode():
@@ -98,10 +95,10 @@ def attention(job: Job, channels_last: bool, compiled: bool) -> Work:
     return work
 
 
-def decode(job: Job, channels_last: bool, compiled: bool) -> Work:
+def decode(job: Job, channels_last: bool, compiled: bool | str) -> Work:
     size, dtype = SIZES[job.size], DTYPES[job.dtype]
-    vae = random_vae(size, dtype, channels_last, compiled)
-    latents = torch.randn(job.batch, 4, size.latent, size.latent).to(dtype)
+    vae = random_vae(size, dtype, channels_last, compiled).to(job.device)
+    latents = job.placement.bring(torch.randn(job.batch, 4, size.latent, size.latent), dtype)
 
     def work() -> None:
         with torch.inference_mode():
@@ -127,15 +124,21 @@ def random_text(config: Any, dtype: torch.dtype) -> Any:
     return encoder
 
 
-def train(job: Job, channels_last: bool, compiled: bool) -> Work:
+def train(job: Job, channels_last: bool, compiled: bool | str) -> Work:
     from bench.contenders.training import diffusers
 
     return diffusers(job)
 
 
-def text(job: Job, channels_last: bool, compiled: bool) -> Work:
-    encoders = [random_text(config, DTYPES[job.dtype]) for config in SIZES[job.size].text]
-    tokens = torch.randint(0, 49_000, (2, 77))
+def lora_switch(job: Job, channels_last: bool, compiled: bool | str) -> Work:
+    from bench.contenders import switching
+
+    return switching.diffusers(job, channels_last, compiled)
+
+
+def text(job: Job, channels_last: bool, compiled: bool | str) -> Work:
+    encoders = [random_text(config, DTYPES[job.dtype]).to(job.device) for config in SIZES[job.size].text]
+    tokens = torch.randint(0, 49_000, (2, 77)).to(job.device)
 
     def work() -> None:
         with torch.inference_mode():
@@ -145,7 +148,7 @@ def text(job: Job, channels_last: bool, compiled: bool) -> Work:
     return work
 
 
-def picture(job: Job, channels_last: bool, compiled: bool) -> Work:
+def picture(job: Job, channels_last: bool, compiled: bool | str) -> Work:
     """StableDiffusionPipeline from random parts; the tokenizer is ours, which equals its own."""
     from fromnoise.text.tokenizer import Tokenizer
 
@@ -157,12 +160,14 @@ def picture(job: Job, channels_last: bool, compiled: bool) -> Work:
         of("EulerDiscreteScheduler")(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012), None, None,
         requires_safety_checker=False,
     )  # fmt: skip
+    pipeline.to(job.device)
     pipeline.set_progress_bar_config(disable=True)
     tokenizer = Tokenizer()
 
     def embedded(words: str) -> torch.Tensor:
         with torch.inference_mode():
-            states: torch.Tensor = encoder(torch.tensor([tokenizer.encode_window(words)])).last_hidden_state
+            tokens = torch.tensor([tokenizer.encode_window(words)], device=job.device)
+            states: torch.Tensor = encoder(tokens).last_hidden_state
             return states
 
     def work() -> None:
@@ -174,7 +179,7 @@ def picture(job: Job, channels_last: bool, compiled: bool) -> Work:
     return work
 
 
-def load(job: Job, channels_last: bool, compiled: bool) -> Work:
+def load(job: Job, channels_last: bool, compiled: bool | str) -> Work:
     """`from_single_file` of the U-Net and the autoencoder, in bfloat16; without the text encoder, which needs a hub."""
     import tempfile
 
@@ -191,7 +196,13 @@ def load(job: Job, channels_last: bool, compiled: bool) -> Work:
         del network
 
     def work() -> None:
-        of("UNet2DConditionModel").from_single_file(path, config=folder, subfolder="unet", torch_dtype=dtype)
-        of("AutoencoderKL").from_single_file(path, config=folder, subfolder="vae", torch_dtype=dtype)
+        for kind, name in (("UNet2DConditionModel", "unet"), ("AutoencoderKL", "vae")):
+            of(kind).from_single_file(path, config=folder, subfolder=name, torch_dtype=dtype).to(job.device)
 
     return work
+
+
+PREPARED = {
+    "step": step, "batch": step, "attention": attention, "decode": decode, "picture": picture, "text": text,
+    "load": load, "train": train, "lora_switch": lora_switch,
+}  # fmt: skip

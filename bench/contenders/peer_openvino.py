@@ -17,6 +17,8 @@ HINTS = {"bfloat16": "bf16", "float32": "f32", "float16": "f16"}
 
 
 def prepare(job: Job) -> Work:
+    if job.device != "cpu":
+        raise ValueError("OpenVINO is measured on processors")
     return {"step": step, "batch": step, "decode": decode}[job.task](job)
 
 

@@ -6,6 +6,7 @@ Told besides: going back to one that was used, and what a guided step takes with
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from functools import partial
 from itertools import cycle
 from typing import Any
 
@@ -13,11 +14,13 @@ import torch
 from torch import Tensor
 
 from bench.contenders import Work, ours, peer_diffusers
+from bench.devices import Device
 from bench.loras import lora_file
+from bench.turns import timed
 from bench.work import SIZES, Job, Size
 from fromnoise.engine import library
 from fromnoise.engine.executor import Executor
-from fromnoise.engine.memory import DTYPES, Placement
+from fromnoise.engine.memory import DTYPES
 from fromnoise.engine.networks import encoding, unet_stages
 from fromnoise.engine.profiles import PROFILES
 from fromnoise.engine.recipe_networks import NetworkUse
@@ -26,19 +29,21 @@ from fromnoise.sampling.guidance import Cond, NetworkCall, NetworkVariant
 SEEDS = (1, 2)
 
 
-def seconds(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
+def elapsed(device: Device, work: Callable[[], object]) -> float:
+    def once() -> None:
+        work()
+
+    return timed(once, device, 1)[0]
 
 
 def fromnoise(job: Job) -> Work:
     """Weights are computed anew, in the order of the file: steps take no longer."""
     size = SIZES[job.size]
-    model = library.load(str(ours.random_file(size)), Placement(torch.device("cpu"), DTYPES[job.dtype]))
+    model = library.load(str(ours.random_file(size)), job.placement)
     uses = cycle([NetworkUse(name=str(lora_file(size, seed))) for seed in SEEDS])
     executor = Executor[int](model, max_batch=2)
     x, conds = torch.randn(1, size.vae.latent_channels, size.latent, size.latent), conditions(size)
+    seconds = partial(elapsed, Device(job.device))
 
     def put_on(use: NetworkUse) -> tuple[NetworkVariant, ...]:
         with torch.inference_mode(), ExitStack() as stack:
@@ -77,18 +82,18 @@ def conditions(size: Size) -> list[Cond]:
     return [Cond(torch.randn(1, 77, size.unet.context_dim), y) for _ in range(2)]
 
 
-def diffusers(job: Job, channels_last: bool, compiled: bool) -> Work:
+def diffusers(job: Job, channels_last: bool, compiled: bool | str) -> Work:
     """`load_lora_weights` and `set_adapters`: factors that act at each step."""
-    size, dtype = SIZES[job.size], DTYPES[job.dtype]
-    unet = peer_diffusers.random_unet(size, dtype, channels_last, compiled)
-    encoder = peer_diffusers.random_text(size.text[0], dtype)
+    size, dtype, seconds = SIZES[job.size], DTYPES[job.dtype], partial(elapsed, Device(job.device))
+    unet = peer_diffusers.random_unet(size, dtype, channels_last, compiled).to(job.device)
+    encoder = peer_diffusers.random_text(size.text[0], dtype).to(job.device)
     pipeline: Any = peer_diffusers.of("StableDiffusionPipeline")(
         None, encoder, None, unet, None, None, None, requires_safety_checker=False
     )
     files = cycle([(f"lora{seed}", str(lora_file(size, seed))) for seed in SEEDS])
     layout = torch.channels_last if channels_last else torch.contiguous_format
-    x = torch.randn(2, 4, size.latent, size.latent).to(dtype, memory_format=layout)
-    context = torch.randn(2, 77, size.unet.context_dim).to(dtype)
+    x = torch.randn(2, 4, size.latent, size.latent).to(job.device, dtype, memory_format=layout)
+    context = torch.randn(2, 77, size.unet.context_dim).to(job.device, dtype)
 
     def switch(name: str, path: str) -> None:
         pipeline.unload_lora_weights()

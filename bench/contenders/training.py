@@ -37,7 +37,7 @@ def ours(job: Job) -> Work:
     for number in range(job.batch):
         Image.effect_noise((size.side, size.side), 80).convert("RGB").save(folder / f"{number}.png")
         (folder / f"{number}.txt").write_text("a red apple on a table", encoding="utf-8")
-    model = random_model(size, dtype)
+    model = random_model(size, job.placement)
     pool = gathered(Dataset(subsets=(Subset(image_dir=folder),), batch_size=job.batch, resolution=size.side))
     options = LoRAOptions(rank=RANK, alpha=RANK, layers="attention", text=False)
     lesson = Lesson(Schedule((pool,), 0), STEPS, Objective(), Noising(), side=size.side)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import starting
+from bench import report, starting
 from bench.starting import Took
 
 
@@ -25,3 +25,18 @@ def test_medians_are_held_to_their_bounds(
     table, line = capsys.readouterr().out.rsplit("\n{", 1)
     assert "| fromnoise --help | 0.20 s | 0.10 s | 0.3 s |" in table
     assert json.loads("{" + line)["picture"] == picture
+
+
+def test_what_starting_took_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "LINES", tmp_path / "results.jsonl")
+    monkeypatch.setattr(report, "PAGE", tmp_path / "RESULTS.md")
+    monkeypatch.setattr(
+        starting, "measured", lambda rounds, steps: {"help": [Took(0.1, 0.1)], "picture": [Took(4.0, 3.0)]}
+    )
+    for _ in range(2):
+        starting.main(["--rounds", "3", "--keep"])
+    (kept,) = (tmp_path / "results.jsonl").read_text().splitlines()
+    page = (tmp_path / "RESULTS.md").read_text()
+    assert "`python -m bench start --rounds 3`" in page
+    assert starting.table(json.loads(kept)) in page
+    assert "; `python" in page
