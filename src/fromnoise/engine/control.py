@@ -18,10 +18,11 @@ from fromnoise.adapters.reference import Reference, References
 from fromnoise.adapters.style import StyleTokens
 from fromnoise.adapters.t2i_adapter import AdapterHint
 from fromnoise.checkpoints.control import ControlNetwork
+from fromnoise.engine.beside import seeing
 from fromnoise.engine.control_latents import FINISHES, Painted, Recoloured
 from fromnoise.engine.control_networks import control_network, control_path, style_encoder
 from fromnoise.engine.guiding import step_by_level
-from fromnoise.engine.hints import hint_picture, hint_tensor, region_tensor
+from fromnoise.engine.hints import hint_picture, hint_tensor, region_tensor, weight_folders
 from fromnoise.engine.library import Model
 from fromnoise.engine.passes import Order, Progress
 from fromnoise.engine.plan import Plan
@@ -114,8 +115,8 @@ class Controlling:
         for control in self.recipe.controls:
             if not self._of_this_pass(control):
                 continue
-            hint = hint_picture(
-                self.recipe, control, self.order.words.width, self.order.words.height, self.start, self.model.settings
+            hint = hint_of(
+                self.model, self.recipe, control, self.order.words.width, self.order.words.height, self.start
             )
             acts = self._acts(control)
             if control.region is not None and control.is_reference:
@@ -352,5 +353,15 @@ def finished(image: Image.Image, model: Model, recipe: Recipe, start: Start | No
     for control in recipe.controls:
         finish = FINISHES.get(control.preprocessor)
         if finish is not None and not (recipe.mask and control.preprocessor.startswith("inpaint")):
-            image = finish(image, hint_picture(recipe, control, *image.size, start, model.settings))
+            image = finish(image, hint_of(model, recipe, control, *image.size, start))
     return image
+
+
+def hint_of(
+    model: Model, recipe: Recipe, control: Control, width: int, height: int, start: Start | None
+) -> Picture:  # fmt: skip
+    """The hint of a control in that size, with room for the network that sees it."""
+    return seeing(
+        model, control.preprocessor, weight_folders(model.settings),
+        lambda: hint_picture(recipe, control, width, height, start, model.settings),
+    )  # fmt: skip

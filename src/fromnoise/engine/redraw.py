@@ -15,8 +15,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 from torch import Tensor
 
+from fromnoise.engine.beside import enlarging
 from fromnoise.engine.canvas import Box, blurred, resized
-from fromnoise.engine.enlarge import enlarged, upscaler, work
+from fromnoise.engine.enlarge import enlarged, upscaler
 from fromnoise.engine.images import opaque, to_image
 from fromnoise.engine.library import Model
 from fromnoise.engine.passes import Pass, Progress, orders
@@ -29,6 +30,8 @@ from fromnoise.engine.start import LATENTS, Start, open_reference, pictured
 from fromnoise.errors import UserError
 from fromnoise.sampling.guidance_tiles import starts
 from fromnoise.sampling.samplers import Evaluate
+from fromnoise.upscalers import Upscaler
+from fromnoise.upscalers.work import Work
 
 BLOCK = 64  # pixels: sides of the pictures that "Ultimate SD upscale" asks for are multiples of this
 GRADIENT = 256  # pixels on a side of PIL's gradients
@@ -91,10 +94,15 @@ class Redrawing:
         image = opaque(open_reference(recipe.init))
         if recipe.init_upscaler is None:
             return resized(image, width, height, self._fitting)
-        through, how = upscaler(recipe.init_upscaler, self.model.settings), work(self.model.placement)
+        through = upscaler(recipe.init_upscaler, self.model.settings)
+        return enlarging(
+            self.model, through, lambda how: resized(self._grown(image, through, how), width, height, self._fitting)
+        )
+
+    def _grown(self, image: Image.Image, by: Upscaler, how: Work) -> Image.Image:
         for size in self._growth(image.size):
-            image = enlarged(image, *size, through, how)
-        return resized(image, width, height, self._fitting)
+            image = enlarged(image, *size, by, how)
+        return image
 
     def _growth(self, size: tuple[int, int]) -> Iterator[tuple[int, int]]:
         """The sizes to which the upscaler brings a picture of that size in turn."""

@@ -9,6 +9,7 @@ from PIL import Image, ImageChops, ImageFilter
 from torch import Tensor
 
 from fromnoise.checkpoints import files
+from fromnoise.engine.beside import enlarging
 from fromnoise.engine.canvas import (
     Box,
     Margins,
@@ -21,7 +22,7 @@ from fromnoise.engine.canvas import (
     resized,
     with_colours_of,
 )
-from fromnoise.engine.enlarge import enlarged, upscaler, work
+from fromnoise.engine.enlarge import enlarged, upscaler
 from fromnoise.engine.images import open_image, to_tensor
 from fromnoise.engine.library import Model
 from fromnoise.engine.profiles import PROFILES, MaskScale
@@ -107,7 +108,8 @@ def grown(image: Image.Image, recipe: Recipe, model: Model) -> Image.Image:
     if factor <= 1:
         return image
     by = upscaler(recipe.init_upscaler, model.settings)
-    return enlarged(image, round(image.width * factor), round(image.height * factor), by, work(model.placement))
+    width, height = round(image.width * factor), round(image.height * factor)
+    return enlarging(model, by, lambda how: enlarged(image, width, height, by, how))
 
 
 def pictured(
