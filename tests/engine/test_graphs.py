@@ -15,6 +15,7 @@ from fromnoise.engine.graphs import CudaRecorder, Graphs, graphs_for, may_be_rec
 from fromnoise.engine.library import Model
 from fromnoise.engine.recipe import Recipe
 from fromnoise.engine.recipe_networks import NetworkUse
+from fromnoise.engine.residence import Residence
 from fromnoise.nn import fp8
 from fromnoise.nn.ops import Fetching, Linear, replacing_in
 from tests.engine.models import tiny_model
@@ -182,12 +183,13 @@ def test_too_little_memory_for_a_graph_is_told() -> None:
 
 def test_hooks_and_patches_keep_a_network_from_being_recorded() -> None:
     net = nn.Sequential(layer())
-    assert may_be_recorded(net)
+    parts = tuple(net.modules())
+    assert may_be_recorded(parts)
     hook = net[0].register_forward_hook(lambda *_: None)
-    assert not may_be_recorded(net)
+    assert not may_be_recorded(parts)
     hook.remove()
     net[0].patches = {"weight": (lambda weight: weight,)}
-    assert not may_be_recorded(net)
+    assert not may_be_recorded(parts)
 
 
 def recording(model: Model) -> tuple[Model, Fake]:
@@ -207,7 +209,7 @@ def test_pictures_are_the_same(tmp_path: Path) -> None:
         assert made.image.tobytes() == wanted.image.tobytes()
     assert fake.recorded == 2, "one without, and one for both LoRAs"
     assert fake.replayed == 2 + 3 + 3 + 4 + 4
-    assert may_be_recorded(model.unet)
+    assert may_be_recorded(model.unet.modules())
 
 
 def test_what_changes_more_than_weights_is_not_recorded() -> None:
@@ -217,6 +219,30 @@ def test_what_changes_more_than_weights_is_not_recorded() -> None:
     (wanted,), (made,) = generate(model, [recipe]), generate(fast, [recipe])
     assert made.image.tobytes() == wanted.image.tobytes()
     assert fake.recorded == 0
+
+
+def test_hooks_are_seen_whenever_they_come() -> None:
+    model = tiny_model()
+    fast, fake = recording(model)
+    list(generate(fast, [RECIPE]))
+    replayed = fake.replayed
+    assert replayed
+    hook = model.unet.middle_block.register_forward_hook(lambda *_: None)
+    (wanted,), (made,) = generate(model, [RECIPE]), generate(fast, [RECIPE])
+    hook.remove()
+    assert made.image.tobytes() == wanted.image.tobytes()
+    assert fake.replayed == replayed
+
+
+def test_graphs_are_recorded_anew_where_weights_were_moved() -> None:
+    model, fake = recording(tiny_model())
+    residence = Residence(model.unet, model.text, model.vae, model.placement)
+    model = replace(model, residence=residence)
+    for recorded in (1, 1, 2):
+        if recorded == 2:
+            residence.step_aside()
+        list(generate(model, [RECIPE]))
+        assert fake.recorded == recorded
 
 
 def test_graphs_go_where_memory_is_short() -> None:

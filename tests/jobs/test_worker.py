@@ -24,10 +24,11 @@ from fromnoise.engine.previews import Previewer
 from fromnoise.engine.recipe import ImageRef, Recipe
 from fromnoise.errors import FileError
 from fromnoise.jobs.database import Database
-from fromnoise.jobs.job import Job, Result, Work, members
+from fromnoise.jobs.job import Buried, Job, Result, Work, members
 from fromnoise.jobs.leases import Leases
 from fromnoise.jobs.queue import Queue
 from fromnoise.jobs.station import Station
+from fromnoise.jobs.worker import easel as easels
 from fromnoise.jobs.worker import worker as writing
 from fromnoise.jobs.worker.easel import Drawing, Easel
 from fromnoise.jobs.worker.kept import Kept
@@ -272,6 +273,89 @@ def test_a_picture_is_written_while_the_next_is_drawn(
     assert same(station.outputs / "1.png", twin(checkpoint, 1, steps=1))
     assert same(station.outputs / "2.png", twin(checkpoint, 2))
     assert threading.main_thread() not in threads
+
+
+def aside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures are decoded as on a GPU."""
+    monkeypatch.setattr(easels, "worthwhile", lambda model: True)
+
+
+def test_a_picture_is_decoded_while_the_next_is_drawn(
+    worker: Worker, queue: Queue, station: Station, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aside(monkeypatch)
+    (short,) = queue.submit([Work.picture(recipe(checkpoint, 1, steps=1))])
+    (long,) = asked(queue, checkpoint, 2)
+    drawn, threads, decode = threading.Event(), [], Model.decode
+
+    def slow(self: Model, latents: torch.Tensor) -> torch.Tensor:
+        threads.append(threading.current_thread())
+        assert drawn.wait(60), "nothing was drawn meanwhile"
+        return decode(self, latents)
+
+    monkeypatch.setattr(Model, "decode", slow)
+    for _ in range(3):
+        worker.turn()
+    assert (queue.get(short.id).state, queue.get(long.id).step) == ("running", 3), "it is done when it is written"
+    assert not list(station.outputs.glob("*.png"))
+    drawn.set()
+    finish_all(worker, queue)
+    ends = [event.job for event in queue.events() if event.kind == "done"]
+    assert ends == [short.id, long.id]
+    assert same(station.outputs / "1.png", twin(checkpoint, 1, steps=1))
+    assert same(station.outputs / "2.png", twin(checkpoint, 2))
+    assert threading.main_thread() not in threads[:2]
+
+
+def test_what_a_dead_worker_was_decoding_is_done_again(
+    worker: Worker, queue: Queue, station: Station, database: Database, checkpoint: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """The first worker dies while it decodes: its thread comes back to find its lease gone."""
+    aside(monkeypatch)
+    (job,) = asked(queue, checkpoint, 1)
+    begun, released, decode = threading.Event(), threading.Event(), Model.decode
+
+    def slow(self: Model, latents: torch.Tensor) -> torch.Tensor:
+        if not begun.is_set():
+            begun.set()
+            assert released.wait(60)
+        return decode(self, latents)
+
+    monkeypatch.setattr(Model, "decode", slow)
+    monkeypatch.setattr(worker, "settle", lambda *, wait: None)
+    for _ in range(4):
+        worker.turn()
+    assert begun.wait(60)
+    assert queue.get(job.id).state == "running"
+    worker.leases.bury("w")
+    assert (queue.get(job.id).state, queue.get(job.id).kept) == ("queued", 3), "nothing accepted is lost"
+    finish_all(worker_at(station, database, "v"), queue)
+    released.set()
+    with pytest.raises(Buried):
+        list(worker.files.rest())
+    assert queue.get(job.id).state == "done"
+    assert same(station.outputs / "1.png", twin(checkpoint, 1))
+    assert [path.name for path in station.outputs.iterdir()] == ["1.png"]
+
+
+def test_what_cannot_be_decoded_fails_alone_and_says_why(
+    worker: Worker, queue: Queue, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aside(monkeypatch)
+    bad, good = asked(queue, checkpoint, 1, 2)
+    decode, calls = Model.decode, []
+
+    def failing(self: Model, latents: torch.Tensor) -> torch.Tensor:
+        calls.append(1)
+        if len(calls) == 1:
+            raise FileError("its VAE is broken")
+        return decode(self, latents)
+
+    monkeypatch.setattr(Model, "decode", failing)
+    finish_all(worker, queue)
+    assert {queue.get(job.id).state for job in (bad, good)} == {"failed", "done"}
+    assert "its VAE is broken" in [queue.get(job.id).error for job in (bad, good)]
 
 
 def test_what_cannot_be_written_fails_alone_and_says_why(

@@ -3,7 +3,6 @@
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -28,11 +27,14 @@ class Behind(Generic[T]):
     """
 
     device: torch.device = CPU
+    streams: Any = None  # torch.cuda, but for tests
     under_way: "deque[Future[T]]" = field(default_factory=deque)
 
     def __post_init__(self) -> None:
         self.pool = ThreadPoolExecutor(1, thread_name_prefix="behind")  # its thread comes with the first work
-        self.stream: Any = torch.cuda.Stream(self.device) if self.device.type == "cuda" else None  # type: ignore[no-untyped-call]
+        if self.streams is None and self.device.type == "cuda":
+            self.streams = torch.cuda
+        self.stream: Any = None if self.streams is None else self.streams.Stream(self.device)
 
     def __enter__(self) -> "Behind[T]":
         return self
@@ -43,15 +45,19 @@ class Behind(Generic[T]):
     def add(self, work: Callable[[], T], *, aside: bool) -> None:
         """Begin; where it is not done `aside`, it is done when this returns."""
         if aside:
-            self.under_way.append(self.pool.submit(self._done, work))
+            given = None if self.stream is None else self.streams.current_stream(self.device).record_event()
+            self.under_way.append(self.pool.submit(self._done, work, given))
         else:
             made: Future[T] = Future()
             made.set_result(work())
             self.under_way.append(made)
 
     @torch.inference_mode()
-    def _done(self, work: Callable[[], T]) -> T:
-        with nullcontext() if self.stream is None else torch.cuda.stream(self.stream):
+    def _done(self, work: Callable[[], T], given: Any) -> T:
+        if self.stream is None:
+            return work()
+        with self.streams.stream(self.stream):
+            self.stream.wait_event(given)  # what the work is about may be under way to be computed
             return work()
 
     def ready(self, most: int | None = None) -> Iterator[T]:

@@ -39,6 +39,11 @@ def all_finite(*tensors: Tensor | None) -> bool:
     return all(tensor is None or bool(torch.isfinite(tensor).all()) for tensor in tensors)
 
 
+def finite(x: Tensor) -> Tensor:
+    """() bool where `x` is: whether all of it is finite, which nobody waits for."""
+    return torch.isfinite(x).all()
+
+
 def blamed(model: str, what: str, weights: Iterable[State], dtype: torch.dtype) -> BrokenWeights | Overflow:
     """The error for an answer that is not finite though the question was. `weights`: as in the files."""
     names = [name for state in weights for name in non_finite(state)]

@@ -6,14 +6,16 @@ Pictures at different steps, with different samplers and guidance, share a batch
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
 
 from fromnoise.adapters.patched import Patched
-from fromnoise.engine.blame import all_finite, blamed
+from fromnoise.engine.blame import BrokenWeights, Overflow, all_finite, blamed, finite
 from fromnoise.engine.company import Round, Seat
+from fromnoise.engine.doubts import Doubts
 from fromnoise.engine.graphs import Inputs, may_be_recorded
 from fromnoise.engine.library import Model
 from fromnoise.errors import is_out_of_memory
@@ -23,6 +25,7 @@ from fromnoise.nn.step_reuse import StepReuse
 from fromnoise.nn.unet import guidance_embedding
 from fromnoise.sampling.guidance import NetworkCall, Picture
 from fromnoise.sampling.parametrization import network_input, to_denoised
+from fromnoise.sampling.schedules import TimestepRule
 
 Name = TypeVar("Name", bound=Hashable)
 
@@ -38,6 +41,7 @@ class Executor(Generic[Name]):
     waiting: dict[Name, tuple[Picture, Sequence[NetworkCall]]] = field(default_factory=dict)
     finished: dict[Name, Tensor] = field(default_factory=dict)  # handed out by the next step
     company: dict[Name, list[Round]] = field(default_factory=dict)  # the batches that pictures were in
+    doubts: Doubts = field(default_factory=Doubts)  # answers on a GPU that may be no numbers
 
     def add(self, name: Name, picture: Picture) -> None:
         """Start `picture`; it advances with the next `step`."""
@@ -66,6 +70,8 @@ class Executor(Generic[Name]):
             except StopIteration as stop:
                 del self.waiting[name]
                 finished[name] = stop.value
+        if finished:
+            self.doubts.settle()
         return finished
 
     def run(self) -> Iterator[tuple[Name, Tensor]]:
@@ -75,7 +81,9 @@ class Executor(Generic[Name]):
 
     def answer(self, calls: Sequence[NetworkCall]) -> list[Tensor]:
         """Guesses of the clean latents, in the order of `calls`."""
-        return [answer for answer, _ in self.answered(calls)]
+        answers = [answer for answer, _ in self.answered(calls)]
+        self.doubts.settle()
+        return answers
 
     @torch.inference_mode()
     def answered(self, calls: Sequence[NetworkCall]) -> list[tuple[Tensor, Seat]]:
@@ -99,7 +107,9 @@ class Executor(Generic[Name]):
                 batches.append((table, taken))
             table[place] = call
             taken.append(place)
-        return [answers[place][0] for table, taken in batches for answers in [self._batched(table)] for place in taken]
+        found = [answers[place][0] for table, taken in batches for answers in [self._batched(table)] for place in taken]
+        self.doubts.settle()
+        return found
 
     def _batched(self, calls: Sequence[NetworkCall]) -> list[tuple[Tensor, Seat]]:
         """Calls of one key in batches that there is room for; smaller ones where that was too optimistic."""
@@ -108,9 +118,8 @@ class Executor(Generic[Name]):
         if len(calls) > most:
             return [answer for i in range(0, len(calls), most) for answer in self._batched(calls[i : i + most])]
         try:
-            if model.residence is not None:
-                model.residence.for_drawing()
-            answers = torch.split(self._denoise(calls), 1)
+            with model.drawing():
+                answers = torch.split(self._denoise(calls), 1)
             return [(answer, Seat(place, len(calls))) for place, answer in enumerate(answers)]
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
@@ -128,48 +137,48 @@ class Executor(Generic[Name]):
         self.batches += 1
         model = self._asked(calls)
         place = model.placement
-        x = torch.cat([call.x for call in calls]).to(place.device)
+        x = place.bring(torch.cat([call.x for call in calls]))
         sigma = torch.stack([call.sigma for call in calls]).float()
-        times = [model.table.network_time(s, c.cond.timestep) for s, c in zip(sigma, calls, strict=True)]
-        sigma = sigma.to(place.device)  # afterwards: whatever is looked up there waits for the device
+        times = place.bring(network_times(model, sigma, calls))
+        sigma = place.bring(sigma)  # afterwards: whatever is looked up there waits for the device
         scalings = model.scalings(sigma)
         shown = network_input(x, scalings)
         if calls[0].cond.concat is not None:
             extra = torch.cat([c.cond.concat for c in calls if c.cond.concat is not None])
-            shown = torch.cat((shown, extra.to(place.device)), dim=1)
+            shown = torch.cat((shown, place.bring(extra)), dim=1)
         if place.channels_last:
             shown = shown.contiguous(memory_format=torch.channels_last)
         y = torch.cat([c.cond.y for c in calls if c.cond.y is not None]) if calls[0].cond.y is not None else None
         guidance, dim = None, model.unet.config.guidance_dim
         if dim is not None:
             scales = torch.tensor([1.0 if c.cond.guidance is None else c.cond.guidance for c in calls])
-            guidance = guidance_embedding(scales, dim).to(place.device, place.dtype)
+            guidance = place.bring(guidance_embedding(scales, dim), place.dtype)
         inputs = (
             shown.to(place.dtype),
-            torch.stack(times).to(place.device),
-            torch.cat([call.cond.context for call in calls]).to(place.device, place.dtype),
-            None if y is None else y.to(place.device, place.dtype),
+            times,
+            place.bring(torch.cat([call.cond.context for call in calls]), place.dtype),
+            None if y is None else place.bring(y, place.dtype),
             guidance,
         )
         out = self._through(model, calls, inputs).to(x.dtype)
         denoised, readings = out[:, : x.shape[1]], out[:, x.shape[1] :]
         answers = torch.cat((to_denoised(denoised, x, scalings), readings), dim=1).to(calls[0].x.device)
-        if not all_finite(answers) and all_finite(x):
-            told = all_finite(*(call.cond.context for call in calls), *(call.cond.y for call in calls))
-            weights = [model.stored(one) for one in ((model.unet,) if told else model.text)]
-            raise blamed(model.name, "U-Net" if told else "text encoder", weights, place.dtype)
+        if answers.device.type != "cpu":
+            self.doubts.add(self.batches, finite(x) & ~finite(answers), partial(blamed_for, model, calls))
+        elif not all_finite(answers) and all_finite(x):
+            raise blamed_for(model, calls)
         return answers
 
     def _through(self, model: Model, calls: Sequence[NetworkCall], inputs: Inputs) -> Tensor:
         """The network's answer, by a recorded graph where the device has them and nothing but LoRAs changes it."""
-        variants, graphs = calls[0].variants, model.kept.graphs
+        variants, graphs = calls[0].variants, model.graphs
         loras = [one for one in variants if isinstance(one, Patched) and one.copies.room]
         # graphs hold the numbers that 8-bit floats make of weights, which a LoRA's would not be
         code = [one for one in variants if isinstance(one, Compiled) or (isinstance(one, Fp8) and not loras)]
         plain = len(variants) == len(loras) + len(code) and len(loras) < 2 and not calls[0].cond.attached
         *first, guidance = inputs
         with ExitStack() as stack:
-            if graphs is not None and plain and may_be_recorded(model.unet):
+            if graphs is not None and plain and may_be_recorded(graphs.parts):
                 for one in code:
                     stack.enter_context(one.applied(model.unet))
                 name, layers = (loras[0], loras[0].layers(model.unet)) if loras else (None, None)
@@ -180,6 +189,23 @@ class Executor(Generic[Name]):
                 stack.enter_context(alike[0].applied(model.unet, alike))
             out: Tensor = model.unet(*first, guidance=guidance)
             return out
+
+
+def network_times(model: Model, sigma: Tensor, calls: Sequence[NetworkCall]) -> Tensor:
+    """(b): what the network is told of the noise levels (b) of calls, each looked up once."""
+    asked = list(zip(sigma.tolist(), (call.cond.timestep for call in calls), strict=True))
+    known: dict[tuple[float, TimestepRule], Tensor] = {}
+    for key, level in zip(asked, sigma, strict=True):
+        if key not in known:
+            known[key] = model.table.network_time(level, key[1])
+    return torch.stack([known[key] for key in asked])
+
+
+def blamed_for(model: Model, calls: Sequence[NetworkCall]) -> BrokenWeights | Overflow:
+    """The error for answers to calls that are no numbers though what was asked is: the U-Net's fault, or the text's."""
+    told = all_finite(*(call.cond.context for call in calls), *(call.cond.y for call in calls))
+    weights = [model.stored(one) for one in ((model.unet,) if told else model.text)]
+    return blamed(model.name, "U-Net" if told else "text encoder", weights, model.placement.dtype)
 
 
 def copied(call: NetworkCall) -> NetworkCall:

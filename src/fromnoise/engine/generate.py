@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from fromnoise.engine.behind import Behind, worthwhile
+from fromnoise.engine.beside import enlarging, with_faces
 from fromnoise.engine.checks import check, check_options
 from fromnoise.engine.company import written
 from fromnoise.engine.control import finished
@@ -23,10 +24,8 @@ from fromnoise.engine.enlarge import (
     enlarged_latents,
     latent_upscaler,
     upscaler,
-    work,
 )
 from fromnoise.engine.executor import Executor
-from fromnoise.engine.face_restoring import restored
 from fromnoise.engine.guides import has_momentum, seamless
 from fromnoise.engine.images import to_image, to_tensor
 from fromnoise.engine.inverting import Inverting
@@ -177,7 +176,7 @@ class Job:
     def _with_faces(self, image: Image.Image) -> Image.Image:
         """As AUTOMATIC1111 does: before colours are matched and what was kept comes back."""
         wanted = self.recipe.restore_faces
-        return image if wanted is None else restored(image, wanted, self.model.settings, work(self.model.placement))
+        return image if wanted is None else with_faces(self.model, image, wanted)
 
     def _redrawn(self, redrawing: Redrawing) -> Sampler:
         """All tiles of a redraw as one sampler; there are no latents of the whole."""
@@ -188,7 +187,7 @@ class Job:
         """All passes as one sampler, so that a stopped picture goes on in whichever it was."""
         first, *later = passes
         if inverting is not None and self.latents is not None:
-            found = yield from inverting.sampler(self.latents, first.starting, progress)
+            found = yield from inverting.sampler(self.latents.to(first.starting.device), first.starting, progress)
             first = replace(first, starting=found)
         latents = yield from first.sampler(self.latents, progress)
         for one in later:
@@ -204,7 +203,8 @@ class Job:
         if by := latent_upscaler(hires.upscaler):
             return enlarged_latents(latents, height // factor, width // factor, by)
         through = upscaler(hires.upscaler, self.model.settings)
-        image = enlarged_image(self._decoded(latents, self.model), height, width, through, work(self.model.placement))
+        small = self._decoded(latents, self.model)
+        image = enlarging(self.model, through, lambda how: enlarged_image(small, height, width, through, how))
         second = orders(self.recipe)[1]
         return Preparation(self.model, self.recipe, self.refiner).of(second).encoded(to_tensor(image), second.words)
 

@@ -8,7 +8,7 @@ checked against the network before it is used.
 
 import logging
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -76,6 +76,7 @@ class Graphs:
     network: Callable[..., Tensor]
     recorder: Recorder
     most: int = 8
+    parts: tuple[nn.Module, ...] = ()  # all modules of the network, to be looked at before each call
     graphs: OrderedDict[tuple[Hashable, ...], Graph] = field(default_factory=OrderedDict)
     slots: dict[Hashable, Slots] = field(default_factory=dict)
     asked: Counter[tuple[Hashable, ...]] = field(default_factory=Counter)
@@ -107,6 +108,11 @@ class Graphs:
                     return self.network(*inputs)
             self.graphs.move_to_end(bucket)
             return self.graphs[bucket](inputs)
+
+    def clear(self) -> None:
+        """Forget all that was recorded: the network's weights are elsewhere now."""
+        self.graphs.clear()
+        self.slots.clear()
 
     def _forget(self, bucket: tuple[Hashable, ...]) -> None:
         """Make room for a graph of `bucket`; places of weights that no graph reads any more go, too."""
@@ -146,11 +152,11 @@ def copied(layers: Layers) -> Layers:
     return {layer: {name: tensor.clone() for name, tensor in tensors.items()} for layer, tensors in layers.items()}
 
 
-def may_be_recorded(network: nn.Module) -> bool:
-    """Whether nothing acts on a call beside its weights: hooks and patches would be passed by when it is replayed."""
+def may_be_recorded(parts: Iterable[nn.Module]) -> bool:
+    """Whether nothing acts on a call beside weights: hooks and patches of `parts`, all modules of a network, would be
+    passed by when it is replayed."""
     return not any(
-        module._forward_hooks or module._forward_pre_hooks or getattr(module, "patches", None)
-        for module in network.modules()
+        module._forward_hooks or module._forward_pre_hooks or getattr(module, "patches", None) for module in parts
     )
 
 
@@ -181,4 +187,8 @@ def graphs_for(unet: UNet, device: torch.device) -> Graphs | None:
 
 
 def of_unet(unet: UNet, recorder: Recorder) -> Graphs:
-    return Graphs(lambda x, time, context, y, guidance: unet(x, time, context, y, guidance=guidance), recorder)
+    return Graphs(
+        lambda x, time, context, y, guidance: unet(x, time, context, y, guidance=guidance),
+        recorder,
+        parts=tuple(unet.modules()),
+    )

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from fromnoise.engine.passes import Progress, counted
@@ -29,5 +30,4 @@ class Inverting:
         progress.begin(self.guide)
         backwards = inversion(latents, self.sigmas, self.options.adjusted)
         found = yield from counted(backwards, progress)
-        highest = latents.new_tensor(self.highest)
-        return start_noise(found, fresh, latents, highest, self.options.randomness)
+        return start_noise(found, fresh, latents, torch.tensor(self.highest), self.options.randomness)

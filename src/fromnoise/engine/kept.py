@@ -49,6 +49,7 @@ class Kept:
     answers: Recent = field(default_factory=lambda: Recent(MAX_ANSWERS))  # what encoders tell of pictures
     copies: Copies = field(default_factory=Copies)
     graphs: Graphs | None = None  # of the U-Net's calls, where the device records
+    moves: int = 0  # of the U-Net's weights, when the graphs were recorded, which read them where they were
     wide: bool = False  # the autoencoder overflows in float16
     remarked: bool = False
 

@@ -4,7 +4,7 @@ import gc
 import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
@@ -249,6 +249,19 @@ class Model:
             LOG.warning("out of memory: the picture goes on with less at once, more slowly")
         return plan is not None
 
+    def drawing(self) -> AbstractContextManager[None]:
+        """Inside, the U-Net works."""
+        return nullcontext() if self.residence is None else self.residence.drawing()
+
+    @property
+    def graphs(self) -> Graphs | None:
+        """What records the U-Net's calls, where the device does; nothing is left from before weights were moved."""
+        kept, moves = self.kept, 0 if self.residence is None else self.residence.moves
+        if kept.graphs is not None and kept.moves != moves:
+            kept.graphs.clear()
+            kept.moves = moves
+        return kept.graphs
+
     @property
     def calls(self) -> int:
         """Of the U-Net that there is room for in one batch."""
@@ -262,9 +275,9 @@ class Model:
     @contextmanager
     def _autoencoder(self) -> Iterator[None]:
         """Inside, it may work on a whole picture, with what changes it."""
-        if self.residence is not None:
-            self.residence.for_autoencoder()
         with ExitStack() as stack:
+            if self.residence is not None:
+                stack.enter_context(self.residence.decoding())
             for change in self.vae_changes:
                 stack.enter_context(change.applied(self.vae))
             yield

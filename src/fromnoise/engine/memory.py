@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from fromnoise.allocator import give_back
 from fromnoise.errors import UserError
@@ -40,6 +41,15 @@ class Placement:
     def channels_last(self) -> bool:
         """Convolutions are faster with the channels innermost nearly everywhere; Apple's backend gains nothing."""
         return self.device.type != "mps"
+
+    def bring(self, tensor: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+        """A tensor to where networks compute; nothing waits for a GPU to take it."""
+        return tensor.to(self.device, dtype, non_blocking=self.device.type == "cuda")
+
+    def hold(self, tensor: Tensor) -> Tensor:
+        """Latents, or what meets them, to where they stay from the first step to the last: with the networks, but that
+        Apple's and Intel's GPUs lack float64 and other things that some guides and samplers use."""
+        return tensor.cpu() if self.device.type in ("mps", "xpu") else self.bring(tensor)
 
 
 def place(device: str | None = None, dtype: str | None = None) -> Placement:
@@ -336,6 +346,12 @@ def left_by(group: Path, names: tuple[str, str, str] = VERSION_2) -> int | None:
     except (OSError, ValueError):
         return None
     return max(0, limit - used + (int(cached[1]) if cached else 0))
+
+
+def wait(device: torch.device) -> None:
+    """Until a GPU has done what this thread's stream was given."""
+    if device.type in ("cuda", "xpu"):
+        torch.get_device_module(device).current_stream(device).synchronize()
 
 
 def release(device: torch.device) -> None:

@@ -72,6 +72,8 @@ class Pass:
         """Leads from noise, or from clean `latents`, to clean latents."""
         if self.plan.steps == 0:
             return self.starting if latents is None else latents
+        if latents is not None:
+            latents = latents.to(self.starting.device)  # where all of the pass is
         x = self.plan.start(self.starting, latents)
         if self.extra and latents is not None:
             x = x + self.starting * self.extra

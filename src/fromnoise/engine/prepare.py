@@ -24,7 +24,7 @@ from fromnoise.engine.plan import Plan, chosen_schedule, make_plan, single_preci
 from fromnoise.engine.profiles import PROFILES, Profile
 from fromnoise.engine.recipe import Recipe
 from fromnoise.engine.recipe_parts import Inpaint, Noise
-from fromnoise.engine.seeding import Seeding, posterior_noise
+from fromnoise.engine.seeding import Brought, Seeding, posterior_noise
 from fromnoise.engine.start import Start, pixels_of
 from fromnoise.engine.telling import Channels, told
 from fromnoise.errors import UserError
@@ -114,14 +114,15 @@ class Preparation:
         """A pass that is ready to run; `start` is what the first one starts from, if anything."""
         recipe, profile, spec = self.recipe, self.profile, SAMPLERS[order.sampler]
         plan = self.plan(order)
-        seeding, noise = self.seeding(order), recipe.noise or Noise()
-        starting = seeding.starting()
+        seeding, noise, hold = self.seeding(order), recipe.noise or Noise(), self.model.placement.hold
+        starting = hold(seeding.starting())  # on a GPU, from here on, as all that meets it
         guide = self._guide(order, plan, spec, start, refined=refined)
         kept = None
         if start is not None and start.mask is not None:
-            guide = self._masked(guide, plan, spec, seeding.kept(spec.name, starting), start.latents, start.mask)
+            latents, mask = hold(start.latents), hold(start.mask)
+            guide = self._masked(guide, plan, spec, hold(seeding.kept(spec.name, starting)), latents, mask)
             if profile.mask == "clean" and self.inpaint.soft is None:
-                kept = start.latents, start.mask
+                kept = latents, mask
         if self.second:
             guide = of_second_model(guide)
         return Pass(
@@ -130,7 +131,7 @@ class Preparation:
             profile.options(spec.name, recipe.sampler_options if order.sampler == recipe.sampler else {}),
             starting * noise.multiplier if recipe.init else starting,
             noise.extra,
-            seeding.steps(spec, plan.sigmas, plan.planned) if plan.steps else no_noise,
+            Brought(seeding.steps(spec, plan.sigmas, plan.planned), self.model.placement) if plan.steps else no_noise,
             guide,
             kept,
         )
@@ -197,7 +198,11 @@ class Preparation:
         return words.over(max(1, plan.steps)), step_by_level(plan.sigmas)
 
     def _channels(self, words: Words, start: Start | None) -> Channels | None:
-        """What the model is shown besides the noisy latents."""
+        """What the model is shown besides the noisy latents, where they are."""
+        found = self._shown(words, start)
+        return None if found is None else replace(found, concat=self.model.placement.hold(found.concat))
+
+    def _shown(self, words: Words, start: Start | None) -> Channels | None:
         latents = self.model.vae.config.latent_channels
         more = self.model.unet.config.in_channels - latents
         if more == latents and start is not None:

@@ -1,14 +1,16 @@
 """Which weights of a model are ready in memory, and which wait in its files until they are used."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
 
 from fromnoise.checkpoints.load import convert_layer
-from fromnoise.engine.memory import WAITING, Placement, Plan, release, tighter
+from fromnoise.engine.memory import WAITING, Placement, Plan, release, tighter, wait
 from fromnoise.engine.streaming import Ahead, carrier
+from fromnoise.engine.traffic import Traffic
 from fromnoise.nn.ops import Embedding, Fetching
 from fromnoise.nn.quantized import Quantized
 
@@ -28,6 +30,8 @@ class Residence:
     aside: bool = False  # all weights wait, as another model works
     alone: bool = False  # the U-Net's weights are away, for the autoencoder
     ahead: Ahead | None = None  # brings the U-Net's that wait
+    traffic: Traffic = field(default_factory=Traffic)
+    moves: int = 0  # of the U-Net's weights so far
 
     def __post_init__(self) -> None:
         networks = (self.unet, *self.text, self.vae)
@@ -45,16 +49,23 @@ class Residence:
 
     def bring(self, plan: Plan) -> None:
         """The same for now."""
-        self.aside, place = False, self.placement
-        self.settle_unet(0.0 if plan.alone else plan.unet)
-        self.alone = plan.alone  # until it is about to work
-        for encoder in self.text:
-            self.keep(encoder, place.dtype, float("inf") if plan.text else 0)
-        self.keep(self.vae, place.dtype, float("inf") if plan.vae else 0, place.channels_last)
+        place = self.placement
+        with self.traffic.move():
+            self.aside = False
+            self._settle_unet(0.0 if plan.alone else plan.unet)
+            self.alone = plan.alone  # until it is about to work
+            for encoder in self.text:
+                self.keep(encoder, place.dtype, float("inf") if plan.text else 0)
+            self.keep(self.vae, place.dtype, float("inf") if plan.vae else 0, place.channels_last)
 
     def settle_unet(self, share: float) -> None:
         """Make that part of the U-Net's weights ready."""
+        with self.traffic.move():
+            self._settle_unet(share)
+
+    def _settle_unet(self, share: float) -> None:
         self.alone = False
+        self.moves += 1
         dtype = self.placement.dtype
         size = sum(ready_size(parameter.data, dtype) for parameter in self.unet.parameters())
         if self.ahead is not None:
@@ -62,6 +73,21 @@ class Residence:
         self.keep(self.unet, dtype, share * size, self.placement.channels_last)
         most = max((parameter.numel() for parameter in self.unet.parameters()), default=0)
         self.ahead = Ahead(self.unet, self.waiting, carrier(self.placement.device), most) if share < 1 else None
+
+    @contextmanager
+    def drawing(self) -> Iterator[None]:
+        """Inside, the U-Net works."""
+        self.for_drawing()
+        with self.traffic.work():
+            yield
+
+    @contextmanager
+    def decoding(self) -> Iterator[None]:
+        """Inside, the autoencoder works on a whole picture; a GPU has done so at the end."""
+        self.for_autoencoder()
+        with self.traffic.work():
+            yield
+            wait(self.placement.device)
 
     def for_drawing(self) -> None:
         """The U-Net is about to work."""

@@ -10,6 +10,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from fromnoise.engine.memory import Placement
 from fromnoise.engine.profiles import Profile, Source
 from fromnoise.engine.recipe_parts import MAX_SEED, Noise, Variation
 from fromnoise.sampling.brownian import BrownianNoise, torch_noise
@@ -161,6 +162,17 @@ class OfBatch:
 
     def __call__(self, step: int, sigma: Tensor, sigma_next: Tensor, draw: int = 0) -> Tensor:
         return self.noise(step, sigma, sigma_next, draw)[self.index : self.index + 1]
+
+
+@dataclass(frozen=True)
+class Brought:
+    """Noise that is drawn on the processor, where the latents are."""
+
+    noise: NoiseSource
+    placement: Placement
+
+    def __call__(self, step: int, sigma: Tensor, sigma_next: Tensor, draw: int = 0) -> Tensor:
+        return self.placement.hold(self.noise(step, sigma, sigma_next, draw))
 
 
 @dataclass(frozen=True)

@@ -94,6 +94,7 @@ class Place:
         area = None if whole else Area.shares(region.top, region.left, region.height, region.width, of=size)
         if mask is not None and region.bounds:
             area = Area.around(mask)
+        mask = None if mask is None else model.placement.hold(mask)
         first = float("inf") if region.start <= 0 else level(model.table, region.start)
         last = 0.0 if region.end >= 1 else level(model.table, region.end)
         return cls(area, mask, region.strength, first, last)

@@ -57,7 +57,7 @@ def resumable(sampler: Sampler, recording: Recording) -> Sampler:
         for sigma, answer in zip(recording.sigmas, recording.answers, strict=True):
             if float(ask.sigma) != sigma or ask.x.shape != answer.shape[-ask.x.ndim :]:
                 raise UserError("this recording belongs to a picture with other settings: start the picture anew")
-            ask = sampler.send(answer)
+            ask = sampler.send(answer.to(ask.x.device))
         while True:
             answer = yield ask
             recording.sigmas.append(float(ask.sigma))

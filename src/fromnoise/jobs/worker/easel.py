@@ -12,6 +12,7 @@ from torch import Tensor
 
 from fromnoise.allocator import trim
 from fromnoise.engine import generate, library
+from fromnoise.engine.behind import worthwhile
 from fromnoise.engine.company import written
 from fromnoise.engine.executor import Executor
 from fromnoise.engine.fitting import fitted
@@ -54,6 +55,16 @@ class Drawing:
     @property
     def step(self) -> int:
         return len(self.recording.answers)
+
+    @property
+    def aside(self) -> bool:
+        """Whether the picture is better decoded while others are drawn."""
+        return worthwhile(self.maker.last)
+
+    def finished(self, latents: Tensor) -> Image.Image:
+        """The picture of latents (1 c h w)."""
+        with torch.inference_mode():
+            return self.maker.finish(latents)
 
     def watch(self, step: Step) -> None:
         self.steps, self.denoised = step.count, step.denoised
@@ -148,13 +159,19 @@ class Easel:
         self.preview_cost = drawing.previewed - now
         return preview
 
-    def finish(self, job: str, latents: Tensor) -> tuple[Drawing, Image.Image]:
-        """The picture of latents; the drawing is taken off the easel."""
+    def taken(self, job: str) -> Drawing:
+        """A drawing whose latents are there, off the easel. FileError or UserError where they may be no numbers."""
         batches = self.executor.company.get(job, []) if self.executor is not None else []
         drawing = self.drop(job)
         drawing.company = "" if drawing.resumed else written(batches)
-        with torch.inference_mode():
-            return drawing, drawing.maker.finish(latents)
+        if self.executor is not None and (error := self.executor.doubts.look()) is not None:
+            raise error
+        return drawing
+
+    @property
+    def sound(self) -> bool:
+        """Whether all answers so far are numbers; waits for a GPU to have them."""
+        return self.executor is None or self.executor.doubts.look() is None
 
     def keep(self, drawing: Drawing) -> int:
         """Write down what a picture could go on from; the step."""

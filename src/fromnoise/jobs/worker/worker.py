@@ -48,6 +48,8 @@ from fromnoise.jobs.worker.tasks import TASKS, Desk, Moment, Skipped, Task
 IDLE = 0.1  # seconds between looks at an empty queue
 UNWRITTEN = 4  # finished pictures, at most, while others are drawn
 
+Painted = tuple[Image.Image, list[str]]  # a picture that is given out, and why it is another one than was made
+
 
 @dataclass
 class Errand:
@@ -69,8 +71,10 @@ class Worker:
     errand: Errand | None = None
     stopping: float | None = None  # since when it is told to stop, by the monotonic clock
     wishes: dict[str, Wish] = field(default_factory=dict)
-    files: Behind[None] = field(default_factory=Behind)  # writes finished pictures
     remarks: Remarks = field(default_factory=Remarks)
+
+    def __post_init__(self) -> None:
+        self.files = Behind[None](self.easel.placement.device)  # writes finished pictures, and decodes them on a GPU
 
     def run(self) -> None:
         """Work until `stop`; then end what can be ended in time, and leave the rest to others. Buried."""
@@ -187,8 +191,9 @@ class Worker:
 
     def keep(self, drawing: Drawing) -> None:
         """Write down what the picture could go on from; without room on the disk it does without."""
-        with suppress(OSError):
-            self.leases.keep(self.id, drawing.job.id, self.easel.keep(drawing))
+        if self.easel.sound:  # else the next step says what is wrong
+            with suppress(OSError):
+                self.leases.keep(self.id, drawing.job.id, self.easel.keep(drawing))
 
     def grant(self, drawing: Drawing, wish: Wish) -> None:
         """Do what is asked of a picture."""
@@ -208,22 +213,28 @@ class Worker:
             self.easel.kept.forget(drawing.job.id)
 
     def finish(self, job: str, latents: Tensor, *, partial_at: int | None = None) -> None:
-        """Decode; then, while others are drawn, write the file, and only then say that the job is done."""
-        drawing = self.easel.drawings[job]
-        with self.told_of(drawing.job):
-            drawing, image = self.easel.finish(job, latents)
-            image, replaced = examine(image, with_names_alone(drawing.maker.recipe))
-            more: dict[str, Any] = {"partial": partial_at} if partial_at is not None else {}
-            more |= {"replaced": replaced} if replaced else {}
+        """Decode, on a GPU while others are drawn; then write the file; only then say that the job is done."""
+        more: dict[str, Any] = {"partial": partial_at} if partial_at is not None else {}
+        with self.told_of(self.easel.drawings[job].job):
+            drawing = self.easel.taken(job)
+            paint = partial(self.painted, drawing, latents)
+            write = partial(self.store, drawing, paint if drawing.aside else paint(), more)
             self.pass_on(drawing.job)
-            self.files.add(partial(self.store, drawing, image, more), aside=True)
+            self.files.add(write, aside=True)
             return
         self.easel.kept.forget(job)
 
-    def store(self, drawing: Drawing, image: Image.Image, more: Mapping[str, Any]) -> None:
+    def painted(self, drawing: Drawing, latents: Tensor) -> Painted:
+        return examine(drawing.finished(latents), with_names_alone(drawing.maker.recipe))
+
+    def store(self, drawing: Drawing, picture: Painted | Callable[[], Painted], more: Mapping[str, Any]) -> None:
         """Write a picture and enter it, in a thread of its own: what fails is the job's failure. Buried."""
         job, recipe = drawing.job.id, with_names_alone(drawing.maker.recipe)
         with self.told_of(drawing.job):
+            if callable(picture):
+                picture = picture()
+                self.pass_on(drawing.job)
+            image, replaced = picture
             image = self.marks.on(image)
             work, digest = drawing.job.work, hashlib.sha256(image.tobytes()).hexdigest()
             named = Named(recipe, datetime.now(), work.owner, digest, work.member)
@@ -239,6 +250,7 @@ class Worker:
                 "height": image.height,
                 "recipe": recipe.model_dump(mode="json", exclude_none=True),
                 **more,
+                **({"replaced": replaced} if replaced else {}),
                 **({"warnings": odd} if odd else {}),
             }
             result = Result(file, file_digest(outputs / file), "image/png", data)
