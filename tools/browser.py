@@ -18,7 +18,8 @@ from tools.ports import free_port
 
 SOURCES = Path(__file__).resolve().parents[1] / "src"
 THREADS = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "2")}
-PATIENCE = 300.0  # seconds until a server answers
+PATIENCE = 900.0  # seconds until a server answers, on a machine that is busy ...
+ENDING = 300.0  # ... and until it has ended
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 ELSEWHERE = "studio.test"  # a name of this machine that the browser takes for another one's
 
@@ -115,7 +116,7 @@ class Studio:
         else:
             self.process.terminate()
         try:
-            self.process.wait(PATIENCE)
+            self.process.wait(ENDING)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
