@@ -252,6 +252,16 @@ def chosen(selector: str, word: str = "") -> Scene:
 
 
 @contextmanager
+def closer(page: Page, server: Studio) -> Iterator[None]:
+    """A picture of the gallery at eight times its size."""
+    with chosen("main button.picture")(page, server):
+        page.locator(".viewer .lens img").wait_for()
+        for key in ("1", *"+" * 9):
+            page.keyboard.press(key)
+        yield
+
+
+@contextmanager
 def create(page: Page, server: Studio) -> Iterator[None]:
     """With a prompt of every colour."""
     page.locator("textarea").first.fill("a (red:1.2) apple, [fog|mist], <lora:ink:0.8>, backlighting")
@@ -484,11 +494,13 @@ SCENES: dict[str, dict[str, Scene]] = {
         "create-menu": menu, "create-own": opened("Presets of your own|我的参数预设"),
         "create-history": opened("Prompts of before|用过的提示词"),
         "create-library": opened("Prompt library|提示词库"), "create-styles": opened("Styles|预设样式"),
+        "create-large": opened("See it large|查看大图"),
     },
     "how": {"how": nothing, "how-several": several},
     "gallery": {
         "gallery": nothing, "gallery-picture": chosen("main button.picture"), "gallery-selection": selected(),
         "gallery-compare": selected("Compare|对比"), "gallery-family": family,
+        "gallery-closer": closer,
     },
     "queue": {"queue": queue},
     "models": {

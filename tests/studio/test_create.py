@@ -333,6 +333,13 @@ def test_without_a_captioner_one_is_told_how_to_get_it(visit, axe, language: str
     assert axe(page) == []
 
 
+# the browser's own menu saves it, and it can be dragged
+ON_TOP = """one => {
+    const { x, y, width, height } = one.getBoundingClientRect()
+    return one.draggable && document.elementFromPoint(x + width / 2, y + height / 2) === one
+}"""
+
+
 @LANGUAGES
 def test_pictures_are_seen_large_and_arrows_go_to_the_next(visit, language: str) -> None:
     say = Words("create", language)
@@ -340,11 +347,20 @@ def test_pictures_are_seen_large_and_arrows_go_to_the_next(visit, language: str)
     for prompt in (f"an older one {language}", f"a newer one {language}"):
         start(page, prompt, steps=1, language=language)
         shown(page, prompt)
-    page.get_by_role("button", name=say("large"), exact=True).click()
+    picture = page.locator(".stage img")
+    assert picture.evaluate(ON_TOP)
+    picture.click()
     large = page.get_by_role("dialog").locator("img")
     expect(large).to_have_attribute("alt", say("stage.alt", prompt=f"a newer one {language}"))
+    assert width(large) == 128
+    page.keyboard.press("1")
+    expect(page.get_by_role("dialog").locator(".percent")).to_have_text("100 %")
     page.keyboard.press("ArrowRight")
     expect(large).to_have_attribute("alt", say("stage.alt", prompt=f"an older one {language}"))
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.get_by_role("button", name=say("large"), exact=True).click()
+    expect(large).to_be_visible()
 
 
 @LANGUAGES

@@ -4,6 +4,7 @@ export interface Offer {
   insert: string
   label: string
   about: string
+  languages?: readonly [ofLabel: string, ofAbout: string] // where they are two
 }
 
 export interface Suggestion extends Offer {

@@ -15,7 +15,7 @@ export function useSources(): ComputedRef<Sources> {
     (found) => (wildcards.value = found.map((one) => one.name)),
     () => undefined, // completion does without them
   )
-  const library = themes.flatMap((theme) => theme.words.map(([en, zh]) => ({ insert: en, label: en, about: zh })))
+  const library = themes.flatMap((theme) => theme.words.map(([en, zh]) => ({ insert: en, label: en, about: zh, languages: ['en', 'zh-Hans'] as const })))
   return computed(() => ({
     networks: [
       ...catalogue.ofKind('loras').map((card) => ({

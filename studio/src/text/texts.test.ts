@@ -26,3 +26,10 @@ test.each(files)('%s can be said', (path) => {
     expect(i18n.global.t(`${path}.${key}`, named), key).not.toMatch(literal ? /^$/ : /[{}]|^$/)
   }
 })
+
+const pages = import.meta.glob<string>('../**/*.vue', { eager: true, query: '?raw', import: 'default' })
+
+test.each(Object.entries(pages))('%s marks the languages of its texts', (_, page) => {
+  const shown = page.replace(/<option[^]*?<\/option>/g, '') // in which nothing can be marked
+  expect(shown.match(/\{\{[^}]*\b(t|forms|either|together|nameOf|choiceOf|spoken)\(.*?\}\}/g)).toBeNull() // <Said> does it
+})

@@ -3,7 +3,7 @@ import { onBeforeUnmount, onMounted } from 'vue'
 
 import { settle } from './settle'
 
-const OVER = '[role=dialog], [role=menu]'
+export const OVER = '[role=dialog], [role=menu]'
 
 /** Whether something lies over the page, to which keys and what is pasted belong: a dialog or an open menu. */
 export const isCovered = (): boolean => document.querySelector(OVER) !== null

@@ -17,7 +17,7 @@ test('what is seen large stays while the stage goes on with its order', async ()
   await page.setProps({ open: true })
   await page.setProps({ chosen: 'c' }) // it has no picture yet
   expect(page.find('img').attributes('src')).toBe('/a.png')
-  await page.findAll('button')[0]!.trigger('click')
+  await page.find('[aria-label^="The newer one"]').trigger('click')
   expect(page.emitted('choose')).toEqual([['b']])
   expect(page.find('img').attributes('src')).toBe('/b.png')
   await page.setProps({ open: false })
