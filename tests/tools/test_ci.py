@@ -68,6 +68,7 @@ def test_it_runs_all_of_its_parts(root: Path, tmp_path: Path) -> None:
         assert f"== {part}\n" in ran.out
     result = ran.out.partition("== result\n")[2]
     assert "failed" not in result
+    assert "  in all\n" in result
     assert "done: python3 launch.py test -n 2 --dist loadfile --no-loadscope-reorder." in result
 
 
