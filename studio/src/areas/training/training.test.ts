@@ -85,6 +85,7 @@ test('every setting is called in Chinese by its Chinese name, in both by both', 
   const setting: Setting = { name: 'min_snr_gamma', names: ['min_snr_gamma'], title_zh: '最小信噪比', text: 'x', text_zh: '按信噪比加权', panel: '', panel_zh: '', kind: 'number' }
   const label = () => mount(SettingField, { props: { setting, modelValue: undefined } }).find('label').text()
   expect(label()).toBe('Min snr gamma')
+  expect(mount(SettingField, { props: { setting, modelValue: undefined } }).find('input').attributes('placeholder')).toBe('default')
   preferences.language = 'zh'
   expect(label()).toBe('最小信噪比')
   preferences.language = 'both'
