@@ -113,7 +113,8 @@ def visit(started: Browser, server: Studio, look: Look, kept: Mapping[str, str])
     context.set_default_timeout(PATIENCE * 1000)
     remembered = {**kept, "preferences": json.dumps({"language": language, "theme": theme})}
     for name, value in remembered.items():
-        context.add_init_script(f"localStorage.setItem('fromnoise.{name}', {value!r})")
+        for storage in ("localStorage", "sessionStorage"):
+            context.add_init_script(f"{storage}.setItem('fromnoise.{name}', {value!r})")
     page = context.new_page()
     page.goto(server.address)
     page.wait_for_selector("nav .link")
@@ -271,7 +272,7 @@ def create(page: Page, server: Studio) -> Iterator[None]:
 @contextmanager
 def lists(page: Page, server: Studio) -> Iterator[None]:
     """A control, an image prompt and a region in Create's lists, and what is said of the picture that is missing."""
-    before = page.evaluate("localStorage.getItem('fromnoise.draft')")
+    before = page.evaluate("sessionStorage.getItem('fromnoise.draft')")
     page.locator("form.draft option[value=euler_ancestral]").first.wait_for(state="attached")
     for name, adds in (
         ("LoRA", False),
@@ -289,7 +290,7 @@ def lists(page: Page, server: Studio) -> Iterator[None]:
     page.locator("form.draft button.main").click()
     page.get_by_role("alert").first.wait_for()
     yield
-    page.evaluate("draft => localStorage.setItem('fromnoise.draft', draft)", before)
+    page.evaluate("draft => sessionStorage.setItem('fromnoise.draft', draft)", before)
 
 
 @contextmanager
@@ -414,7 +415,7 @@ def family(page: Page, server: Studio) -> Iterator[None]:
 def several(page: Page, server: Studio) -> Iterator[None]:
     """Samplers side by side."""
     name = "localStorage.getItem('fromnoise.how.several')"
-    page.add_init_script(f"localStorage.setItem('fromnoise.how.runs', {name})")
+    page.add_init_script(f"sessionStorage.setItem('fromnoise.how.runs', {name})")
     page.reload()
     page.locator(".pictures figure img").nth(3).wait_for()
     yield

@@ -131,3 +131,20 @@ def test_folders_in_a_folder_are_part_of_it_and_what_is_set_aside_keeps_its_name
     assert run(["clean", str(folder), "--smallest", "400", "--move"]) == 0
     aside = sorted(path.name for path in (folder / "set-aside").iterdir())
     assert aside == ["b-2.png", "b-2.txt", "b.png", "b.txt"]
+
+
+def test_a_folder_is_cut_into_a_new_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    textured(1).resize((100, 400)).save(folder / "long.png")
+    (folder / "long.txt").write_text("a tower\n")
+    options = ["--size", "64x64", "--split", "--overlap", "0", "--flip", "horizontal"]
+    assert run(["cut", str(folder), str(out), *options]) == 0
+    assert "8 pictures written" in capsys.readouterr().out
+    expected = {
+        f"long-{part}{flip}.{kind}" for part in range(1, 5) for flip in ("", "-horizontal") for kind in ("png", "txt")
+    }
+    assert {path.name for path in out.iterdir()} == expected
+    assert run(["cut", str(folder), str(out), *options]) == 2
+    assert "something is there already" in capsys.readouterr().err
+    assert run(["cut", str(folder), str(tmp_path / "other"), "--shortest", "800"]) == 2

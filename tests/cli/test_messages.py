@@ -31,6 +31,7 @@ MORE = (
     "caption ",
     "tags ",
     "clean ",
+    "cut ",
     "upscale ",
     "preprocess ",
     "models ",

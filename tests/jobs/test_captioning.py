@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from fromnoise.engine.memory import place
 from fromnoise.jobs.database import Database
@@ -83,3 +84,33 @@ def test_a_captioner_that_is_not_there_is_named(settings: Settings, database: Da
     job, _ = done(settings, database, "caption-set", {"dataset": "themes", "by": "blip"})
     assert job.state == "failed"
     assert "blip" in str(job.error)
+
+
+def test_a_data_set_is_cut_into_another(settings: Settings, database: Database) -> None:
+    (settings.datasets / "themes" / "red.txt").write_text("red theme\n")
+    body = {
+        "dataset": "themes",
+        "out": "small",
+        "settings": {"width": 16, "height": 16, "focal": True, "flips": ["both"]},
+    }
+    job, (result,) = done(settings, database, "cut-set", body)
+    assert (job.state, result.data) == ("done", {"dataset": "small", "written": 4, "left_out": []})
+    there = {path.name for path in (settings.datasets / "small").iterdir()}
+    assert there == {"red.png", "red.txt", "red-both.png", "red-both.txt", "blue.png", "blue-both.png"}
+    with Image.open(settings.datasets / "small" / "blue-both.png") as image:
+        assert image.size == (16, 16)
+
+
+def test_a_picture_is_cut_and_its_parts_carry_what_it_carries(settings: Settings, database: Database) -> None:
+    path = settings.datasets / "themes" / "long.png"
+    info = PngInfo()
+    info.add_text("parameters", "a tower\nSteps: 4, Sampler: Euler, CFG scale: 1, Seed: 1, Size: 32x96")
+    Image.new("RGB", (32, 96), "red").save(path, pnginfo=info)
+    reference = {"path": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    wanted = {"width": 32, "height": 32, "split": True, "overlap": 0, "flips": ["vertical"]}
+    job, results = done(settings, database, "cut", {"picture": reference, "settings": wanted})
+    assert (job.state, len(results)) == ("done", 6)
+    assert {(one.data["width"], one.data["height"], one.data["parent"]) for one in results} == {
+        (32, 32, reference["sha256"])
+    }
+    assert {one.data["recipe"]["prompt"] for one in results} == {"a tower"}

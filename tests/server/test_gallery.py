@@ -123,6 +123,8 @@ def test_everyone_sees_their_own(served: Served) -> None:
     assert ids(served, headers=ann) == [mine]
     assert ids(served, "?owner=bob", headers=ann) == [mine]
     assert ids(served, "?owner=bob", headers=root) == [other]
+    owners = [served.client.get(f"{GALLERY}/facets", headers=who).json()["owners"] for who in (ann, root)]
+    assert owners == [{"ann": 1}, {"ann": 1, "bob": 1}]
     for place in ("", "/file", "/thumb"):
         assert served.client.get(f"{GALLERY}/{other}{place}", headers=ann).status_code == 404
     for what in ("change", "delete", "restore"):

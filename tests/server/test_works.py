@@ -178,3 +178,17 @@ def test_how_a_training_goes_is_told(here: Served) -> None:
     assert here.client.get(f"{address}/samples/11").status_code == 404
     other = here.client.post(f"{API}/jobs", json={"recipes": [{"prompt": "a cat"}]}).json()[0]["id"]
     assert here.client.get(f"{API}/jobs/{other}/training").status_code == 404
+
+
+def test_a_data_set_is_cut_into_a_new_one_alone(here: Served) -> None:
+    for name in ("dogs", "there"):
+        here.client.post(f"{API}/datasets", json={"name": name})
+
+    def ask(out: str, **settings: object) -> Any:
+        work = {"kind": "cut-set", "dataset": "dogs", "out": out, "settings": settings}
+        return here.client.post(f"{API}/errands", json={"work": work})
+
+    asked = ask("dogs-512", flips=["both"])
+    assert (asked.status_code, asked.json()["kind"], asked.json()["body"]["out"]) == (202, "cut-set", "dogs-512")
+    assert [ask("there").status_code, ask("../dogs").status_code, ask("new", shortest=800).status_code] == [422] * 3
+    assert "already" in ask("there").json()["message"]

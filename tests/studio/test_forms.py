@@ -277,10 +277,10 @@ def test_boxes_are_drawn_where_there_is_a_gligen_model(visit, server, language: 
     page.locator("textarea").first.fill("night")  # from now on there is a draft
     page.evaluate(
         """() => {
-            const draft = JSON.parse(localStorage.getItem('fromnoise.draft'))
+            const draft = JSON.parse(sessionStorage.getItem('fromnoise.draft'))
             draft.recipe.boxes = [{ x: 0, y: 0, width: 32, height: 32, text: 'a moon' }]
             draft.recipe.gligen = { model: 'some', start: 0, end: 1 }
-            localStorage.setItem('fromnoise.draft', JSON.stringify(draft))
+            sessionStorage.setItem('fromnoise.draft', JSON.stringify(draft))
         }"""
     )
     page.reload()
@@ -290,4 +290,5 @@ def test_boxes_are_drawn_where_there_is_a_gligen_model(visit, server, language: 
     rect = board.locator(".rect")
     rect.focus()
     rect.press("Shift+ArrowRight")
-    until(page, lambda: page.evaluate("JSON.parse(localStorage.getItem('fromnoise.draft')).recipe.boxes[0].width") > 32)
+    kept = "JSON.parse(sessionStorage.getItem('fromnoise.draft')).recipe.boxes[0]"
+    until(page, lambda: page.evaluate(f"{kept}.width") > 32)

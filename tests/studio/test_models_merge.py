@@ -125,7 +125,7 @@ def test_an_autoencoder_of_another_family_is_warned_of_where_models_are_merged_a
 
     recipe = {"prompt": "", "negative": "", "model": "builtin", "width": 128, "height": 128, "steps": 20}
     draft = json.dumps({"recipe": {**recipe, "guidance_scale": 2, "vae": {"name": "of-xl"}}})
-    page.evaluate(f"localStorage.setItem('fromnoise.draft', {draft!r})")
+    page.evaluate(f"sessionStorage.setItem('fromnoise.draft', {draft!r})")
     page.evaluate("location.hash = '#/create'")
     page.reload()
     expect(page.get_by_text(told("vae.foreign", vae="of-xl", family="SDXL"), exact=True)).to_be_visible()

@@ -124,6 +124,7 @@ def test_what_waits_is_dragged_and_moved_by_the_keyboard_and_cancelled_at_once(v
     told(page, waiting, [names[0], names[2], names[1]])
     expect(rows.nth(1).locator(".grip")).to_be_focused()
     page.get_by_role("button", name=say("clear"), exact=True).click()
+    page.get_by_role("dialog").get_by_role("button", name=say("clear.go"), exact=True).click()
     page.get_by_text(say("cleared", n=3), exact=True).first.wait_for()
     expect(rows).to_have_count(0)
     page.locator(".held").get_by_role("button", name=say("go"), exact=True).click()

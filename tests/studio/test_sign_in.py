@@ -62,6 +62,7 @@ def test_signing_in_and_out(visit, axe, guarded, language: str) -> None:
 @LANGUAGES
 def test_a_user_is_not_offered_what_administrators_do(visit, guarded, language: str) -> None:
     words, create, queue = WORDS[language], Words("create", language), Words("queue", language)
+    gallery, models, shell = (Words(area, language) for area in ("gallery", "models", "shell"))
     page = visit("create", at=guarded.address, language=language)
     signed_in(page, words, "bob", "battery staple")
     page.get_by_label(words["prompt"], exact=True).wait_for()
@@ -75,6 +76,12 @@ def test_a_user_is_not_offered_what_administrators_do(visit, guarded, language: 
     page.get_by_role("link", name=queue("title"), exact=True).click()
     page.get_by_role("heading", name=queue("title"), exact=True).wait_for()
     expect(page.get_by_role("button", name=queue("hold"), exact=True)).to_have_count(0)
+    page.get_by_role("link", name=gallery("title"), exact=True).click()
+    page.get_by_role("heading", name=gallery("title"), exact=True).wait_for()
+    expect(page.get_by_role("button", name=gallery("import"), exact=True)).to_have_count(0)
+    page.get_by_role("link", name=models("title"), exact=True).click()
+    page.get_by_role("button", name=models("refresh"), exact=True).click()
+    page.get_by_role("status").get_by_text(shell("models.reloaded"), exact=True).wait_for()
     page.locator("nav .appearance").click()
     dialog.get_by_text(words["user"], exact=True).wait_for()
 

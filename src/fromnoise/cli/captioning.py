@@ -1,14 +1,20 @@
-"""`fromnoise caption`, `tags` and `clean`: what they do."""
+"""`fromnoise caption`, `tags`, `cut` and `clean`: what they do."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pydantic import ValidationError
+
+from fromnoise.cli.drafting import sides
 from fromnoise.cli.messages import say
 from fromnoise.cli.progress import note
+from fromnoise.engine.recipe import explain
+from fromnoise.engine.recipe_cut import Cut
 from fromnoise.errors import FileError, UserError
 from fromnoise.train.data.caption_files import replace_tags, tag_counts
 from fromnoise.train.data.captioning import Wanted, captioned
 from fromnoise.train.data.clean import examine
+from fromnoise.train.data.cutting import cut_into
 from fromnoise.train.data.sets import set_aside
 from fromnoise.train.data.source import SET_ASIDE, picture_files
 
@@ -74,3 +80,20 @@ def clean_folder(folder: Path, smallest: int, move: bool) -> None:
         for path in spare:
             set_aside(folder, path)
         print(say("moved to {folder}", folder=folder / SET_ASIDE))
+
+
+def cut_folder(folder: Path, out: Path, size: str, choices: Mapping[str, object]) -> None:
+    """Cut the pictures of `folder` into `out`. UserError where that makes no sense."""
+    width, height = sides(size)
+    try:
+        wanted = Cut.model_validate({"width": width, "height": height, **choices})
+    except ValidationError as error:
+        raise UserError(explain(error)) from error
+    pictures = pictures_of(folder)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(say("{folder}: something is there already; name a new folder", folder=out))
+    cutting = cut_into(folder, pictures, out, wanted, lambda reason: note(say("left out: {reason}", reason=reason)))
+    for done, written in cutting:
+        note(say("{done} of {count} pictures", done=done, count=len(pictures)))
+        count = written
+    print(say("{count} pictures written to {folder}", count=count, folder=out))

@@ -1,6 +1,11 @@
 """Chinese of the errors of the engine and of what it uses."""
 
 ELSEWHERE = {
+    "shortest: larger than longest": "shortest：边长下限大于上限",
+    "smallest: larger than largest": "smallest：像素数下限大于上限",
+    "edges: nothing is looked for; edges or entropy has to count": (
+        "edges：没有可依据的内容；edges 和 entropy 至少有一个大于 0"
+    ),
     "{path}: carries no recipe; was it saved again by a program that drops them?": (
         "{path}：没有生成参数；是不是被别的程序另存过，参数丢了？"
     ),

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -28,11 +28,20 @@ class Place(StrEnum):
     LAST = "last"
 
 
+class Mirror(StrEnum):
+    """How a copy is mirrored."""
+
+    HORIZONTAL = "horizontal"
+    VERTICAL = "vertical"
+    BOTH = "both"
+
+
 def add_to(app: typer.Typer) -> None:
     """Register the commands of this file."""
     panel = say("Commands")
     app.command(rich_help_panel=panel, help=say("Write captions beside the pictures of a folder."))(through(caption))
     app.command(rich_help_panel=panel, help=say("Count the tags in a folder's captions, or change them."))(tags)
+    app.command(rich_help_panel=panel, help=say("Cut a folder's pictures to what a model learns from."))(cut)
     app.command(rich_help_panel=panel, help=say("Find broken, small and doubled pictures in a folder."))(clean)
 
 
@@ -117,3 +126,49 @@ def clean(
     from fromnoise.cli.captioning import clean_folder
 
     clean_folder(folder, smallest, move)
+
+
+def cut(
+    folder: Folder,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help=say("A new folder for what becomes of them."))],
+    size: Annotated[str, typer.Option(metavar="WxH", help=say("Of parts, and of what is cut out."))] = "512x512",
+    split: Annotated[bool, typer.Option("--split", help=say("Make several that overlap of a long picture."))] = False,
+    threshold: Annotated[
+        float, typer.Option(metavar="N", min=0, max=1, help=say("--split: how long is not long yet; 1 is the size."))
+    ] = 0.5,
+    overlap: Annotated[
+        float, typer.Option(metavar="N", min=0, max=0.9, help=say("--split: how much neighbours share."))
+    ] = 0.2,
+    focal: Annotated[bool, typer.Option("--focal", help=say("Cut about what draws the eye."))] = False,
+    edges: Annotated[
+        float, typer.Option(metavar="N", min=0, max=1, help=say("--focal: how much corners count."))
+    ] = 0.5,
+    entropy: Annotated[
+        float, typer.Option(metavar="N", min=0, max=1, help=say("--focal: how much the fullest place counts."))
+    ] = 0.15,
+    fit: Annotated[
+        bool, typer.Option("--fit", help=say("Cut to the size that suits a picture's proportions."))
+    ] = False,
+    shortest: Annotated[
+        int, typer.Option(metavar="PIXELS", min=64, help=say("--fit: a side at least; multiples of 64."))
+    ] = 384,
+    longest: Annotated[int, typer.Option(metavar="PIXELS", min=64, help=say("--fit: a side at most."))] = 768,
+    prefer: Annotated[
+        Literal["area", "proportions"],
+        typer.Option(help=say("--fit: the largest size that suits, or the one that suits best.")),
+    ] = "area",
+    error: Annotated[
+        float, typer.Option(metavar="N", min=0, max=1, help=say("--fit: how far proportions may be off."))
+    ] = 0.1,
+    flip: Annotated[
+        list[Mirror] | None, typer.Option(help=say("A mirrored copy beside each; can be repeated."))
+    ] = None,
+) -> None:
+    from fromnoise.cli.captioning import cut_folder
+
+    wanted = {
+        "split": split, "threshold": threshold, "overlap": overlap, "focal": focal, "edges": edges,
+        "entropy": entropy, "fit": fit, "shortest": shortest, "longest": longest, "prefer": prefer, "error": error,
+        "flips": [one.value for one in flip or ()],
+    }  # fmt: skip
+    cut_folder(folder, out, size, wanted)

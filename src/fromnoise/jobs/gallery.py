@@ -54,7 +54,7 @@ class Gallery:
             return int(connection.execute(query).scalar_one())
 
     def facet(self, name: Facet, wanted: Search) -> dict[str, int]:
-        """How many pictures there are of each model, sampler, album or source, the most first."""
+        """How many pictures there are of each model, sampler, album, source or owner, the most first."""
         column = PICTURES.c[name]
         query = self._matching(select(column, func.count()).group_by(column), wanted).where(column != "")
         with self.database.reading() as connection:

@@ -11,7 +11,7 @@ from fromnoise.jobs.job import LOCAL
 
 MAX_TAG = 200  # characters
 
-Facet = Literal["model", "sampler", "album", "source"]
+Facet = Literal["model", "sampler", "album", "source", "owner"]
 Mark = Literal["tag", "lora"]
 
 

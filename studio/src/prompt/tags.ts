@@ -33,6 +33,14 @@ export function without(prompt: string, tag: Tag): string {
   return `${before}${before ? after.replace(/^ +(?=,|$)/, '') : after.replace(/^[ ,]+/, '')}`.trim()
 }
 
+/** The same, and without these words where they stand right behind it. */
+export function withoutBoth(prompt: string, tag: Tag, words: string): string {
+  const after = prompt.slice(tag.end)
+  const behind = after.trimStart()
+  const are = words !== '' && behind.startsWith(words) && /^\s*(,|$)/.test(behind.slice(words.length))
+  return without(prompt, are ? { ...tag, end: prompt.length - behind.length + words.length } : tag)
+}
+
 /** The prompt with something at its end. */
 export function appended(prompt: string, words: string): string {
   const before = prompt.trimEnd().replace(/,$/, '')

@@ -135,3 +135,15 @@ export function toggled(prompt: string, part: string): string {
 export function has(prompt: string, part: string): boolean {
   return prompt.split(',').some((one) => one.trim() === part)
 }
+
+const parts = (words: string) => words.split(',').map((one) => one.trim()).filter(Boolean)
+
+/** A prompt with all of these words, which are between commas, at its end: those that are there already stay where they are. */
+export function withWords(prompt: string, words: string): string {
+  return parts(words).reduce((text, word) => (has(text, word) ? text : toggled(text, word)), prompt)
+}
+
+/** A prompt with none of these words. */
+export function withoutWords(prompt: string, words: string): string {
+  return parts(words).reduce((text, word) => (has(text, word) ? toggled(text, word) : text), prompt)
+}

@@ -10,7 +10,7 @@ type Answer = (state: string, status?: number) => void
 let answers: Answer[]
 let happen: (event: Partial<JobEvent>) => void
 
-vi.mock('@/api/events', () => ({ follow: (onEvent: (event: Partial<JobEvent>) => void) => ((happen = onEvent), () => undefined) }))
+vi.mock('@/api/events', () => ({ follow: ({ event }: { event: typeof happen }) => ((happen = event), () => undefined) }))
 
 beforeEach(() => {
   setActivePinia(createPinia())
@@ -80,4 +80,32 @@ test('a job is kept where the server does not answer, and goes where it is no mo
   happen({ kind: 'started', job: 'a' })
   await answer(2, '', 404)
   expect(jobs.known.has('a')).toBe(false)
+})
+
+test('a job that another tab has removed is gone, without a complaint', async () => {
+  const jobs = opened()
+  await answer(0, 'done')
+  const removed = jobs.remove('a')
+  await answer(1, '', 404)
+  await removed
+  expect(jobs.known.has('a')).toBe(false)
+})
+
+test('what is paused is known however much was made since, and what ended meanwhile as ended', async () => {
+  vi.restoreAllMocks()
+  const job = (n: number, state: string) => ({ id: `j${String(n).padStart(4, '0')}`, kind: 'picture', state, steps: 4, step: 0 })
+  const all = [...Array.from({ length: 150 }, (_, i) => job(499 - i, 'done')), ...Array.from({ length: 250 }, (_, i) => job(349 - i, 'queued')), job(7, 'paused'), job(6, 'done')]
+  type Query = { before?: string; state?: string[]; limit: number }
+  vi.spyOn(api, 'GET').mockImplementation(((path: string, { params }: { params: { query: Query; path: { job: string } } }) => {
+    const give = (data: unknown) => Promise.resolve({ data, response: new Response() })
+    if (path.endsWith('/results')) return give([])
+    if (path.endsWith('/{job}')) return give(all.find((one) => one.id === params.path.job))
+    const { before = 'z', state, limit } = params.query
+    const found = all.filter((one) => one.id < before && (!state || state.includes(one.state)))
+    return give({ jobs: found.slice(0, limit), before: found.length > limit ? found[limit - 1]!.id : null })
+  }) as never)
+  const jobs = useJobs()
+  jobs.known.set('j0006', job(6, 'paused') as never) // it went on where no event was heard
+  await jobs.load()
+  expect([jobs.known.get('j0007')?.state, jobs.known.get('j0006')?.state]).toEqual(['paused', 'done'])
 })

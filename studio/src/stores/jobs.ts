@@ -6,6 +6,7 @@ import { api, asProblem, call, type JobView, ordered, type ResultView, type Sche
 import { follow, type JobEvent } from '@/api/events'
 
 export type Action = 'cancel' | 'skip' | 'pause' | 'resume' | 'retry'
+const MOST = 100 // of the newest jobs are known
 export const RECENT = 60 // jobs whose pictures are at hand
 export const FINISHED: readonly string[] = ['done', 'failed', 'cancelled']
 
@@ -24,9 +25,14 @@ export const useJobs = defineStore('jobs', () => {
 
   /** Load the newest jobs and follow what happens from now on; does nothing where that goes on already. */
   function open(): void {
-    stop ??= follow(happened, (there) => {
-      load().catch(() => undefined) // whether it is down, or wants to know who this is, the call has told
-      linked.value = there
+    const again = () => void load().catch(() => undefined) // whether it is down, or wants to know who this is, the call has told
+    stop ??= follow({
+      event: happened,
+      link: (there) => {
+        again()
+        linked.value = there
+      },
+      look: () => (!loaded.value || waiting.value.length) && again(),
     })
   }
 
@@ -45,11 +51,22 @@ export const useJobs = defineStore('jobs', () => {
 
   async function load(): Promise<void> {
     const own = ++asked
-    const page = await call(api.GET('/api/v1/jobs', { params: { query: { limit: 100 } } }))
+    const page = await call(api.GET('/api/v1/jobs', { params: { query: { limit: MOST } } }))
     for (const job of page.jobs) take(job, own)
     loaded.value = true
     const missing = page.jobs.filter((job) => job.state === 'done' && !results.has(job.id))
-    await Promise.all(missing.slice(0, RECENT).map((job) => loadResults(job.id)))
+    await Promise.all([...missing.slice(0, RECENT).map((job) => loadResults(job.id)), ...(page.before ? [loadUnfinished(page.before)] : [])])
+  }
+
+  /** Jobs of before that one that have not come to an end: a training that was paused a thousand pictures ago. */
+  async function loadUnfinished(before: string, state: JobView['state'][] = ['queued', 'running', 'paused']): Promise<void> {
+    const own = ++asked
+    const page = await call(api.GET('/api/v1/jobs', { params: { query: { before, state, limit: 2 * MOST } } }))
+    for (const job of page.jobs) take(job, own)
+    if (page.before) return state.includes('queued') ? loadUnfinished(before, ['running', 'paused']) : undefined // the line is long: what is not in it
+    const there = new Set(page.jobs.map((job) => job.id))
+    const ended = waiting.value.filter((job) => job.id < before && state.includes(job.state) && !there.has(job.id)) // events were not followed
+    await Promise.all(ended.slice(0, RECENT).map((job) => refreshed(job.id)))
   }
 
   async function loadResults(job: string): Promise<void> {
@@ -63,10 +80,13 @@ export const useJobs = defineStore('jobs', () => {
     take(job, own)
   }
 
+  /** As it is now, if the server tells; where it was removed meanwhile it goes. */
+  const refreshed = (id: string) => refresh(id).catch((error: unknown) => void (asProblem(error).status === 404 && known.delete(id)))
+
   function happened(event: JobEvent): void {
     const job = known.get(event.job)
     if (event.kind !== 'step' || !job) {
-      refresh(event.job).catch((error: unknown) => asProblem(error).status === 404 && known.delete(event.job)) // it was removed meanwhile
+      void refreshed(event.job)
       return
     }
     if (FINISHED.includes(job.state)) return // it is told of once more, after the link was lost
@@ -96,7 +116,9 @@ export const useJobs = defineStore('jobs', () => {
 
   /** Forget a finished job; its pictures stay. Throws a Problem. */
   async function remove(id: string): Promise<void> {
-    await call(api.DELETE('/api/v1/jobs/{job}', { params: { path: { job: id } } }))
+    await call(api.DELETE('/api/v1/jobs/{job}', { params: { path: { job: id } } })).catch((error: unknown) => {
+      if (asProblem(error).status !== 404) throw error // else another tab has removed it
+    })
     told.set(id, Infinity)
     known.delete(id)
     results.delete(id)

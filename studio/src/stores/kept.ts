@@ -1,8 +1,23 @@
-// What this browser remembers. What it kept may be of another version, or broken: unknown and ill-typed parts are dropped.
+// What this browser remembers: of a form the tab's own state, else the newest of any tab; lists are one for all tabs. Where the server has
+// accounts each person has their own. What was kept may be of another version, or broken: unknown and ill-typed parts are dropped.
+import { reactive } from 'vue'
+
+import { session } from './who'
+
+const EVERYBODYS: readonly string[] = ['preferences'] // needed before it is known who asks
+
+/** Where it is kept. Nothing is asked for before the session is known, and another person's begins with a reload. */
+function place(name: string): string {
+  const who = session.value?.accounts && !EVERYBODYS.includes(name) ? `${session.value.name}/` : ''
+  return `fromnoise.${who}${name}`
+}
 
 /** `initial`, with the parts that were kept under this name and are of the same type. */
 export function kept<T extends object>(name: string, initial: T): T {
-  const found = read(name)
+  return fitting(read(() => sessionStorage, name) ?? read(() => localStorage, name), initial)
+}
+
+function fitting<T extends object>(found: unknown, initial: T): T {
   if (found === null || typeof found !== 'object' || Array.isArray(found)) return initial
   const known = Object.entries(found).filter(([key, value]) => {
     const now = (initial as Record<string, unknown>)[key]
@@ -11,9 +26,10 @@ export function kept<T extends object>(name: string, initial: T): T {
   return { ...initial, ...Object.fromEntries(known) }
 }
 
-function read(name: string): unknown {
+/** `store`: reading a forbidden storage fails, too. */
+function read(store: () => Storage, name: string): unknown {
   try {
-    return JSON.parse(localStorage.getItem(`fromnoise.${name}`) ?? 'null')
+    return JSON.parse(store().getItem(place(name)) ?? 'null')
   } catch {
     return null
   }
@@ -21,9 +37,27 @@ function read(name: string): unknown {
 
 /** Keep something; a full or forbidden storage is no reason to stop. */
 export function keep(name: string, value: unknown): void {
+  write(() => sessionStorage, name, value)
+  write(() => localStorage, name, value)
+}
+
+function write(store: () => Storage, name: string, value: unknown): void {
   try {
-    localStorage.setItem(`fromnoise.${name}`, JSON.stringify(value))
+    store().setItem(place(name), JSON.stringify(value))
   } catch {
     console.warn(`the browser keeps nothing for ${name}`)
   }
+}
+
+/** The same for what all tabs have in common: what another tab keeps is here at once, so that none overwrites it. */
+export function shared<T extends object>(name: string, initial: T): T {
+  const state = reactive(fitting(read(() => localStorage, name), initial))
+  addEventListener('storage', ({ key }) => {
+    if (key === place(name)) Object.assign(state, fitting(read(() => localStorage, name), initial))
+  })
+  return state as T
+}
+
+export function share(name: string, value: unknown): void {
+  write(() => localStorage, name, value)
 }

@@ -13,6 +13,7 @@ from PIL import Image
 
 from fromnoise.captioners import CAPTIONERS, Captions
 from fromnoise.engine import library, shelves
+from fromnoise.engine.cutting import cut
 from fromnoise.engine.enlarge import check_upscaler, work
 from fromnoise.engine.images import open_image, save_png
 from fromnoise.engine.library import Model
@@ -21,6 +22,7 @@ from fromnoise.engine.memory import place
 from fromnoise.engine.metadata.read import read_any
 from fromnoise.engine.postprocess import carried, postprocessed
 from fromnoise.engine.recipe import ImageRef, Recipe, checked
+from fromnoise.engine.recipe_cut import Cut
 from fromnoise.engine.recipe_files import Weights
 from fromnoise.engine.recipe_upscale import Postprocess
 from fromnoise.engine.verify import Verification, verify
@@ -31,6 +33,7 @@ from fromnoise.jobs.worker.tasks import Desk, Task, task
 from fromnoise.preprocessors import PREPROCESSORS
 from fromnoise.preprocessors.sizes import fitted
 
+CUT = "Cut to"  # as it is told in the file, beside AUTOMATIC1111's words
 EXTRAS, HINTS = "extras", "hints"  # folders below the outputs
 TABLE = "application/json"
 
@@ -53,6 +56,26 @@ def upscale(body: Mapping[str, Any], desk: Desk) -> Task:
     desk.marks.sign(file)
     more = {"recipe": written(file), "parent": body["picture"]["sha256"], "info": info}
     return [result_of(image, file, desk, more)]
+
+
+@task("cut")
+def cut_picture(body: Mapping[str, Any], desk: Desk) -> Task:
+    """`{"picture": reference, "settings": Cut}`: its parts and mirrored copies, which carry what it carries."""
+    source, wanted = picture(body), checked(Cut, **body.get("settings", {}))
+
+    def run(tell: Progress) -> list[tuple[str, Image.Image]]:
+        tell(0, 1)
+        return list(cut(open_image(source), wanted))
+
+    results = []
+    for ending, part in (yield from in_steps(run)):
+        image = desk.marks.on(part)
+        file = desk.outputs / folder(desk, EXTRAS) / f"{source.stem[:80]}-cut{ending}-{desk.job.id[-8:]}.png"
+        save_png(image, file, carried(source, {CUT: f"{image.width}x{image.height}{ending}"}))
+        desk.marks.sign(file)
+        more = {"recipe": written(file), "parent": body["picture"]["sha256"]}
+        results.append(result_of(image, file, desk, more))
+    return results
 
 
 @task("preprocess")

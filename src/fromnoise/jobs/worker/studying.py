@@ -1,10 +1,12 @@
-"""Work on data sets: every picture described, and what is broken, small or there twice found."""
+"""Work on data sets: every picture described, cut, and what is broken, small or there twice found."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from fromnoise.engine import shelves
+from fromnoise.engine.recipe import checked
+from fromnoise.engine.recipe_cut import Cut
 from fromnoise.errors import FileError
 from fromnoise.jobs.job import Result
 from fromnoise.jobs.worker.stepping import Progress, in_steps
@@ -12,6 +14,7 @@ from fromnoise.jobs.worker.tasks import Desk, Task, task
 from fromnoise.train.data import sets
 from fromnoise.train.data.captioning import Wanted, captioned
 from fromnoise.train.data.clean import examine
+from fromnoise.train.data.cutting import cut_into
 
 TABLE = "application/json"
 MOST = 1000  # names in a table
@@ -74,3 +77,27 @@ def examine_set(body: Mapping[str, Any], desk: Desk) -> Task:
         }
 
     return [Result(media=TABLE, data=(yield from in_steps(run)))]
+
+
+@task("cut-set")
+def cut_set(body: Mapping[str, Any], desk: Desk) -> Task:
+    """`{"dataset": NAME, "out": NAME, "settings": Cut}`: the pictures cut into another data set, with their captions.
+
+    Broken off, it goes on with what is not written yet.
+    """
+    folder = sets.folder_of(str(body["dataset"]), desk.settings)
+    out = desk.settings.datasets / sets.checked_name(str(body["out"]))
+    wanted = checked(Cut, **body.get("settings", {}))
+    left_out: list[str] = []
+
+    def run(tell: Progress) -> int:
+        pictures, written = list(sets.picture_files(folder)), 0
+        out.mkdir(parents=True, exist_ok=True)
+        cutting = cut_into(folder, pictures, out, wanted, lambda error: left_out.append(str(error)))
+        for done, count in cutting:
+            tell(done, len(pictures))
+            written = count
+        return written
+
+    written = yield from in_steps(run)
+    return [Result(media=TABLE, data={"dataset": out.name, "written": written, "left_out": left_out[:MOST]})]

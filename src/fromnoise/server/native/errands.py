@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from fromnoise.engine.recipe import ImageRef, Recipe
+from fromnoise.engine.recipe_cut import Cut
 from fromnoise.engine.recipe_upscale import Postprocess
 from fromnoise.errors import UserError
 from fromnoise.jobs.clerk import LONGEST_TEXT, MOST_TEXTS
@@ -66,6 +67,13 @@ class Caption(Errand):
     model: str | None = Field(default=None, max_length=500, description="Name of its files on the shelf captioners.")
 
 
+class CutPicture(Errand):
+    """A picture cut to what a model learns from: a result for each part and each mirrored copy."""
+
+    kind: Literal["cut"]
+    settings: Cut = Cut()
+
+
 Keyword = Annotated[str, Field(max_length=200)]
 Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
 
@@ -81,7 +89,7 @@ class Verify(Errand):
     losses: Losses | None = Field(default=None, description="Of the file that was sent, as POST /read told them.")
 
 
-AnyErrand = Annotated[Upscale | Preprocess | Caption | Verify | AdminWork, Field(discriminator="kind")]
+AnyErrand = Annotated[Upscale | Preprocess | Caption | Verify | CutPicture | AdminWork, Field(discriminator="kind")]
 
 
 class ErrandOrder(BaseModel):
@@ -113,7 +121,8 @@ class Changes(BaseModel):
 def submit_errand(order: ErrandOrder, here: Here, who: Who) -> JobView:
     """Ask for other work than a picture from a recipe. It is stored when this answers.
 
-    What changes models or data sets (train, merge, convert, prune, caption-set, examine-set) is for administrators.
+    What changes models or data sets (train, merge, convert, prune, caption-set, examine-set, cut-set) is for
+    administrators.
     """
     check_priority(order.priority, who)
     check_rate(1, here, who)

@@ -94,6 +94,7 @@ class Facets(BaseModel):
     sources: dict[str, int]
     tags: dict[str, int]
     loras: dict[str, int]
+    owners: dict[str, int] = Field(description="Everybody finds their own pictures, administrators all.")
 
 
 def fields(picture: Picture) -> dict[str, Any]:
@@ -171,6 +172,7 @@ def list_facets(here: Here, search: Wanted) -> Facets:
         models=gallery.facet("model", search), samplers=gallery.facet("sampler", search),
         albums=gallery.facet("album", search), sources=gallery.facet("source", search),
         tags=gallery.marks("tag", search), loras=gallery.marks("lora", search),
+        owners=gallery.facet("owner", search),
     )  # fmt: skip
 
 

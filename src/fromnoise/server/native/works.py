@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from fromnoise.engine import shelves
+from fromnoise.engine.recipe_cut import Cut
 from fromnoise.server.context import Context
 from fromnoise.train.data import sets
 from fromnoise.train.schema import TrainingSchema
@@ -119,7 +120,16 @@ class ExamineSet(Work):
     smallest: int = Field(default=256, ge=1, le=10_000, description="A shorter side below it is too small; pixels.")
 
 
-AdminWork = Train | Merge | Convert | Prune | CaptionSet | ExamineSet
+class CutSet(Work):
+    """A data set's pictures cut into a new data set, with their captions: count in the result."""
+
+    kind: Literal["cut-set"]
+    dataset: str = Field(max_length=200)
+    out: NewName = Field(description="The new data set.")
+    settings: Cut = Cut()
+
+
+AdminWork = Train | Merge | Convert | Prune | CaptionSet | ExamineSet | CutSet
 HEAVY = 50.0  # what such work costs beside a picture of 512x512 in 20 steps, where owners take turns
 
 
@@ -133,8 +143,10 @@ def check_work(work: AdminWork, here: Context) -> None:
     elif isinstance(work, Rewritten):
         sets.checked_name(work.out, "model")
         check_models(here, *(work.models if isinstance(work, Merge) else [work.model]))
-    if isinstance(work, (Train, CaptionSet, ExamineSet)):
+    if isinstance(work, (Train, CaptionSet, ExamineSet, CutSet)):
         sets.folder_of(work.dataset, here.settings)
+    if isinstance(work, CutSet):
+        sets.check_new(work.out, here.settings)
     if isinstance(work, CaptionSet):
         here.catalogue.other("captioners", work.by)
 

@@ -57,11 +57,17 @@ def folder_of(name: str, settings: Settings) -> Path:
 
 def created(name: str, settings: Settings) -> Path:
     """The folder of a new data set. UserError where there is one of that name."""
+    folder = check_new(name, settings)
+    folder.mkdir(parents=True)
+    return folder.absolute()
+
+
+def check_new(name: str, settings: Settings) -> Path:
+    """Where a new data set goes. UserError where there is one of that name."""
     folder = settings.datasets / checked_name(name)
     if folder.exists():
         raise UserError(f"there is a data set {name!r} already")
-    folder.mkdir(parents=True)
-    return folder.absolute()
+    return folder
 
 
 def names(settings: Settings) -> list[str]:

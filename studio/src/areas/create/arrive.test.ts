@@ -11,6 +11,7 @@ import { useDraft } from './draft'
 const SENT = { sha256: 'ab', width: 64, height: 32 }
 beforeEach(() => {
   localStorage.clear()
+  sessionStorage.clear()
   setActivePinia(createPinia())
   vi.spyOn(useCatalogue(), 'load').mockResolvedValue()
   vi.spyOn(useCatalogue(), 'loadModels').mockResolvedValue()

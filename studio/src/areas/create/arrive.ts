@@ -1,5 +1,5 @@
 // What other areas send here, by the address: `#/create?recipe=PICTURE` and `?start=PICTURE` of the gallery, `?image=SHA-256` of what was
-// sent, these two with `&next=` (recipe/sends); `?add=TAG`, `?model=NAME` and `?control=NAME`, what was trained; or a recipe that was handed over.
+// sent, these two with `&next=` (recipe/sends); `?add=TAG`, `?model=NAME` and `?control=NAME`, what was trained; `?prompt=WORDS`; or a recipe that was handed over.
 import type { LocationQuery } from 'vue-router'
 
 import { api, call, pictureAt, sendImage } from '@/api/client'
@@ -17,11 +17,12 @@ export async function arrive(query: LocationQuery): Promise<string> {
   const store = useDraft()
   const { draft } = store
   const catalogue = useCatalogue()
-  const { recipe, start, image, add, model, control } = query
+  const { recipe, start, image, add, prompt, model, control } = query
   const next = query.next as Next | undefined
 
   if (add ?? model ?? control) await Promise.all([catalogue.load(), catalogue.loadModels()]) // it is newer than what the page knows
   if (typeof add === 'string' && !draft.recipe.prompt?.includes(add)) draft.recipe.prompt = [draft.recipe.prompt, add].filter(Boolean).join(', ')
+  if (typeof prompt === 'string') draft.recipe.prompt = prompt
   if (typeof model === 'string') store.choose(model)
   if (typeof control === 'string') {
     store.addEntry('controls', { model: control })

@@ -10,6 +10,7 @@ import { takeMasks, takePictures, taking } from './taking'
 
 beforeEach(() => {
   localStorage.clear()
+  sessionStorage.clear()
   setActivePinia(createPinia())
   useCatalogue().models = [{ kind: 'checkpoints', name: 'builtin' }] as never
   vi.spyOn(useCatalogue(), 'load').mockResolvedValue()

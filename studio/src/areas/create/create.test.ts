@@ -21,6 +21,7 @@ const answer = (data: unknown) => Promise.resolve({ data, response: new Response
 
 beforeEach(() => {
   localStorage.clear()
+  sessionStorage.clear()
   setActivePinia(createPinia())
 })
 afterEach(() => {

@@ -11,6 +11,7 @@ const MODELS = [{ kind: 'checkpoints', name: 'builtin' }, card('small', 'sd1'), 
 
 beforeEach(() => {
   localStorage.clear()
+  sessionStorage.clear()
   setActivePinia(createPinia())
   useCatalogue().models = MODELS as never
   vi.spyOn(useCatalogue(), 'load').mockResolvedValue()

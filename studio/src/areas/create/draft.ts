@@ -8,7 +8,7 @@ import { asked } from '@/recipe/asked'
 import { defaultsOf, useCatalogue } from '@/recipe/catalogue'
 import { fresh, type Schema, shape } from '@/recipe/schema'
 import { useJobs } from '@/stores/jobs'
-import { keep, kept } from '@/stores/kept'
+import { keep, kept, share, shared } from '@/stores/kept'
 
 import { matched, patiently, type Said, saying, type Sizes } from './batch'
 import { t } from './texts'
@@ -206,7 +206,7 @@ export const useDraft = defineStore('draft', () => {
   // the draft before it was replaced, to go back to; what is to be opened next on the start picture; and prompts that were sent
   const before = shallowRef<Draft | null>(null)
   const wanted = ref<'mask' | 'sketch' | 'outpaint' | null>(null)
-  const past = reactive<{ all: Words[] }>(kept('prompts', { all: [] as Words[] }))
+  const past = shared('prompts', { all: [] as Words[] })
 
   /** Keep the draft as it is, to go back to. */
   function hold(): void {
@@ -239,7 +239,7 @@ export const useDraft = defineStore('draft', () => {
     const { prompt = '', negative = '' } = draft.recipe
     if (!prompt.trim()) return
     past.all = [{ prompt, negative }, ...past.all.filter((one) => one.prompt !== prompt || one.negative !== negative)].slice(0, MOST_PROMPTS)
-    keep('prompts', past)
+    share('prompts', past)
   }
 
   /** The recipe in a text that AUTOMATIC1111 or another tool wrote, in place of the draft's. Throws a Problem. */

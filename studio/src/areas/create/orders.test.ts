@@ -14,6 +14,7 @@ let acts: string[]
 
 beforeEach(() => {
   localStorage.clear()
+  sessionStorage.clear()
   setActivePinia(createPinia())
   acts = []
   vi.spyOn(useJobs(), 'act').mockImplementation(async (id, action) => void acts.push(`${action} ${id}`))

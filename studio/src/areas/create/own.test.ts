@@ -6,6 +6,7 @@ import { useOwn } from './own'
 
 test('settings are kept under a name, and leave prompts and the start picture alone', () => {
   localStorage.clear()
+  sessionStorage.clear()
   setActivePinia(createPinia())
   const store = useDraft()
   Object.assign(store.draft.recipe, { prompt: 'a fox', steps: 33, hires: { scale: 2 } })

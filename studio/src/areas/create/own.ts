@@ -1,8 +1,7 @@
 // Settings under names of one's own, kept in this browser: all of a draft but what is asked for and what it starts from.
 import { defineStore } from 'pinia'
-import { reactive } from 'vue'
 
-import { keep, kept } from '@/stores/kept'
+import { share, shared } from '@/stores/kept'
 
 import { type Draft, NEW, useDraft, type Wanted } from './draft'
 
@@ -20,11 +19,11 @@ const copied = <T>(value: T) => JSON.parse(JSON.stringify(value)) as T
 
 export const useOwn = defineStore('own', () => {
   const store = useDraft()
-  const own = reactive<{ all: OwnPreset[] }>(kept('presets', { all: [] as OwnPreset[] }))
+  const own = shared('presets', { all: [] as OwnPreset[] })
 
   function put(all: OwnPreset[]): void {
     own.all = all
-    keep('presets', own)
+    share('presets', own)
   }
 
   const others = (name: string) => own.all.filter((one) => one.name !== name)

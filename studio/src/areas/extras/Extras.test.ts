@@ -3,7 +3,7 @@ import { createPinia, setActivePinia } from 'pinia'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { createMemoryHistory, createRouter } from 'vue-router'
 
-import { api, type JobView } from '@/api/client'
+import { api, type JobView, Problem } from '@/api/client'
 import { handed } from '@/recipe/sends'
 import { useJobs } from '@/stores/jobs'
 
@@ -13,6 +13,8 @@ type Send = { body: { name?: string; work?: { picture: string } } }
 const answer = (data: unknown, status = 200) => ({ data, error: { error: 'picture', message: 'no picture' }, response: new Response(null, { status }) })
 let asked: string[]
 beforeEach(() => {
+  localStorage.clear()
+  sessionStorage.clear()
   setActivePinia(createPinia())
   asked = []
   vi.spyOn(api, 'GET').mockResolvedValue(answer({ upscalers: [], preprocessors: [], captioners: [], fields: [], models: [], recipe: {} }) as never)
@@ -70,4 +72,35 @@ test('the recipe that was read is handed to Create', async () => {
   await press('Use its recipe')
   expect(handed.value).toEqual({ prompt: 'a fox' })
   expect(router.currentRoute.value.path).toBe('/create')
+})
+
+test('a look at another area or a reload loses neither pictures nor what was found out', async () => {
+  const { page, press } = await opened('a.png', 'b.png')
+  await press('Go: 2 pictures')
+  page.unmount()
+  setActivePinia(createPinia()) // loaded again
+  const jobs = useJobs()
+  vi.spyOn(jobs, 'refresh').mockImplementation(async (id) => {
+    if (id === 'j2') throw new Problem('not-found', 'forgotten', 404)
+    jobs.known.set(id, { id, kind: 'caption', state: 'done' } as never)
+    jobs.results.set(id, [{ number: 0, data: { text: 'a fox' } }] as never)
+  })
+  const router = createRouter({ history: createMemoryHistory(), routes: [{ path: '/:rest(.*)*', component: { render: () => null } }] })
+  const again = mount(Extras, { global: { plugins: [router], stubs: { Enlarge: true } } })
+  await flushPromises()
+  expect(again.findAll('.pick').map((one) => one.attributes('title'))).toEqual(['a.png', 'b.png'])
+  expect(again.find('figure img').attributes('src')).toBe('/api/v1/images/a.png')
+  expect(again.findAll('.results dd').map((one) => one.text())).toEqual(['a fox'])
+})
+
+test('what a captioner says can be the prompt', async () => {
+  const { page, router, press } = await opened('a.png')
+  await press('Go')
+  const jobs = useJobs()
+  jobs.results.set('j1', [{ number: 0, data: { text: 'a fox, snow' } }] as never)
+  jobs.known.set('j1', { ...jobs.known.get('j1')!, kind: 'caption', state: 'done' })
+  await flushPromises()
+  await press('Use it as the prompt')
+  expect(router.currentRoute.value.fullPath).toBe('/create?prompt=a+fox,+snow')
+  page.unmount()
 })

@@ -4,6 +4,8 @@ import type { Schemas } from '@/api/client'
 export interface Enlargement {
   by: 'scale' | 'size'
   scale: number
+  /** Pixels that the longest side has at most; 0 is no limit. */
+  side: number
   width: number
   height: number
   crop: boolean
@@ -18,15 +20,15 @@ export interface Enlargement {
 }
 
 export const enlargement = (): Enlargement => ({
-  by: 'scale', scale: 2, width: 1024, height: 1024, crop: true, upscaler: 'R-ESRGAN AnimeVideo', upscaler2: '', visibility2: 0.5,
+  by: 'scale', scale: 2, side: 0, width: 1024, height: 1024, crop: true, upscaler: 'R-ESRGAN AnimeVideo', upscaler2: '', visibility2: 0.5,
   gfpgan: 0, codeformer: 0, weight: 0.5,
 })
 
 export function settings(wanted: Enlargement): Schemas['Postprocess'] {
-  const { by, scale, width, height, crop, upscaler, upscaler2, visibility2, gfpgan, codeformer, weight } = wanted
+  const { by, scale, side, width, height, crop, upscaler, upscaler2, visibility2, gfpgan, codeformer, weight } = wanted
   return {
     upscaler,
-    ...(by === 'scale' ? { scale } : { size: [width, height], crop }),
+    ...(by === 'scale' ? { scale, ...(side ? { max_side: side } : {}) } : { size: [width, height], crop }),
     ...(upscaler2 ? { upscaler2, visibility2 } : {}),
     faces: [
       ...(gfpgan ? [{ by: 'gfpgan', visibility: gfpgan }] : []),

@@ -136,3 +136,16 @@ test('once the server is back, scrolling goes on where an answer failed to come'
   expect([pages(), gallery.problem, gallery.pictures.length]).toEqual([3, null, 700])
   stop()
 })
+
+test('coming back finds the place and the selection as they were left, unless the search is another one', async () => {
+  const { gallery, pages } = galleryOf(300)
+  await gallery.comeBack()
+  await gallery.loadMore()
+  gallery.selected.add('p7')
+  gallery.place.scrolled = 4000
+  await gallery.comeBack()
+  expect([pages(), gallery.pictures.length, gallery.count, gallery.selected.size, gallery.place.scrolled]).toEqual([3, 300, 300, 1, 4000])
+  gallery.filters.deleted = true
+  await gallery.comeBack()
+  expect([gallery.pictures.length, gallery.selected.size, gallery.place.scrolled]).toEqual([200, 0, 0])
+})

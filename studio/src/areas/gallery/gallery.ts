@@ -25,6 +25,7 @@ export const ALL = {
   tag: '',
   lora: '',
   source: '',
+  owner: '',
   since: '',
   until: '',
   favourite: false,
@@ -53,6 +54,7 @@ export const useGallery = defineStore('gallery', () => {
   const problem = ref<unknown>(null)
   const loading = ref(false)
   const stale = ref(false) // whether what is shown is of an older search
+  const place = { scrolled: 0 } // of the wall, in pixels
   let before: number | null = null
   let more = true
   let asked = 0 // the newest search: answers to older ones are dropped
@@ -70,8 +72,16 @@ export const useGallery = defineStore('gallery', () => {
     loading.value = false
     stale.value = true
     selected.clear()
+    place.scrolled = 0
     await Promise.all([loadMore(own, true), loadCounts(own)])
     if (missed && own === asked) await loadNew()
+  }
+
+  /** Coming back: what was found stays, with the place and the selection; what was made meanwhile comes above it. */
+  async function comeBack(): Promise<void> {
+    if (stale.value || problem.value !== null || filters.deleted || !pictures.value.length) return search()
+    await loadNew()
+    await loadCounts(asked)
   }
 
   async function loadCounts(own: number): Promise<void> {
@@ -135,6 +145,7 @@ export const useGallery = defineStore('gallery', () => {
     const newest = pictures.value[0]?.number ?? -1
     const fresh = page.pictures.filter((one) => one.number > newest)
     if (!fresh.length) return
+    if (fresh.length === PAGE) return search() // there are more between them and those that are shown
     pictures.value = [...fresh, ...pictures.value]
     count.value = (count.value ?? 0) + fresh.length
   }
@@ -197,8 +208,8 @@ export const useGallery = defineStore('gallery', () => {
   }
 
   return {
-    filters, look, pictures, count, facets, selected, problem, loading, stale, filtered, allSelected,
-    search, loadMore, retry, selectAll, change, bin, emptyBin, follow,
+    filters, look, place, pictures, count, facets, selected, problem, loading, stale, filtered, allSelected,
+    search, comeBack, loadMore, retry, selectAll, change, bin, emptyBin, follow,
   }
 })
 

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { api } from '@/api/client'
 import { preferences } from '@/stores/preferences'
 import Bar from '@/ui/Bar.vue'
+import { notes } from '@/ui/notes'
 import Trouble from '@/ui/Trouble.vue'
 import Typed from '@/ui/Typed.vue'
 
@@ -34,6 +35,7 @@ beforeEach(() => {
 afterEach(() => {
   vi.restoreAllMocks()
   preferences.language = 'en'
+  notes.splice(0)
 })
 
 const files = (...names: string[]) => names.map((name) => new File(['x'], name, { type: 'image/png' }))
@@ -125,4 +127,30 @@ test('what was chosen stays when the trainings have come', async () => {
   await flushPromises()
   expect(load).toHaveBeenCalled()
   expect(training.view).toBe('new')
+})
+
+test('texts that are dropped alone are said of the pictures of their names, and what fits nothing is told', async () => {
+  const page = await opened(2)
+  vi.mocked(api.GET).mockImplementation(((path: string) => answer(path.endsWith('/pictures') ? { pictures: pictures(0, 2), count: 2 } : [])) as never)
+  const put = vi.mocked(api.PUT).mockImplementation((() => answer({})) as never)
+  const given = [new File(['a dot '], '1.txt'), new File(['a line'], '9.txt'), new File(['x'], 'read.me')]
+  await page.find('label.drop').trigger('drop', { dataTransfer: { files: given } })
+  await flushPromises()
+  expect(put.mock.calls.map((call: unknown[]) => call[1])).toEqual([{ params: { path: { dataset: 'dots', name: '1.png' } }, body: { caption: 'a dot' } }])
+  expect(notes.map((one) => one.text)).toEqual([
+    '1 picture is described by the text of its name.',
+    '1 text has no picture of its name here: 9.txt',
+    '1 file is neither a picture nor a text, and was left out: read.me',
+  ])
+})
+
+test('pictures are cut into a new data set, as far as something is to be done with them', async () => {
+  const page = await opened()
+  const form = page.find('form:has(fieldset)')
+  const press = () => form.findAll('button').find((one) => one.text() === 'Cut them')!
+  expect(press().attributes('disabled')).toBeDefined()
+  await form.find('input[type=checkbox][value=horizontal]').setValue(true)
+  await press().trigger('click')
+  const { work } = (vi.mocked(api.POST).mock.calls[0]![1] as unknown as { body: { work: { settings: object } } }).body
+  expect(work).toMatchObject({ kind: 'cut-set', dataset: 'dots', out: 'dots-512', settings: { width: 512, split: false, flips: ['horizontal'] } })
 })
