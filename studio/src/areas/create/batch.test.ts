@@ -91,6 +91,7 @@ test('pictures with masks of their names are ordered, one job each, and those wi
     ['sha of a.jpg', 'sha of mask/a.png'],
     ['sha of c.jpg', 'sha of mask/c.png'],
   ])
+  expect(store.recipes()[0]!.inpaint).toMatchObject({ blur: 4 })
   await takeMasks({ pictures: [source('all.png')], others: [] })
   expect(store.recipes().map(maskOf)).toEqual(Array(3).fill('sha of all.png'))
   await takeMasks({ pictures: [source('y.png'), source('z.png')], others: [] })

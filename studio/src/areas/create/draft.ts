@@ -17,6 +17,7 @@ export const BUILTIN = 'builtin'
 const MOST_PROMPTS = 200 // that are remembered
 const RANDOM_SEEDS = 2 ** 32
 const TOGETHER = 100 // recipes of one call
+const SOFT = 4 // standard deviation in pixels that AUTOMATIC1111 blurs masks with
 
 export interface Margins {
   left: number
@@ -79,6 +80,17 @@ export const useDraft = defineStore('draft', () => {
     const recipe = draft.recipe as Record<string, unknown>
     if (value === undefined) delete recipe[name]
     else recipe[name] = value
+  }
+
+  /** Set a field of how a mask is used. */
+  function setInpaint(name: string, value: unknown): void {
+    const schema = catalogue.schemaOf('inpaint')
+    set('inpaint', { ...(schema ? fresh(shape(schema).schema) : {}), ...draft.recipe.inpaint, [name]: value } as never)
+  }
+
+  /** A new mask has a soft edge, unless something else was said. */
+  function soften(): void {
+    if (!draft.recipe.inpaint) setInpaint('blur', SOFT)
   }
 
   /** Take another model; where it was made for another size or guidance than the one before, these go with it, and proportions stay. */
@@ -310,7 +322,10 @@ export const useDraft = defineStore('draft', () => {
     Object.assign(draft, structuredClone(NEW))
   }
 
-  return { draft, model, scale, unfinished, before, wanted, past, unmask, say, restore, takeText, addPicture, addEntry, set, choose, recipes, submit, starts, begin, found, alsoFrom, outpaint, takeRecipe, clear }
+  return {
+    draft, model, scale, unfinished, before, wanted, past, unmask, say, restore, takeText, addPicture, addEntry, set, setInpaint, soften, choose,
+    recipes, submit, starts, begin, found, alsoFrom, outpaint, takeRecipe, clear,
+  }
 })
 
 const eights = (length: number) => Math.max(8, Math.round(length / 8) * 8)

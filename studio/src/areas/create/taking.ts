@@ -23,10 +23,12 @@ export async function takePictures(chosen: Chosen): Promise<void> {
 
 /** Masks for the start pictures, in place of those before. */
 export async function takeMasks(chosen: Chosen): Promise<void> {
-  const { draft } = useDraft()
+  const store = useDraft()
   const masks: SentPicture[] = []
   await take('masks', chosen, async (mask) => void masks.push(mask))
-  if (masks.length) Object.assign(draft, { masks, mask: null })
+  if (!masks.length) return
+  Object.assign(store.draft, { masks, mask: null })
+  store.soften()
 }
 
 async function take(what: 'pictures' | 'masks', { pictures, others }: Chosen, each: (picture: SentPicture) => Promise<void>): Promise<void> {
