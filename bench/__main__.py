@@ -47,6 +47,9 @@ def main() -> int:
         print(f"unknown contender {unknown[0]}; there are {', '.join(CONTENDERS)}", file=sys.stderr)
         return 2
     allowed = parsed(options.memory) if options.memory else 0
+    if options.model == "builtin" and options.task != "picture":
+        print("the built-in model makes pictures here: python -m bench picture --model builtin", file=sys.stderr)
+        return 2
     try:
         device = chosen(options.task, options.device)
     except UserError as error:
@@ -94,7 +97,9 @@ def arguments() -> argparse.Namespace:
         prog="python -m bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("task", choices=TASKS)
-    parser.add_argument("--model", choices=SIZES, default="sd15", help="with random weights")
+    parser.add_argument(
+        "--model", choices=SIZES, default="sd15", help="with random weights; but for builtin (task picture)"
+    )
     parser.add_argument("--ours", default="fromnoise", help="the mode of fromnoise that the others are compared with")
     parser.add_argument("--against", metavar="NAMES", help=", ".join(CONTENDERS) + "; by default diffusers, or nobody")
     parser.add_argument("--dtype", choices=DTYPES, default="bfloat16")

@@ -102,7 +102,7 @@ def seconds(value: float) -> str:
 
 
 def keep(line: dict[str, Any]) -> None:
-    """Add a record to the file of all records, in place of an older one of the same job, and make the page anew."""
+    """Add a record to the file of all records, in place of an older one of the same, and make the page anew."""
     lines = [json.loads(text) for text in LINES.read_text("utf-8").splitlines()] if LINES.exists() else []
     lines = [old for old in lines if about(old) != about(line)] + [line]
     write(LINES, "".join(json.dumps(one) + "\n" for one in lines))
@@ -110,10 +110,10 @@ def keep(line: dict[str, Any]) -> None:
 
 
 def about(line: dict[str, Any]) -> object:
-    """Equal for records of the same work on the same machine, the older of which may say less of it."""
+    """Equal for records of the same work by the same contenders on the same machine; the older may say less of it."""
     if line["bench"] in ALSO:
         return line["bench"], line["job"], line["machine"]
-    return Job(**line["job"]), line["machine"]
+    return Job(**line["job"]), line["machine"], [entry["name"] for entry in line["entries"]]
 
 
 def page(lines: Sequence[dict[str, Any]]) -> str:

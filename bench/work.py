@@ -1,7 +1,7 @@
 """What is measured: the work, the models it is done with, and random weights of their full size."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import torch
@@ -53,6 +53,7 @@ SIZES = {
         ),
     )
 }  # fmt: skip
+SIZES["builtin"] = replace(SIZES["tiny"], name="builtin", side=128)  # real weights in place of these, for pictures
 
 
 @dataclass(frozen=True)

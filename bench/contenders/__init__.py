@@ -66,6 +66,10 @@ CONTENDERS = {
             {"trials": True, "lossy": {"fp8": True}}, GLIBC_KEEPS_MEMORY,
         ),
         Contender("fromnoise-float32", "the same in float32", "ours:prepare", {"dtype": "float32"}, GLIBC_KEEPS_MEMORY),
+        Contender(
+            "fromnoise-ready", "all weights brought into memory (load)", "ours:prepare", {"ready": True},
+            GLIBC_KEEPS_MEMORY,
+        ),
         Contender("fromnoise-strips", "decode strip by strip", "ours:prepare", {"strips": True}, GLIBC_KEEPS_MEMORY),
         Contender(
             "fromnoise-unsummed", "convolutions after up-sampling as they are written (decode, step)", "ours:prepare",

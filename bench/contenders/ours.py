@@ -25,7 +25,7 @@ from fromnoise.engine.generate import generate
 from fromnoise.engine.kept import Kept
 from fromnoise.engine.library import Model
 from fromnoise.engine.memory import DTYPES, Placement, Plan, vae_dtype
-from fromnoise.engine.recipe import Recipe
+from fromnoise.engine.recipe import BUILTIN, Recipe
 from fromnoise.engine.residence import Residence
 from fromnoise.nn import compiled, kernels, ops
 from fromnoise.nn.clip import CLIPText
@@ -42,11 +42,11 @@ from fromnoise.train.autoencoder import psnr
 
 def prepare(
     job: Job, *, dtype: str | None = None, strips: bool = False, summed: bool = True, trials: bool = False,
-    lossy: Mapping[str, object] | None = None,
+    ready: bool = False, lossy: Mapping[str, object] | None = None,
 ) -> Work:  # fmt: skip
     """The job with networks in `dtype`, by default the job's; decoding in strips, or recipes with what `lossy` says.
 
-    `trials`: on a GPU what `FROMNOISE_GPU_TRIALS` switches on.
+    `trials`: on a GPU what `FROMNOISE_GPU_TRIALS` switches on. `ready`: all weights are brought into memory.
     """
     from bench.contenders import rewriting, switching
 
@@ -57,6 +57,8 @@ def prepare(
         return switching.fromnoise(job)
     if job.task in ("merge", "convert", "prune"):
         return rewriting.fromnoise(job)
+    if ready and job.task == "load":
+        return load(job, ready=True)
     if strips and job.task == "decode":
         return decode(job, strips=True)
     folder = settings.read().kernels or Path(tempfile.gettempdir()) / "kernels"
@@ -165,11 +167,13 @@ def text(job: Job) -> Work:
 def picture(job: Job, lossy: Mapping[str, object] | None = None, *, trials: bool = False) -> Work:
     """With `lossy` changes of the recipe each also tells how near it is to the one without, in decibels."""
     size = SIZES[job.size]
-    model = random_model(size, job.placement, trials=trials)
+    real = job.size == BUILTIN
+    model = library.load(BUILTIN, job.placement) if real else random_model(size, job.placement, trials=trials)
     recipe = Recipe.make(
         prompt="a red apple on a table", negative="blurry", width=size.side, height=size.side, steps=job.steps,
         sampler="euler",
     )  # fmt: skip
+    recipe = recipe.but(guidance_scale=model.defaults.guidance_scale) if real else recipe
     recipes = [recipe.but(seed=seed) for seed in range(job.batch)]
     exact = None if lossy is None else pixels(model, recipes)
     asked = recipes if lossy is None else [one.but(**lossy) for one in recipes]
@@ -209,16 +213,16 @@ def train(job: Job) -> Work:
     return ours(job)
 
 
-def load(job: Job) -> Work:
+def load(job: Job, *, ready: bool = False) -> Work:
     """From a float16 file in the page cache to networks whose weights can be used.
 
-    On a processor they are used out of the memory map; on a GPU they have to be there.
+    On a processor they are used out of the memory map, unless they shall be `ready`; on a GPU they have to be there.
     """
     path = random_file(SIZES[job.size])
 
     def work() -> None:
         checkpoint = load_checkpoint(path)
-        if job.device != "cpu":
+        if ready or job.device != "cpu":
             assert checkpoint.vae is not None
             Residence(checkpoint.unet, checkpoint.text, checkpoint.vae, job.placement).settle(Plan())
 
