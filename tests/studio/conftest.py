@@ -121,7 +121,7 @@ def visit(request: pytest.FixtureRequest, chromium: "Browser") -> Iterator[Open]
     `at` is the address of another server than the one for all tests, which is not started then; with `touch` it is a
     screen that fingers touch. `script` is run before the page's own. An answer that the server failed (5xx) fails the
     test, too, and so does a picture or another part of the page that is not there (404), unless `missing` is a part of
-    its address.
+    its address, or the server is `mortal`: killed and begun again while it answers.
     """
     from studio.waiting import PATIENCE
 
@@ -138,6 +138,7 @@ def visit(request: pytest.FixtureRequest, chromium: "Browser") -> Iterator[Open]
         at: str = "",
         script: str = "",
         missing: str = "",
+        mortal: bool = False,
     ) -> "Page":
         context = chromium.new_context(
             viewport={"width": size[0], "height": size[1]},
@@ -159,7 +160,7 @@ def visit(request: pytest.FixtureRequest, chromium: "Browser") -> Iterator[Open]
             "response",
             lambda answer: (
                 errors.append(f"{answer.status} {answer.request.method} {answer.url}")
-                if answer.status >= 500 or is_lost(answer, missing)
+                if not mortal and (answer.status >= 500 or is_lost(answer, missing))
                 else None
             ),
         )

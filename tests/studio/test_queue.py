@@ -142,7 +142,7 @@ def mortal(tmp_path: Path) -> "Iterator[Studio]":
 def test_a_server_that_is_killed_in_the_middle_of_a_job_loses_nothing(visit, mortal: "Studio") -> None:
     """Neither what runs nor what waits, a grid besides; two look on, each in another language, for a server is long in
     starting."""
-    pages = {language: visit("create", at=mortal.address, language=language) for language in ("en", "zh")}
+    pages = {language: visit("create", at=mortal.address, language=language, mortal=True) for language in ("en", "zh")}
     for language, page in reversed(pages.items()):
         say = Words("create", language)
         page.get_by_label(say("prompt"), exact=True).fill(f"a tall tree {language}")
