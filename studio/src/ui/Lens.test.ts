@@ -146,3 +146,10 @@ test('a click is told while all of it is seen, and of a preview nothing is seen 
   expect([preview.find('img').classes(), preview.findAll('button').length, style(preview).transform, preview.emitted('press')]).toEqual([['early'], 0, '', undefined])
   preview.unmount()
 })
+
+test('a picture that comes when one has gone on is let be', async () => {
+  const page = await seen(2000, 1600)
+  const image = page.find('img').element
+  page.unmount()
+  expect(() => image.dispatchEvent(new Event('load'))).not.toThrow()
+})
