@@ -104,3 +104,15 @@ test('what a captioner says can be the prompt', async () => {
   expect(router.currentRoute.value.fullPath).toBe('/create?prompt=a+fox,+snow')
   page.unmount()
 })
+
+test('an administrator takes the pictures of a folder on the machine of the server', async () => {
+  const { page, press } = await opened()
+  vi.mocked(api.POST).mockImplementation(((path: string, { body }: { body: { folder: string; name?: string } }) =>
+    Promise.resolve(answer(path === '/api/v1/folder' ? { pictures: ['a.png', 'in/b.png'], more: 0, others: [] } : { sha256: `of ${body.folder}/${body.name}`, width: 8, height: 8, texts: {}, warnings: [], not_understood: {} }))) as never)
+  const section = page.find('details')
+  ;(section.element as HTMLDetailsElement).open = true
+  await section.trigger('toggle')
+  await page.find('form.folder input').setValue(' photos ')
+  await press('Read its pictures')
+  expect(page.findAll('.pick img').map((one) => one.attributes('src'))).toEqual(['/api/v1/images/of photos/a.png', '/api/v1/images/of photos/in/b.png'])
+})

@@ -21,6 +21,13 @@ interface Asked {
   name: string
 }
 type Errand = Schemas['ErrandOrder']['work']
+/** A picture that is yet to be read. */
+interface Source {
+  name: string
+  read: () => Promise<Given['picture']>
+  seen: (sha256: string) => string
+}
+const imageAt = (sha256: string) => `/api/v1/images/${sha256}`
 const MOST_KEPT = 400_000 // characters of what is written in pictures; beyond that it is to be read again
 
 export const useExtras = defineStore('extras', () => {
@@ -29,7 +36,7 @@ export const useExtras = defineStore('extras', () => {
   const form = reactive({ ...before, larger: { ...enlargement(), ...before.larger }, cuts: { ...cuts(), ...before.cuts } })
   watch(form, () => keep('extras', form))
   const given = shallowRef<readonly Given[]>(
-    kept('extras.given', { all: [] as Omit<Given, 'seen'>[] }).all.map((one) => ({ ...one, seen: `/api/v1/images/${one.picture.sha256}` })),
+    kept('extras.given', { all: [] as Omit<Given, 'seen'>[] }).all.map((one) => ({ ...one, seen: imageAt(one.picture.sha256) })),
   )
   watch(given, () => keep('extras.given', { all: small(given.value) }))
   const at = ref(0) // the one that is looked at
@@ -54,21 +61,19 @@ export const useExtras = defineStore('extras', () => {
 
   let turn = 0
   /** Read pictures, in place of those before; what could not be read is told. */
-  async function take(files: FileList | readonly File[] | null | undefined): Promise<void> {
-    const all = [...(files ?? [])]
+  async function takeAll(all: readonly Source[]): Promise<void> {
     if (!all.length) return
     problem.value = null
     form.asked = []
     const own = ++turn
     reading.value = { done: 0, of: all.length }
     const found: Given[] = []
-    for (const file of all) {
+    for (const { name, read, seen } of all) {
       try {
-        const body = { body: file as unknown as string, bodySerializer: (it: unknown) => it as Blob }
-        const picture = await call(api.POST('/api/v1/read', body))
-        found.push({ name: file.name, picture, seen: URL.createObjectURL(file) })
+        const picture = await read()
+        found.push({ name, picture, seen: seen(picture.sha256) })
       } catch (error) {
-        problem.value = all.length > 1 ? new Problem('picture', `${file.name}: ${asProblem(error).message}`) : error
+        problem.value = all.length > 1 ? new Problem('picture', `${name}: ${asProblem(error).message}`) : error
       }
       if (own !== turn) return // others were given meanwhile
       if (!reading.value) break // stopped: what was read is there
@@ -79,6 +84,22 @@ export const useExtras = defineStore('extras', () => {
     for (const one of given.value) if (one.seen.startsWith('blob:')) URL.revokeObjectURL(one.seen)
     given.value = found
     at.value = 0
+  }
+
+  const take = (files: FileList | readonly File[] | null | undefined): Promise<void> =>
+    takeAll(
+      [...(files ?? [])].map((file) => ({
+        name: file.name,
+        read: () => call(api.POST('/api/v1/read', { body: file as unknown as string, bodySerializer: (it: unknown) => it as Blob })),
+        seen: () => URL.createObjectURL(file),
+      })),
+    )
+
+  /** The pictures in a folder on the server's machine: administrators may look there. How many there are; of these the first thousand. */
+  async function takeFolder(folder: string): Promise<number> {
+    const { pictures, more } = await call(api.POST('/api/v1/folder', { body: { folder } }))
+    await takeAll(pictures.map((name) => ({ name, read: () => call(api.POST('/api/v1/folder/read', { body: { folder, name } })), seen: imageAt })))
+    return pictures.length + more
   }
 
   function errand({ sha256: picture, texts, losses }: Given['picture']): Errand {
@@ -116,7 +137,7 @@ export const useExtras = defineStore('extras', () => {
     return any
   }
 
-  return { form, given, at, problem, busy, reading, working, restore, fetchPicture, take, go, stop }
+  return { form, given, at, problem, busy, reading, working, restore, fetchPicture, take, takeFolder, go, stop }
 })
 
 /** As much as the browser can keep: the largest texts are left out. */
