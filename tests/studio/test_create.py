@@ -103,8 +103,20 @@ def test_a_mistake_is_told_with_its_remedy(visit, language: str) -> None:
     expect(page.get_by_role("alert")).to_contain_text(told[language])
 
 
-@pytest.mark.parametrize(("language", "begun"), [("en", "backl"), ("zh", "逆光")])
-def test_the_prompt_editor_counts_weighs_completes_and_moves(visit, language: str, begun: str) -> None:
+@pytest.fixture(scope="module")
+def tags(server) -> None:
+    """A list of tags that no other test types, and what one of them means."""
+    folder = server.folder / "data" / "tags"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "booru.csv").write_text('zettai_ryouiki,0,134547,"absolute_territory"\nzettai_(series),3,12,\n', "utf-8")
+    (folder / "zh.csv").write_text("zettai_ryouiki,绝对领域\n", "utf-8")
+
+
+@pytest.mark.parametrize(("language", "begun", "tag"), [("en", "backl", "absolute_t"), ("zh", "逆光", "绝对")])
+def test_the_prompt_editor_counts_weighs_completes_and_moves(
+    visit, tags: None, language: str, begun: str, tag: str
+) -> None:
+    say = Words("create", language)
     page = visit("create", language=language)
     prompt = page.get_by_label(WORDS[language][0], exact=True)
     prompt.fill("a red apple, fog")
@@ -126,6 +138,32 @@ def test_the_prompt_editor_counts_weighs_completes_and_moves(visit, language: st
     expect(prompt).to_have_value("fog, a (red:1.1) apple, backlighting, ")
     prompt.press("Control+z")
     expect(prompt).not_to_have_value(re.compile("backlighting"))
+
+    prompt.fill("")
+    prompt.press_sequentially(tag)
+    offer = page.get_by_role("option", name="zettai ryouiki")
+    expect(offer).to_contain_text({"en": "absolute territory → zettai ryouiki", "zh": "绝对领域"}[language])
+    expect(offer).to_contain_text({"en": "135K", "zh": "13.5万"}[language])
+    prompt.press("Tab")
+    expect(prompt).to_have_value("zettai ryouiki, ")
+    prompt.fill("zetta")
+    prompt.press_sequentially("i_")
+    expect(page.locator(".offers li")).to_have_count(2)
+    expect(page.locator(".offers li").nth(1).locator(".copyright").first).to_have_text("zettai (series)")
+    prompt.press("ArrowDown")
+    prompt.press("ArrowDown")
+    prompt.press("Enter")
+    expect(prompt).to_have_value(r"zettai \(series\), ")
+
+    page.get_by_role("button", name=say("library"), exact=True).click()
+    page.get_by_role("dialog").get_by_text(say("tags"), exact=True).click()
+    page.get_by_label(say("tags.list"), exact=True).select_option(label=say("tags.off"))
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    prompt.fill("")
+    with page.expect_request("**/api/v1/tokens"):  # which comes after tags would
+        prompt.press_sequentially("zettai")
+    expect(page.locator(".offers li")).to_have_count(0)
 
 
 @pytest.mark.parametrize(("language", "search"), [("en", "BACKLIGHT"), ("zh", "逆光")])

@@ -1,11 +1,13 @@
 """Create's lists: controls, image prompts, regions on a board, networks as cards; and all other fields."""
 
 import json
+import os
+import shutil
 import urllib.request
 
 import pytest
 from studio.test_create import png, shown, start
-from studio.waiting import PATIENCE, expect, place, until, width
+from studio.waiting import PATIENCE, equals, expect, place, until, width
 from studio.words import Words, field
 
 pytestmark = pytest.mark.studio
@@ -130,8 +132,12 @@ def test_a_card_puts_a_network_into_the_prompt_with_a_slider(visit, server, lang
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {f"lora_unet_mid_block_attentions_0_proj_in.lora_{which}.weight": np.zeros(shape, np.float32)
                for which, shape in (("down", (2, 8)), ("up", (8, 2)))}  # fmt: skip
-    say, name = Words("create", language), f"brushwork-{language}"
+    say, shell, name = Words("create", language), Words("shell", language), f"brushwork-{language}"
+    below, older = f"ink-{language}", f"ink-{language}/wash-{language}"
     save_file(tensors, str(folder / f"{name}.safetensors"))
+    (folder / below).mkdir(exist_ok=True)
+    save_file(tensors, str(folder / f"{older}.safetensors"))
+    os.utime(folder / f"{older}.safetensors", (1, 1))
     request = urllib.request.Request(server.address + "/api/v1/models/refresh", b"", method="POST")
     urllib.request.urlopen(request, timeout=PATIENCE).read()
     page = visit("create", language=language)
@@ -139,7 +145,23 @@ def test_a_card_puts_a_network_into_the_prompt_with_a_slider(visit, server, lang
     prompt.fill("a crane")
     unfold(page, say("networks"))
     page.get_by_role("button", name=say("networks.add"), exact=True).click()
-    card = page.get_by_role("dialog").get_by_role("button", name=name)
+    sheet = page.get_by_role("dialog")
+
+    def order() -> list[str]:
+        return [text for text in sheet.locator(".cards b").all_inner_texts() if text in (name, older)]
+
+    equals(page, order, [name, older])
+    sheet.get_by_label(shell("shelf.sort"), exact=True).select_option("changed")
+    equals(page, order, [older, name])
+    sheet.get_by_role("button", name=shell("shelf.down"), exact=True).click()
+    equals(page, order, [name, older])
+    sheet.get_by_role("group", name=shell("shelf.folders"), exact=True).get_by_role("button", name=below).click()
+    expect(sheet.locator(".cards b")).to_have_text([older])
+    sheet.get_by_role("searchbox").fill(name)
+    expect(sheet.get_by_text(say("networks.unfound"), exact=True)).to_be_visible()
+    sheet.get_by_role("button", name=shell("shelf.all"), exact=True).click()
+    expect(sheet.locator(".cards b")).to_have_text([name])
+    card = sheet.get_by_role("button", name=name)
     card.click()
     expect(card).to_have_attribute("aria-pressed", "true")
     page.keyboard.press("Escape")
@@ -156,7 +178,11 @@ def test_a_card_puts_a_network_into_the_prompt_with_a_slider(visit, server, lang
     page.get_by_role("button", name=say("entry.more", name=f"1 {name}"), exact=True).click()
     page.get_by_role("menuitem", name=say("entry.remove"), exact=True).click()
     expect(strength).to_have_count(0)
+    prompt.fill(f"a crane, <lora:wash-{language}:1>")
+    expect(page.get_by_role("spinbutton", name=f"wash-{language}", exact=True)).to_be_visible()
+    expect(page.get_by_text(say("networks.missing"), exact=True)).to_have_count(0)
     (folder / f"{name}.safetensors").unlink()
+    shutil.rmtree(folder / below)
 
 
 @LANGUAGES

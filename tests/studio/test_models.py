@@ -1,6 +1,7 @@
 """Model files in the studio: checked, described, shown by a picture, put into the bin; fetched, merged, pruned."""
 
 import json
+import os
 import re
 import shutil
 import time
@@ -112,13 +113,16 @@ def weights(server: "Studio", files: None) -> None:
     about = {"modelspec.title": "Ink & wash", "modelspec.license": "CreativeML Open RAIL-M", "modelspec.author": "ann",
              "modelspec.trigger_phrase": "ink wash style"}  # fmt: skip
     save_file(lora, str(server.models / "loras" / "inkwash.safetensors"), metadata=about)
+    (server.models / "loras" / "pens").mkdir()
+    save_file(lora, str(server.models / "loras" / "pens" / "biro.safetensors"))
+    os.utime(server.models / "loras" / "pens" / "biro.safetensors", (1, 1))
     call(server, "POST", "/api/v1/models/refresh")
     end = time.monotonic() + 2 * PATIENCE
 
     def read() -> set[str]:
         return {card["name"] for card in call(server, "GET", "/api/v1/models")["models"] if card["was_read"]}
 
-    while not read() >= {"bright", "dark", "inkwash"}:
+    while not read() >= {"bright", "dark", "inkwash", "pens/biro"}:
         assert time.monotonic() < end
         time.sleep(0.3)
 
@@ -144,6 +148,25 @@ def test_a_file_is_found_by_all_that_is_known_of_it(visit, server: "Studio", wei
     equals(page, lambda: page.evaluate("navigator.clipboard.readText()"), "ink wash style")
     sheet.get_by_role("button", name="<lora:inkwash:1>").click()
     page.get_by_text(say("copied", what="<lora:inkwash:1>")).wait_for()
+    page.keyboard.press("Escape")
+    expect(sheet).to_have_count(0)
+
+    def order() -> list[str]:
+        return [text for text in page.locator(".card b").all_inner_texts() if text in ("Ink & wash", "pens/biro")]
+
+    equals(page, order, ["Ink & wash", "pens/biro"])
+    shell = Words("shell", language)
+    page.get_by_label(shell("shelf.sort"), exact=True).select_option("changed")
+    equals(page, order, ["pens/biro", "Ink & wash"])
+    page.get_by_role("button", name=shell("shelf.down"), exact=True).click()
+    equals(page, order, ["Ink & wash", "pens/biro"])
+    page.reload()
+    equals(page, order, ["Ink & wash", "pens/biro"])
+    expect(page.get_by_label(shell("shelf.sort"), exact=True)).to_have_value("changed")
+    page.get_by_role("group", name=shell("shelf.folders"), exact=True).get_by_role("button", name="pens").click()
+    expect(page.locator(".card b")).to_have_text(["pens/biro"])
+    page.get_by_role("searchbox").fill("inkwash")
+    page.get_by_text(say("empty.found"), exact=True).wait_for()
 
 
 @LANGUAGES

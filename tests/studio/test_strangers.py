@@ -1,5 +1,6 @@
 """All text from strangers is inert: in names of files and models, metadata, captions, tags, styles, PNG chunks."""
 
+import csv
 import json
 import time
 import urllib.parse
@@ -102,6 +103,9 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Studio]":
         strange_picture(pictures / f"{text}.png", f"#{len(text):02x}2040")
         strange_picture(dataset / f"{text}.png", f"#40{len(text):02x}20")
         (dataset / f"{text}.txt").write_text(", ".join(STRANGE), "utf-8")
+    (folder / "data" / "tags").mkdir(parents=True)
+    with (folder / "data" / "tags" / f"{STRANGE[0]}.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([text, 0, ALL, f"{text},zz{i}"] for i, text in enumerate(STRANGE))
     with studio(folder) as server:
         for text in STRANGE:
             call(server, "PUT", f"/api/v1/styles/{urllib.parse.quote(text, safe='')}",
@@ -183,6 +187,20 @@ def test_in_create(visit, hostile: "Studio", tmp_path: Path, language: str) -> N
         prompt.fill(begun[:-1])
         prompt.press_sequentially(begun[-1])
         inert(page)
+    for i, text in enumerate(STRANGE):
+        prompt.fill("zz")
+        prompt.press_sequentially(str(i))
+        offer = page.get_by_role("option", name=f"zz{i} → {text}")
+        expect(offer).to_contain_text(ALL[:200])
+        inert(page)
+        offer.click()
+        inert(page)
+    page.get_by_role("button", name=say("library"), exact=True).click()
+    page.get_by_role("dialog").get_by_text(say("tags"), exact=True).click()
+    expect(page.get_by_label(say("tags.list"), exact=True).locator("option").first).to_contain_text("<img src=x")
+    inert(page)
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
     prompt.fill(ALL)
     inert(page)
     page.locator(".strip button.failed").click()

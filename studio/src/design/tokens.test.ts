@@ -21,7 +21,7 @@ function contrast(a: string, b: string): number {
 
 const grounds = ['paper', 'sheet', 'well']
 const pairs: [string, string, number][] = [
-  ...['ink', 'ink-soft', 'seal', 'jade', 'amber', 'bad'].flatMap((text) => grounds.map((on) => [text, on, 4.5] as [string, string, number])),
+  ...['ink', 'ink-soft', 'seal', 'jade', 'amber', 'bad', 'violet', 'sky'].flatMap((text) => grounds.map((on) => [text, on, 4.5] as [string, string, number])),
   ...grounds.map((on) => ['edge', on, 3] as [string, string, number]),
   ['on-seal', 'seal', 4.5], ['on-seal', 'seal-deep', 4.5], ['bad', 'bad-wash', 4.5], ['ink', 'bad-wash', 4.5],
   ['amber', 'amber-wash', 4.5], ['jade', 'jade-wash', 4.5], ['ink', 'jade-wash', 4.5], ['ink', 'seal-wash', 4.5], ['seal', 'seal-wash', 4.5],

@@ -1,10 +1,13 @@
 // What the text before the cursor could become: networks after '<', wildcards after '__', and words of the library in either
 // language.
+import type { Schemas } from '@/api/client'
+
 export interface Offer {
   insert: string
   label: string
   about: string
   languages?: readonly [ofLabel: string, ofAbout: string] // where they are two
+  tag?: Schemas['TagView'] // of a booru
 }
 
 export interface Suggestion extends Offer {
@@ -22,12 +25,18 @@ const CHINESE = /[\u3400-\u9fff]/
 
 /** The best first; none where nothing fits or too little was typed. */
 export function suggestions(before: string, sources: Sources): Suggestion[] {
-  const network = /<(?:\w+:)?([^<>:\n]*)$/.exec(before)
+  const network = networkAt(before)
   if (network) return matching(sources.networks, network[1]!, network[0].length)
-  const wildcard = /__([\w/-]*)$/.exec(before)
-  if (wildcard && (before.match(/__/g)!.length % 2 === 1)) return matching(sources.wildcards, wildcard[1]!, wildcard[0].length)
+  const wildcard = wildcardAt(before)
+  if (wildcard) return matching(sources.wildcards, wildcard[1]!, wildcard[0].length)
   return ofWords(before, sources.words)
 }
+
+/** Whether words are typed, no network and no wildcard. */
+export const areWords = (before: string) => !networkAt(before) && !wildcardAt(before)
+
+const networkAt = (before: string) => /<(?:\w+:)?([^<>:\n]*)$/.exec(before)
+const wildcardAt = (before: string) => ((before.match(/__/g)?.length ?? 0) % 2 === 1 ? /__([\w/-]*)$/.exec(before) : null)
 
 /** What was typed of a suggestion. */
 export function typedAt(before: string, suggestion: Suggestion): string {

@@ -2,16 +2,12 @@ import { expect, test } from 'vitest'
 
 import type { Schemas } from '@/api/client'
 
-import { facts, size, tagOf } from './facts'
+import { facts, tagOf } from './facts'
 
 const CARD = {
   kind: 'loras', name: 'cat', file: 'a/cat.safetensors', size: 144_000_000, parameters: 0, dtypes: ['float16'], weight: 0.8,
   family: 'sd1', base: '', author: '', sha256: 'abc', short_hash: null, tensors_hash: null, old_hash: null, holds: null, prediction: null,
 } as unknown as Schemas['ModelCard']
-
-test('sizes are said as people say them', () => {
-  expect([999, 1000, 9_990_000, 63_993_542, 2_132_625_206, 5e15].map(size)).toEqual(['999 bytes', '1.0 kB', '10.0 MB', '64 MB', '2.1 GB', '5000 TB'])
-})
 
 test('only what is known is told', () => {
   expect(facts(CARD).map(({ key }) => key)).toEqual(['family', 'dtypes', 'size', 'file', 'hash'])

@@ -1,10 +1,11 @@
 // What a card of a model file says of it, as lines; what is not known is left out.
 import type { Schemas } from '@/api/client'
 import { familyOf } from '@/recipe/families'
-import { either } from '@/text/words'
+import { size } from '@/recipe/shelf'
+import { either, momentOf } from '@/text/words'
 
 type Card = Schemas['ModelCard']
-type Key = 'family' | 'holds' | 'prediction' | 'parameters' | 'dtypes' | 'size' | 'base' | 'author' | 'source' | 'file' | 'hash' | 'short' | 'tensors' | 'old'
+type Key = 'family' | 'holds' | 'prediction' | 'parameters' | 'dtypes' | 'size' | 'base' | 'author' | 'source' | 'file' | 'created' | 'changed' | 'hash' | 'short' | 'tensors' | 'old'
 
 export interface Fact {
   key: Key
@@ -12,7 +13,7 @@ export interface Fact {
 }
 
 export function facts(card: Card): Fact[] {
-  const all: [Key, string | null | undefined][] = [
+  const all: [Key, string | 0 | null | undefined][] = [
     ['family', card.family && familyOf(card.family)],
     ['holds', card.holds && saidOf(HOLDS, card.holds)],
     ['prediction', card.prediction && saidOf(PREDICTIONS, card.prediction)],
@@ -23,6 +24,8 @@ export function facts(card: Card): Fact[] {
     ['author', card.author],
     ['source', card.source],
     ['file', `${card.kind}/${card.file}`],
+    ['created', card.created && momentOf(card.created)],
+    ['changed', card.changed && momentOf(card.changed)],
     ['short', card.short_hash],
     ['tensors', card.tensors_hash],
     ['old', card.old_hash],
@@ -52,15 +55,6 @@ const PREDICTIONS: Readonly<Record<string, readonly [string, string]>> = {
 function saidOf(all: Readonly<Record<string, readonly [string, string]>>, name: string): string {
   const [en, zh] = all[name] ?? [name, name]
   return either(en, zh)
-}
-
-const UNITS = ['bytes', 'kB', 'MB', 'GB', 'TB']
-
-/** Bytes as people say them. */
-export function size(bytes: number): string {
-  const power = bytes < 1000 ? 0 : Math.min(UNITS.length - 1, Math.floor(Math.log10(bytes) / 3))
-  const number = bytes / 1000 ** power
-  return `${power && number < 10 ? number.toFixed(1) : Math.round(number)} ${UNITS[power]}`
 }
 
 /** Numbers as people say them: 860 million. */
