@@ -15,7 +15,10 @@ const CARDS = [
 ]
 const files = (by: Order['by'], down = false, cards = CARDS) => sorted(cards, { by, down }).map((one) => one.file)
 
-beforeEach(() => localStorage.clear())
+beforeEach(() => {
+  localStorage.clear()
+  sessionStorage.clear()
+})
 
 test.each([
   ['path', ['b2.pt', 'b10.pt', 'style/ink.pt', 'style/old/pen.pt']],
@@ -68,7 +71,7 @@ test('each page remembers its order, and takes none that there is not', async ()
   await nextTick()
   expect(useOrder('models.order').value).toEqual({ by: 'size', down: true })
   expect(useOrder('networks.order').value).toEqual({ by: 'path', down: false })
-  localStorage.setItem('fromnoise.models.order', '{"by":"colour","down":true}')
+  sessionStorage.setItem('fromnoise.models.order', '{"by":"colour","down":true}')
   expect(useOrder('models.order').value).toEqual({ by: 'path', down: true })
 })
 

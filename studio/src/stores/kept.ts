@@ -4,7 +4,7 @@ import { reactive } from 'vue'
 
 import { session } from './who'
 
-const EVERYBODYS: readonly string[] = ['preferences'] // needed before it is known who asks
+const EVERYBODYS: readonly string[] = ['preferences', 'tags'] // needed before it is known who asks
 
 /** Where it is kept. Nothing is asked for before the session is known, and another person's begins with a reload. */
 function place(name: string): string {
