@@ -341,7 +341,8 @@ def masked(page: Page, server: Studio) -> Iterator[None]:
     with start(page, server):
         page.get_by_role("button", name=re.compile("^(Paint a mask|局部重绘)")).click()
         canvas = page.locator("canvas.mask")
-        page.wait_for_timeout(300)
+        canvas.wait_for()
+        page.wait_for_timeout(300)  # what is above it has come
         box = canvas.bounding_box()
         assert box is not None
         page.mouse.move(box["x"] + box["width"] * 0.3, box["y"] + box["height"] * 0.4)
@@ -370,10 +371,13 @@ def mistaken(page: Page, server: Studio) -> Iterator[None]:
 @contextmanager
 def unlinked(page: Page, server: Studio) -> Iterator[None]:
     """A server that does not answer."""
-    page.context.set_offline(True)
-    page.get_by_text(re.compile("The server does not answer|服务器没有应答")).first.wait_for()
-    yield
-    page.context.set_offline(False)
+    page.route("**/api/v1/events*", lambda route: route.abort())
+    try:
+        page.reload()
+        page.get_by_text(re.compile("The server does not answer|服务器没有应答")).first.wait_for()
+        yield
+    finally:
+        page.unroute("**/api/v1/events*")
 
 
 @contextmanager
