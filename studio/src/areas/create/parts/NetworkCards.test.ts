@@ -17,7 +17,7 @@ test.each([
   ['a fox', 'blurry', 'a fox, <lora:ink:0.7> ink wash, wet', 'blurry, ugly, lowres'],
   ['', '', '<lora:ink:0.7> ink wash, wet', 'ugly, lowres'],
 ])('a card puts its words into both prompts, and takes them out again: %s', async (prompt, negative, after, negativeAfter) => {
-  useCatalogue().models = [{ kind: 'loras', name: 'ink', title: '', family: null, preview: '', trigger_words: ['ink wash, wet', 'other'], negative: 'ugly, lowres', weight: 0.7 } as unknown as ModelCard]
+  useCatalogue().models = [{ kind: 'loras', name: 'ink', file: 'ink.safetensors', title: '', family: null, preview: '', trigger_words: ['ink wash, wet', 'other'], negative: 'ugly, lowres', weight: 0.7 } as unknown as ModelCard]
   const { draft } = useDraft()
   Object.assign(draft.recipe, { prompt, negative })
   const page = mount(NetworkCards, { props: { open: true }, global: { stubs: { Sheet: { template: '<div><slot /></div>' }, RefreshModels: true } } })
