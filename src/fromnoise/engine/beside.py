@@ -23,7 +23,7 @@ from fromnoise.engine.footprint import BASE, numbers, peak
 from fromnoise.engine.library import Model
 from fromnoise.engine.memory import free, release, usable
 from fromnoise.engine.recipe_upscale import FaceRestoration
-from fromnoise.errors import is_out_of_memory
+from fromnoise.errors import FileError, is_out_of_memory
 from fromnoise.nn.rrdb import RRDBNet
 from fromnoise.nn.srvgg import SRVGGNetCompact
 from fromnoise.preprocessors import PREPROCESSORS, depth, lama
@@ -127,7 +127,9 @@ def per_pixel(network: Network) -> int:
 
 def with_faces(model: Model, image: Image.Image, wanted: FaceRestoration) -> Image.Image:
     """`image` with clear faces. FileError, UserError that say what is missing."""
-    takes = 2 * network_path(wanted, model.settings).stat().st_size + AT_WORK  # files may be of halves
+    takes = AT_WORK
+    with suppress(FileError, OSError):  # the work says what is missing
+        takes += 2 * network_path(wanted, model.settings).stat().st_size  # files may be of halves
     return beside(model, takes, lambda: restored(image, wanted, model.settings, enlarge.work(model.placement)))
 
 
