@@ -43,7 +43,7 @@ def test_what_is_written_in_a_picture_is_shown_and_inert_and_it_is_enlarged(
     assert page.title() != "broken"
     page.get_by_label(say("upscaler"), exact=True).select_option("Lanczos")
     page.get_by_role("button", name=say("go"), exact=True).click()
-    result = page.locator("img.result")
+    result = page.locator(".result img")
     result.wait_for()
     assert width(result) == 128
 

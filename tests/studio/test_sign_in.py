@@ -162,7 +162,7 @@ def enlarges(page, say: Words, prompt: str, picture: Path) -> None:
     page.locator("input[type=file]").set_input_files(picture)
     page.get_by_label(say("upscaler"), exact=True).select_option("Lanczos")
     page.get_by_role("button", name=say("go"), exact=True).click()
-    assert width(page.locator("img.result")) == 128
+    assert width(page.locator(".result img")) == 128
 
 
 @LANGUAGES
