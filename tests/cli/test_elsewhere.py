@@ -51,6 +51,18 @@ def test_a_batch_is_named_as_ever(run: Run, queue: Queue) -> None:
     assert {job.work.group for job in queue.jobs()} == {queue.jobs()[0].work.group}
 
 
+def test_a_copy_that_is_broken_off_leaves_nothing(
+    run: Run, queue: Queue, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def half(source: Path, target: Path) -> None:
+        target.write_bytes(source.read_bytes()[:100])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(elsewhere.shutil, "copyfile", half)
+    assert run(*ASKED, "new/", "--quiet").status == 130
+    assert list((folder / "new").iterdir()) == []
+
+
 def test_what_is_asked_of_this_process_is_made_here(run: Run, queue: Queue, checkpoint: Path) -> None:
     for more in (["--device", "cpu"], ["--memory", "2GB"], ["--watch"], ["--model", str(checkpoint)]):
         assert run(*ASKED, "one.png", *more, "--quiet").status == 0

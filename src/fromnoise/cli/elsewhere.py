@@ -147,8 +147,11 @@ def copied(
     with destination.claimed(destination.stem(recipe.prompt, recipe.seed, number)) as path:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f".{path.name}.part")
-        shutil.copyfile(service.outputs / str(result.path), part)
-        part.replace(path)
+        try:
+            shutil.copyfile(service.outputs / str(result.path), part)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
     return path
 
 
