@@ -235,6 +235,8 @@ def opened(*names: str) -> Scene:
             page.get_by_role("button", name=re.compile(f"^({name})")).first.click()
         page.get_by_role("dialog").wait_for()
         yield
+        page.keyboard.press("Escape")
+        page.get_by_role("dialog").wait_for(state="detached")
 
     return scene
 
