@@ -183,7 +183,10 @@ ELSEWHERE = {
         "{width}x{height} 像素的大图太大；请减少图的数量或尺寸"
     ),
     "{count} pictures; a sheet has {limit} at most": "{count} 张图；一张大图最多 {limit} 张",
-    "the {what} has no parts; write them as always|this|that": "{what}里没有可变的部分；请写成 固定|这个|那个",
+    "the prompt has no parts; write them as always|this|that": "提示词里没有可变的部分；请写成 固定|这个|那个",
+    "the negative prompt has no parts; write them as always|this|that": (
+        "反向提示词里没有可变的部分；请写成 固定|这个|那个"
+    ),
     "{count} parts make {pictures} pictures; give {most} at most": (
         "{count} 个部分会组成 {pictures} 张图；最多 {most} 个部分"
     ),

@@ -101,7 +101,9 @@ def matrix(
     """
     always, *parts = split_bars(getattr(recipe, side))
     if not parts:
-        raise UserError(f"the {side} has no parts; write them as always|this|that")
+        if side == "negative":
+            raise UserError("the negative prompt has no parts; write them as always|this|that")
+        raise UserError("the prompt has no parts; write them as always|this|that")
     if len(parts) > MAX_PARTS:
         raise UserError(f"{len(parts)} parts make {2 ** len(parts)} pictures; give {MAX_PARTS} at most")
     labels = [part.strip().strip(",").strip() for part in parts]
