@@ -317,7 +317,7 @@ def batch(page: Page, server: Studio) -> Iterator[None]:
     page.locator(".many .warning").nth(1).wait_for()
     page.locator(".several").scroll_into_view_if_needed()
     yield
-    page.get_by_role("button", name=re.compile("^(Remove|移除)$")).first.click()
+    page.get_by_role("button", name=re.compile("^(Remove|移除)(?!.*(mask|蒙版))")).first.click()
 
 
 def square(name: str, colour: str) -> FilePayload:
@@ -331,7 +331,7 @@ def square(name: str, colour: str) -> FilePayload:
 def outpainted(page: Page, server: Studio) -> Iterator[None]:
     """The frame around a picture, pulled outwards."""
     with start(page, server):
-        page.get_by_role("button", name=re.compile("^(Outpaint|扩图)$")).click()
+        page.get_by_role("button", name=re.compile("^(Outpaint|扩图)")).first.click()
         page.get_by_role("dialog").get_by_text("+25%").click()
         yield
         page.keyboard.press("Escape")
