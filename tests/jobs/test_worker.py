@@ -249,11 +249,26 @@ def test_without_grace_the_rest_goes_on_later(
     assert same(station.outputs / "1.png", twin(checkpoint, 1))
 
 
-def test_a_picture_is_written_while_the_next_is_drawn(
-    worker: Worker, queue: Queue, station: Station, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def finish_while_drawing(worker: Worker, queue: Queue, checkpoint: Path, drawn: threading.Event) -> None:
+    """A picture is finished, which waits for `drawn`, while the next is drawn; it is done when it is written."""
     (short,) = queue.submit([Work.picture(recipe(checkpoint, 1, steps=1))])
     (long,) = asked(queue, checkpoint, 2)
+    outputs = worker.station.outputs
+    for _ in range(3):
+        worker.turn()
+    assert (queue.get(short.id).state, queue.get(long.id).step) == ("running", 3), "it is done when it is written"
+    assert not list(outputs.glob("*.png"))
+    drawn.set()
+    finish_all(worker, queue)
+    ends = [event.job for event in queue.events() if event.kind == "done"]
+    assert ends == [short.id, long.id]
+    assert same(outputs / "1.png", twin(checkpoint, 1, steps=1))
+    assert same(outputs / "2.png", twin(checkpoint, 2))
+
+
+def test_a_picture_is_written_while_the_next_is_drawn(
+    worker: Worker, queue: Queue, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     drawn, threads, save = threading.Event(), [], writing.save_png
 
     def slow(image: Image.Image, path: Path, texts: Mapping[str, str]) -> None:
@@ -262,16 +277,7 @@ def test_a_picture_is_written_while_the_next_is_drawn(
         save(image, path, texts)
 
     monkeypatch.setattr(writing, "save_png", slow)
-    for _ in range(3):
-        worker.turn()
-    assert (queue.get(short.id).state, queue.get(long.id).step) == ("running", 3), "it is done when it is written"
-    assert not list(station.outputs.glob("*.png"))
-    drawn.set()
-    finish_all(worker, queue)
-    ends = [event.job for event in queue.events() if event.kind == "done"]
-    assert ends == [short.id, long.id]
-    assert same(station.outputs / "1.png", twin(checkpoint, 1, steps=1))
-    assert same(station.outputs / "2.png", twin(checkpoint, 2))
+    finish_while_drawing(worker, queue, checkpoint, drawn)
     assert threading.main_thread() not in threads
 
 
@@ -281,11 +287,9 @@ def aside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_picture_is_decoded_while_the_next_is_drawn(
-    worker: Worker, queue: Queue, station: Station, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+    worker: Worker, queue: Queue, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     aside(monkeypatch)
-    (short,) = queue.submit([Work.picture(recipe(checkpoint, 1, steps=1))])
-    (long,) = asked(queue, checkpoint, 2)
     drawn, threads, decode = threading.Event(), [], Model.decode
 
     def slow(self: Model, latents: torch.Tensor) -> torch.Tensor:
@@ -294,16 +298,7 @@ def test_a_picture_is_decoded_while_the_next_is_drawn(
         return decode(self, latents)
 
     monkeypatch.setattr(Model, "decode", slow)
-    for _ in range(3):
-        worker.turn()
-    assert (queue.get(short.id).state, queue.get(long.id).step) == ("running", 3), "it is done when it is written"
-    assert not list(station.outputs.glob("*.png"))
-    drawn.set()
-    finish_all(worker, queue)
-    ends = [event.job for event in queue.events() if event.kind == "done"]
-    assert ends == [short.id, long.id]
-    assert same(station.outputs / "1.png", twin(checkpoint, 1, steps=1))
-    assert same(station.outputs / "2.png", twin(checkpoint, 2))
+    finish_while_drawing(worker, queue, checkpoint, drawn)
     assert threading.main_thread() not in threads[:2]
 
 

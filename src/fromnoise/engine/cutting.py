@@ -20,10 +20,10 @@ CORNERS = 100  # that count
 STEPS = 16  # places of the window that is looked for
 SNAP = 64  # pixels
 LANCZOS = Image.Resampling.LANCZOS
-MIRRORED = {
-    "horizontal": (Image.Transpose.FLIP_LEFT_RIGHT,),
-    "vertical": (Image.Transpose.FLIP_TOP_BOTTOM,),
-    "both": (Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.FLIP_TOP_BOTTOM),
+MIRRORED: dict[Flip, Image.Transpose] = {
+    "horizontal": Image.Transpose.FLIP_LEFT_RIGHT,
+    "vertical": Image.Transpose.FLIP_TOP_BOTTOM,
+    "both": Image.Transpose.ROTATE_180,  # which is one after the other
 }
 
 
@@ -38,13 +38,7 @@ def cut(image: Image.Image, wanted: Cut) -> Iterator[tuple[str, Image.Image]]:
             part = ImageOps.fit(part, size, LANCZOS)
         yield name, part
         for flip in dict.fromkeys(wanted.flips):
-            yield f"{name}-{flip}", mirrored(part, flip)
-
-
-def mirrored(image: Image.Image, flip: Flip) -> Image.Image:
-    for how in MIRRORED[flip]:
-        image = image.transpose(how)
-    return image
+            yield f"{name}-{flip}", part.transpose(MIRRORED[flip])
 
 
 def split(image: Image.Image, wanted: Cut) -> list[Image.Image]:

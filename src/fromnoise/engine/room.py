@@ -11,7 +11,7 @@ from fromnoise.allocator import trim
 from fromnoise.checkpoints.control import LORA_MARK, may_wait, table
 from fromnoise.checkpoints.files import read
 from fromnoise.engine import shelves
-from fromnoise.engine.footprint import BASE, demand
+from fromnoise.engine.footprint import BASE, demand, numbers
 from fromnoise.engine.library import Model
 from fromnoise.engine.memory import Demand, Plan, free, planned, usable
 from fromnoise.engine.profiles import PROFILES
@@ -79,7 +79,7 @@ def measured(models: Sequence[Model], wanted: int) -> int:
 
 def copied(recipes: Sequence[Recipe], model: Model) -> int:
     """Bytes of weights that are kept a second time: LoRAs change a copy of the U-Net's, 8-bit products round one."""
-    size = sum(parameter.numel() for parameter in model.unet.parameters()) * model.placement.dtype.itemsize
+    size = numbers(model.unet) * model.placement.dtype.itemsize
     if any(named(one.networks, one.prompt, PROFILES[one.profile].dialect, one.steps) for one in recipes):
         return size
     return size // 2 if any(one.int8 or one.fp8 for one in recipes) else 0
@@ -113,7 +113,7 @@ def with_others(needed: Demand, model: Model, recipes: Sequence[Recipe], size: t
         for path in files_of(model, recipes)
     }
     controls = max(len([control for control in recipe.controls if control.model]) for recipe in recipes)
-    seeing = 0 if model.vision is None else sum(parameter.numel() for parameter in model.vision.parameters())
+    seeing = 0 if model.vision is None else numbers(model.vision)
     tiles = [recipe.tiles for recipe in recipes if recipe.tiles is not None]
     if tiles and len(tiles) == len(recipes):  # more than a tile is never asked about at once
         sides = [(8 * one.width, 8 * one.height) for one in tiles]
@@ -121,8 +121,8 @@ def with_others(needed: Demand, model: Model, recipes: Sequence[Recipe], size: t
         needed = replace(needed, call=demand(model.facts, model.placement, *part, wide=overflows(model)).call)
     return replace(
         needed,
-        base=needed.base + (seeing + sum(numbers for numbers, waits in found.values() if not waits)) * dtype,
-        control=sum(numbers for numbers, waits in found.values() if waits) * dtype,
+        base=needed.base + (seeing + sum(count for count, waits in found.values() if not waits)) * dtype,
+        control=sum(count for count, waits in found.values() if waits) * dtype,
         call=needed.call + controls * residuals(model.unet.config, model.vae.config.downscale, size) * dtype,
     )
 
@@ -152,8 +152,7 @@ def sized(path: Path, unet: UNet) -> tuple[int, bool]:
     try:
         state = table(path)
         shared = (unet.input_blocks, unet.middle_block) if LORA_MARK in state else ()
-        numbers = sum(parameter.numel() for part in shared for parameter in part.parameters())
-        return numbers + sum(tensor.numel() for tensor in state.values()), may_wait(state)
+        return sum(map(numbers, shared)) + sum(tensor.numel() for tensor in state.values()), may_wait(state)
     except FileError:
         pass
     with suppress(FileError):

@@ -7,10 +7,8 @@ import { BETWEEN } from '@/text/words'
 
 import { FINISHED, useJobs } from './jobs'
 import { preferences } from './preferences'
-import { session } from './who'
+import { isOwn } from './who'
 
-/** Whether a job is this person's: an administrator sees others' too. */
-const isOwn = (job: JobView) => !session.value?.accounts || job.owner === session.value.name
 /** Jobs that were asked for together have the same. */
 const orderOf = (job: JobView) => job.group ?? job.id
 

@@ -24,6 +24,8 @@ export const termsWanted = ref(false)
 export const session = shallowRef<Session | null>(null)
 /** What others can't do is not offered to them; until the server has told, it is. */
 export const isAdmin = computed(() => session.value?.role !== 'user')
+/** Whether a job is this person's: an administrator sees others' too. */
+export const isOwn = (job: Schemas['JobView']) => !session.value?.accounts || job.owner === session.value.name
 
 /** Take the token out of a link such as http://host:7860/#token=TOKEN: history and bookmarks don't keep it. */
 function tokenOfLink(): string | null {

@@ -188,7 +188,7 @@ def in_turn(recipes: Sequence[Recipe], desk: Desk, tell: Progress, describe: Cap
         library.load(one, desk.placement, settings=desk.settings, budget=desk.memory)
         for one in (Weights.of(first), *Weights.others(first))
     )
-    refiner = next(iter(others), None)
+    refiner = others[0] if others else None
     previous: ImageRef | None = first.init
     for number, recipe in enumerate(recipes):
         file = turn_file(desk, number)

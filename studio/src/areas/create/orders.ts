@@ -4,18 +4,15 @@ import { computed, ref, shallowRef, watch } from 'vue'
 
 import type { JobView } from '@/api/client'
 import { FINISHED, useJobs } from '@/stores/jobs'
-import { session } from '@/stores/who'
+import { isOwn } from '@/stores/who'
 import { complain } from '@/ui/notes'
 
 import { useDraft } from './draft'
 
-/** Whether a job makes a picture that is this person's: an administrator sees others' too. */
-const isOwn = (job: JobView) => job.kind === 'picture' && (!session.value?.accounts || job.owner === session.value.name)
-
 export const useOrders = defineStore('orders', () => {
   const store = useDraft()
   const jobs = useJobs()
-  const pictures = computed(() => jobs.newestFirst.filter(isOwn)) // that were asked for, the newest first
+  const pictures = computed(() => jobs.newestFirst.filter((job) => job.kind === 'picture' && isOwn(job))) // that were asked for, the newest first
   const chosen = ref<string | null>(null) // the job that is looked at
   const sending = ref(false)
   const problem = ref<unknown>(null)
